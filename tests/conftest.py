@@ -45,7 +45,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     # In a worker of pytest-xdist: what it deselected, for the process that sums up.
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["deselected"] = dict(session.config.stash[_deselected])
+        deselected = session.config.stash[_deselected]
+        output["deselected"] = dict(deselected)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -59,7 +60,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     left_out = Counter[str](_why_skipped(report) for report in terminalreporter.stats.get("skipped", []))
-    left_out.update(config.stash[_deselected])
+    deselected = config.stash[_deselected]
+    left_out.update(deselected)
     if not left_out:
         return
     terminalreporter.section("left out", yellow=True, bold=True)
