@@ -1,0 +1,152 @@
+"""What kvstack asks of a backend: one bulk read, and a handler a resource type."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+import msgspec
+
+from kvstack.schema.resource import Resource
+from kvstack.terms.secret import SecretValue
+from kvstack.terms.tags import Owner
+
+R = TypeVar("R", bound=Resource)
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """How a soft-deleted thing stands. purge_at: when retention ends; purgeable: whether it may be purged before."""
+
+    at: datetime
+    purge_at: datetime
+    purgeable: bool
+    with_vault: bool = False  # it is alive in a vault that is deleted, and comes back with it
+
+
+class Actual(msgspec.Struct, frozen=True, Generic[R]):
+    """One thing as just read.
+
+    id: the backend's own id. vault: real name of the vault it is in, empty for a vault and for wider things. version: id
+    of the newest version. fingerprint: of the newest secret value, keyed by the vault. by_rotation: the newest version was
+    made by a rotation. deletion: None while it is alive.
+    """
+
+    kind: str
+    id: str
+    vault: str
+    resource: R
+    owner: Owner | None = None
+    version: str | None = None
+    fingerprint: str | None = None
+    by_rotation: bool = False
+    deletion: Deletion | None = None
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """What could not be read. identity: of a thing, or the beginning of the identities of many."""
+
+    identity: str
+    reason: str
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Everything in the vaults of a stack, by identity (Resource.identity), read in bulk."""
+
+    things: Mapping[str, Actual[Resource]]
+    unread: tuple[Unread, ...] = ()
+
+
+class Wanted(msgspec.Struct, frozen=True, Generic[R]):
+    """What a handler is to make true. vault: real name of the vault it goes into; owner: whose it is from then on, None
+    to take the owner's tags away; value: for a resource with a value source, where there is a new one."""
+
+    resource: R
+    vault: str
+    owner: Owner | None
+    value: SecretValue | None = None
+
+
+class Handler(Protocol[R]):
+    """Changes things of one resource type. Every method is durable when it returns (or when the batch around it ends)."""
+
+    def create(self, wanted: Wanted[R]) -> Actual[R]:
+        """Make it. Idempotent: a thing that is there, and already ours and as wanted, is simply returned."""
+        ...
+
+    def update(self, actual: Actual[R], wanted: Wanted[R], changed: frozenset[str]) -> Actual[R]:
+        """Change attributes in place. changed: their names; `owner` among them for the owner's tags."""
+        ...
+
+    def delete(self, actual: Actual[R]) -> None:
+        """Delete it (softly, where there is soft delete). A thing that is gone is no error."""
+        ...
+
+
+@runtime_checkable
+class Rotates(Protocol[R]):
+    """A handler whose things have versions."""
+
+    def rotate(self, actual: Actual[R], wanted: Wanted[R]) -> Actual[R]:
+        """Make a new version with the attributes (and value) wanted."""
+        ...
+
+
+@runtime_checkable
+class Recovers(Protocol[R]):
+    """A handler whose deleted things can come back."""
+
+    def recover(self, actual: Actual[R]) -> Actual[R]:
+        """Bring a soft-deleted thing back as it was."""
+        ...
+
+
+@runtime_checkable
+class Purges(Protocol[R]):
+    """A handler whose deleted things can be destroyed for good."""
+
+    def purge(self, actual: Actual[R]) -> None:
+        """Destroy a soft-deleted thing and free its name."""
+        ...
+
+
+class LastChange(msgspec.Struct, frozen=True):
+    """Who changed a thing last, as the backend's audit has it."""
+
+    identity: str
+    who: str
+    when: datetime
+    operation: str
+
+
+class Backend(Protocol):
+    """A place vaults are in."""
+
+    name: str
+
+    def snapshot(self, vaults: Iterable[str]) -> Snapshot:
+        """Read everything in these vaults (real names; alive or soft-deleted) and all role assignments, never a value."""
+        ...
+
+    def handler(self, kind: str) -> Handler[Resource] | None:
+        """Return the handler of a resource type, None where this backend has no such thing."""
+        ...
+
+    def fingerprint(self, vault: str, name: str, value: SecretValue) -> str:
+        """Return what tells one value of a secret from another and nothing else: keyed, the key never leaves the vault."""
+        ...
+
+    def last_changes(self, identities: Iterable[str]) -> Mapping[str, LastChange]:
+        """Return who changed these things last, where that is known."""
+        ...
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Group calls of this thread into one durable commit; one that fails undoes only itself."""
+        ...
+
+    def is_slow(self, kind: str, resource: Resource) -> str | None:
+        """Return what is being waited for where making this takes long (`generating RSA-4096 key`), else None."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files, sessions and connections."""
+        ...

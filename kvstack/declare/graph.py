@@ -1,0 +1,61 @@
+"""What is declared, resolved: every thing under its address, with its real name and its vault's."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kvstack.schema.resource import Resource
+from kvstack.terms.address import Address
+from kvstack.terms.principal import Principal
+
+Path = tuple[str | int, ...]
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """One declared thing. identity: Resource.identity; vault: real name of the vault it is in ("" for wider things);
+    vault_address: of that vault, None where the stack does not declare it; path: where it stands in the declaration."""
+
+    address: Address
+    resource: Resource
+    identity: str
+    vault: str
+    vault_address: Address | None
+    path: Path
+
+
+class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of `moved`: a thing's old address and its new one."""
+
+    source: Address = msgspec.field(name="from")
+    target: Address = msgspec.field(name="to")
+
+
+class Removal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of `removed`: a thing no longer declared, and what becomes of it."""
+
+    address: Address
+    destroy: bool = True
+    purge: bool = False
+
+
+class Import(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of `import`: a thing that is there already and shall be this stack's."""
+
+    address: Address
+
+
+class Desired(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole declaration. digest: of everything in it that planning looks at, so that a stale plan is noticed."""
+
+    stack: str
+    environment: str | None
+    nodes: Mapping[Address, Node]
+    moves: tuple[Move, ...] = ()
+    removals: Mapping[Address, Removal] = {}
+    imports: frozenset[Address] = frozenset()
+    principals: Mapping[str, Principal] = {}
+
+    @property
+    def owner(self) -> str:
+        """What stands in the owner's tag of everything this stack makes: the stack, with its environment."""
+        return self.stack if self.environment is None else f"{self.stack}/{self.environment}"

@@ -1,0 +1,123 @@
+"""What one stack file may hold: the types a declaration is converted to."""
+
+import types
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from kvstack.declare.graph import Import, Move, Removal
+from kvstack.resources.catalog import IN_A_VAULT, RESOURCES
+from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.vault import Vault
+from kvstack.schema.attribute import doc
+from kvstack.schema.resource import Resource
+from kvstack.terms.name import ResourceGroupName
+from kvstack.terms.principal import GUID, Guid, PrincipalType
+
+STACK_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+VariableValue = str | int | bool
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of a stack file that is no resource."""
+
+
+class BackendChoice(_Part, frozen=True):
+    """Where the vaults are."""
+
+    type: Annotated[
+        Literal["embedded", "azure"], doc("`embedded`: the vault that comes with kvstack, in `.kvstack`.", "embedded")
+    ] = "embedded"
+    tenant: Annotated[Guid | None, doc("Azure: the tenant's id.")] = None
+    subscription: Annotated[Guid | None, doc("Azure: the subscription's id.")] = None
+    resource_group: Annotated[ResourceGroupName | None, doc("Azure: where vaults are made.")] = None
+    location: Annotated[str | None, doc("Azure: the region vaults are made in.", "westeurope")] = None
+
+
+class Variable(_Part, frozen=True):
+    """A value that differs from one use of the stack to another."""
+
+    type: Annotated[Literal["string", "number", "bool"], doc("What it is.", "string")] = "string"
+    default: Annotated[VariableValue | None, doc("Its value where none is given; without one it has to be given.")] = None
+    allowed: Annotated[tuple[VariableValue, ...], doc("The only values it may have.", ["dev", "prod"])] = ()
+    description: Annotated[str, doc("What it is for.")] = ""
+
+
+class DeclaredPrincipal(_Part, frozen=True):
+    """Somebody who can be given access."""
+
+    type: Annotated[PrincipalType, doc("What it is.", "service_principal")]
+    id: Annotated[str, doc("Its object id.", "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11", pattern=GUID)]
+    members: Annotated[tuple[str, ...], doc("Of a group: its members, by their names here.", ["alice"])] = ()
+
+
+class Environment(_Part, frozen=True):
+    """What is different in one environment, chosen by `--env`."""
+
+    variables: Annotated[dict[str, VariableValue], doc("Values of variables.", {"env": "prod"})] = {}
+    backend: Annotated[BackendChoice | None, doc("Where this environment's vaults are.")] = None
+
+
+class StatePlace(_Part, frozen=True):
+    """Where the state is kept."""
+
+    path: Annotated[str, doc("A folder, relative to the stack's.", "state")]
+
+
+def _block() -> type[Vault]:
+    """Return a vault with what stands inside it: one collection a resource type, so that a new type needs no line here."""
+    annotations: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    for resource in IN_A_VAULT:
+        many: Any = tuple[resource, ...] if resource is RoleAssignment else dict[str, resource]  # type: ignore[valid-type]
+        annotations[resource.collection] = Annotated[many, doc(_words(resource))]
+        defaults[resource.collection] = () if resource is RoleAssignment else {}
+    body = {"__annotations__": annotations, "__module__": __name__, "__doc__": Vault.__doc__, **defaults}
+    return types.new_class("VaultBlock", (Vault,), {}, lambda namespace: namespace.update(body))
+
+
+def _words(resource: type[Resource]) -> str:
+    return (resource.__doc__ or "").split("\n")[0]
+
+
+VaultBlock = _block()
+
+
+class Included(_Part, frozen=True):
+    """A file that a stack includes."""
+
+    principals: Annotated[dict[str, DeclaredPrincipal], doc("Who can be given access, by the names used here.")] = {}
+    access: Annotated[
+        tuple[RoleAssignment, ...], doc("Access wider than one vault of this stack, or to a vault of somebody else.")
+    ] = ()
+    vaults: Annotated[dict[str, VaultBlock], doc("The vaults; a vault's key is its address and its default name.")] = {}  # type: ignore[valid-type]
+    moved: Annotated[tuple[Move, ...], doc("Addresses that changed.", [{"from": "a/keys/x", "to": "a/keys/y"}])] = ()
+    removed: Annotated[
+        tuple[Removal, ...],
+        doc("Things no longer declared that need a word: `destroy: false` keeps them.", [{"address": "a/keys/x", "destroy": False}]),
+    ] = ()
+    imports: Annotated[
+        tuple[Import, ...], doc("Things that are there already and shall be this stack's.", [{"address": "a/keys/x"}])
+    ] = msgspec.field(default=(), name="import")
+
+
+class StackFile(Included, frozen=True, kw_only=True):
+    """A kvstack stack: key vaults, and everything in and around them."""
+
+    stack: Annotated[str, doc("The stack's name; everything it makes is tagged with it.", "payments", pattern=STACK_NAME)]
+    backend: Annotated[BackendChoice, doc("Where the vaults are.", {"type": "embedded"})] = BackendChoice()
+    state: Annotated[StatePlace | None, doc("Where the state is kept; by default in `.kvstack/state`.")] = None
+    variables: Annotated[
+        dict[str, Variable], doc("Values that differ from use to use: `--var NAME=VALUE`, KVSTACK_VAR_NAME, environments.")
+    ] = {}
+    environments: Annotated[dict[str, Environment], doc("What differs between environments, chosen by `--env`.")] = {}
+    include: Annotated[
+        tuple[str, ...], doc("More files of this stack, inside its folder; `*` matches.", ["vaults/*.yaml"])
+    ] = ()
+    defaults: Annotated[
+        dict[Literal["vault", "key", "secret", "role_assignment"], dict[str, Any]],
+        doc("What all things of a kind share where they do not say otherwise.", {"vault": {"purge_protection": True}}),
+    ] = {}
+
+
+KIND_WORDS = {resource.kind: resource.kind.replace("_", " ") for resource in RESOURCES}

@@ -1,0 +1,139 @@
+"""What the vault asks of whatever holds its keys: a key provider, and a key-encryption key."""
+
+from typing import Protocol
+
+import msgspec
+
+from kvstack.terms.algorithm import Algorithm
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.key import Curve, KeySpecification
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """The half everybody may see. n, e: an RSA modulus and exponent; x, y: an EC point; big-endian, unpadded n and e,
+    x and y as long as the curve's field. An oct key has none of them."""
+
+    n: bytes = b""
+    e: bytes = b""
+    curve: Curve | None = None
+    x: bytes = b""
+    y: bytes = b""
+
+
+class KeyMaterial(msgspec.Struct, frozen=True):
+    """One generated key version, as its provider wants it kept.
+
+    blob: opaque to everybody else. Software: the private key itself (PKCS#8 DER, or an oct key's bytes), to be sealed by
+    the vault's barrier. PKCS#11: ciphertext under the module's root key, or the token object's id.
+    provider: which one made it (`software`, `pkcs11-wrapped`, `pkcs11-token`), and has to be asked to use it.
+    """
+
+    provider: str
+    blob: bytes
+    public: PublicKey
+
+    def __repr__(self) -> str:
+        return f"KeyMaterial(provider={self.provider!r}, blob=****, public={self.public!r})"
+
+
+class KeyReference(msgspec.Struct, frozen=True):
+    """A key version in use. id: unique among all versions (vault, name and version), the name its handle is cached under."""
+
+    id: str
+    specification: KeySpecification
+    material: KeyMaterial
+
+
+class Ciphertext(msgspec.Struct, frozen=True):
+    """What encryption gives. iv: drawn by the provider where none was given; tag: of an authenticated mode."""
+
+    ciphertext: bytes
+    iv: bytes = b""
+    tag: bytes = b""
+
+
+class KeyProvider(Protocol):
+    """Makes and uses keys. Safe to call from several threads at once.
+
+    Input has been checked: the algorithm fits the specification, a digest has its algorithm's length. All methods raise
+    HsmUnavailable where the module or token cannot be reached, MechanismUnsupported where it cannot do what is asked.
+    """
+
+    def generate(self, specification: KeySpecification) -> KeyMaterial:
+        """Generate a key pair or a secret key."""
+        ...
+
+    def sign(self, key: KeyReference, algorithm: Algorithm, digest: bytes) -> bytes:
+        """Sign a digest. Returns an RSA signature, or r and s side by side for EC (RFC 7518)."""
+        ...
+
+    def verify(self, key: KeyReference, algorithm: Algorithm, digest: bytes, signature: bytes) -> bool:
+        """Tell whether a signature is the key's over this digest; needs the public half only."""
+        ...
+
+    def encrypt(
+        self, key: KeyReference, algorithm: Algorithm, plaintext: bytes, *, iv: bytes = b"", associated_data: bytes = b""
+    ) -> Ciphertext:
+        """Encrypt, or wrap another key's bytes (A*KW, RSA)."""
+        ...
+
+    def decrypt(
+        self,
+        key: KeyReference,
+        algorithm: Algorithm,
+        ciphertext: bytes,
+        *,
+        iv: bytes = b"",
+        tag: bytes = b"",
+        associated_data: bytes = b"",
+    ) -> bytes:
+        """Decrypt or unwrap. Raises DecryptionFailed, one and the same error for every way it can fail."""
+        ...
+
+    def destroy(self, key: KeyReference) -> None:
+        """Forget a key for good: its cached handle, and its token object where it has one. Doing it twice is no error."""
+        ...
+
+    def random(self, count: int) -> bytes:
+        """Draw random bytes."""
+        ...
+
+    def close(self) -> None:
+        """Let go of sessions and the module."""
+        ...
+
+
+class KeyEncryptionKey(Protocol):
+    """The key above all data keys. Its own bytes stay where it lives."""
+
+    @property
+    def id(self) -> str:
+        """Which key this is; kept beside everything it wrapped."""
+        ...
+
+    def wrap(self, data_key: bytes, context: bytes) -> bytes:
+        """Wrap a data key. data_key: 32 bytes; context: what it belongs to, authenticated. Raises HsmUnavailable."""
+        ...
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Unwrap a data key. Raises DecryptionFailed where key, context or bytes are not those it was wrapped with."""
+        ...
+
+
+class HsmError(KvstackError):
+    """Something between kvstack and its keys went wrong."""
+
+
+class HsmUnavailable(HsmError):
+    """Module, token or PIN: the HSM cannot be reached, or does not let us in."""
+
+
+class MechanismUnsupported(HsmError):
+    """The module cannot do this; the error names the mechanism."""
+
+
+class DecryptionFailed(HsmError):
+    """The one error of every failed decryption, so that it tells an attacker nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("the ciphertext cannot be decrypted with this key")

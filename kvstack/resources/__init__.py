@@ -1,0 +1,1 @@
+"""One file per resource type: everything kvstack knows to declare."""

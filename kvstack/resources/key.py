@@ -1,0 +1,95 @@
+"""A cryptographic key in a vault."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+import msgspec
+
+from kvstack.resources import tags
+from kvstack.resources.rotation import Rotation
+from kvstack.resources.validity import Moment, problems_of_validity
+from kvstack.resources.vault import Vault
+from kvstack.schema.attribute import KEPT_WHEN_UNSET, doc
+from kvstack.schema.change_rule import NEW_VERSION
+from kvstack.schema.resource import Problem, Resource
+from kvstack.terms import key, name
+from kvstack.terms.key import Curve, KeySpecification, KeyType, Operation
+
+
+class Key(Resource, kind="key", collection="keys", parent=Vault):
+    """A cryptographic key. Versions accumulate; the newest one is current."""
+
+    type: Annotated[
+        KeyType, doc("Key type; `-HSM` keys are generated in the HSM and never leave it.", "RSA-HSM"), NEW_VERSION
+    ]
+    size: Annotated[
+        Literal[128, 192, 256, 2048, 3072, 4096] | None,
+        doc("Bits: of an RSA modulus (2048 by default), or of an oct key (256 by default).", 3072),
+        NEW_VERSION,
+    ] = None
+    curve: Annotated[Curve | None, doc("The curve of an EC key; P-256 by default.", "P-256"), NEW_VERSION] = None
+    operations: Annotated[
+        frozenset[Operation] | None,
+        doc("What the key may be used for; by default all its type can do.", ["sign", "verify"]),
+    ] = None
+    enabled: Annotated[bool, doc("Whether the current version may be used.")] = True
+    not_before: Annotated[
+        Moment | None, doc("The current version may not sign, encrypt or wrap before."), KEPT_WHEN_UNSET
+    ] = None
+    expires: Annotated[
+        Moment | None,
+        doc("The current version may not sign, encrypt or wrap afterwards; a rotation policy sets it by itself."),
+        KEPT_WHEN_UNSET,
+    ] = None
+    rotation: Annotated[Rotation | None, doc("When new versions are made, and when they expire.")] = None
+    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}
+
+    @property
+    def specification(self) -> KeySpecification:
+        """What to generate, with Key Vault's defaults filled in."""
+        return key.specification(self.type, self.size, self.curve)
+
+    def resolved(self) -> Self:
+        """Return the key with size, curve and operations as they will be."""
+        spec = self.specification
+        return msgspec.structs.replace(
+            self,
+            size=spec.size,
+            curve=spec.curve,
+            operations=key.possible_operations(self.type) if self.operations is None else self.operations,
+            rotation=self.rotation.resolved() if self.rotation else None,
+        )
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything a vault would refuse about this key."""
+        if wrong := name.item_name_problem(self.name):
+            yield Problem(("name",), wrong)
+        for attribute, summary in key.problems(self.specification, self.operations):
+            yield Problem((attribute,), summary)
+        if self.rotation is not None:
+            yield from self.rotation.problems()
+        yield from problems_of_validity(self.not_before, self.expires)
+        yield from tags.problems(self.tags)
+
+    def problems_within(self, vault: Vault) -> Iterator[Problem]:
+        """Yield what this vault would refuse about this key."""
+        if key.in_hsm(self.type) and vault.sku != "premium":
+            yield Problem(
+                ("type",),
+                f"an {self.type} key needs a premium vault, this one is {vault.sku}",
+                f"Write `sku: premium` in the vault, or `type: {key.family(self.type)}` for a software key.",
+            )
+
+    def identity(self, vault: str) -> str:
+        """Return the key's place among all keys."""
+        return f"vaults/{vault.lower()}/keys/{self.name.lower()}"
+
+
+def expiry_by_policy(declared: Key, made: datetime) -> datetime | None:
+    """Return when a version made now expires: as declared, or by the rotation policy."""
+    if declared.expires is not None or declared.rotation is None or declared.rotation.expire_after is None:
+        return declared.expires
+    from kvstack.terms.duration import duration
+
+    return duration(declared.rotation.expire_after).after(made)

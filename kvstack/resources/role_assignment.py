@@ -1,0 +1,60 @@
+"""Who may do what, where, and until when."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from kvstack.resources.validity import Moment, problems_of_validity
+from kvstack.resources.vault import Vault
+from kvstack.schema.attribute import doc
+from kvstack.schema.change_rule import REPLACE
+from kvstack.schema.resource import Problem, Resource
+from kvstack.terms.address import slug
+from kvstack.terms.principal import PrincipalType
+
+
+class RoleAssignment(Resource, kind="role_assignment", collection="access", parent=Vault):
+    """A role given to a principal at a scope: the vault it stands in, or one thing there.
+
+    Under the stack's own `access` it reaches wider: a subscription, a resource group, or a vault of somebody else.
+    """
+
+    principal: Annotated[
+        str, doc("A name from `principals`, or an object id (then with `principal_type`).", "payments-api"), REPLACE
+    ]
+    role: Annotated[str, doc("A built-in role, by name or id.", "Key Vault Secrets User"), REPLACE]
+    scope: Annotated[
+        str,
+        doc(
+            "In a vault: `keys/NAME`, `secrets/NAME` or nothing for the whole vault. Under the stack's `access`: "
+            "`subscription`, `resource_group/NAME`, `vault/NAME` or `vault/NAME/secrets/NAME`.",
+            "secrets/db-password",
+        ),
+        REPLACE,
+    ] = ""
+    principal_type: Annotated[
+        PrincipalType | None, doc("What the principal is; taken from `principals` where it is named there."), REPLACE
+    ] = None
+    starts: Annotated[Moment | None, doc("The assignment holds from then on.")] = msgspec.field(default=None, name="from")
+    until: Annotated[Moment | None, doc("The assignment ends then.", "2027-01-31T00:00:00Z")] = None
+    description: Annotated[str, doc("Why it is there, for those who review access.", max_length=1024)] = ""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything a vault would refuse about this assignment alone."""
+        yield from problems_of_validity(self.starts, self.until, "until")
+        if self.name:
+            yield Problem(("name",), "a role assignment has no name of its own", "Take the line out.")
+
+    def address_parts(self) -> tuple[str, ...]:
+        """Return what the assignment is called after `access/`, from what is written: principal, role and scope."""
+        return (slug_of_principal(self.principal), slug(self.role), *((self.scope,) if self.scope else ()))
+
+    def identity(self, vault: str) -> str:
+        """Return the assignment's place among all: no two with one scope, role and principal."""
+        return f"assignments/{self.scope}/{self.role}/{self.principal}".lower()
+
+
+def slug_of_principal(principal: str) -> str:
+    """Return a principal as one part of an address."""
+    return principal.replace("/", "-")

@@ -1,0 +1,73 @@
+"""When new versions are made, as a stack declares it."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from kvstack.schema.attribute import doc
+from kvstack.schema.resource import Problem
+from kvstack.terms import rotation
+from kvstack.terms.duration import Duration, DurationText, duration
+
+
+class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A rotation policy. Durations are ISO 8601: `P90D`, `P18M`."""
+
+    every: Annotated[
+        DurationText | None, doc("A new version this long after the newest was made; at least 7 days.", "P90D")
+    ] = None
+    before_expiry: Annotated[
+        DurationText | None, doc("Or: a new version this long before the newest expires.", "P30D")
+    ] = None
+    expire_after: Annotated[
+        DurationText | None, doc("How long a version lives; at least 28 days.", "P120D")
+    ] = None
+    notify_before_expiry: Annotated[
+        DurationText | None, doc("When the near-expiry event is sent; by default 30 days before.", "P30D")
+    ] = None
+
+    def resolved(self) -> "Rotation":
+        """Return the same policy with every duration in one spelling: `P12W` is `P84D`."""
+        return written(policy(self))
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything a vault would refuse about this policy."""
+        parsed = True
+        for field in self.__struct_fields__:
+            try:
+                _parsed(getattr(self, field))
+            except ValueError as error:
+                parsed = False
+                yield Problem(("rotation", field), str(error))
+        if parsed:
+            for field, summary in rotation.problems(policy(self)):
+                yield Problem(("rotation", field), summary)
+
+
+def policy(declared: Rotation) -> rotation.RotationPolicy:
+    """Return the policy as a vault keeps it. Raises ValueError where a duration is none."""
+    return rotation.RotationPolicy(
+        every=_parsed(declared.every),
+        before_expiry=_parsed(declared.before_expiry),
+        expire_after=_parsed(declared.expire_after),
+        notify_before_expiry=_parsed(declared.notify_before_expiry),
+    )
+
+
+def written(kept: rotation.RotationPolicy) -> Rotation:
+    """Return a vault's policy as a stack declares it."""
+    return Rotation(
+        every=_text(kept.every),
+        before_expiry=_text(kept.before_expiry),
+        expire_after=_text(kept.expire_after),
+        notify_before_expiry=_text(kept.notify_before_expiry),
+    )
+
+
+def _parsed(text: str | None) -> Duration | None:
+    return None if text is None else duration(text)
+
+
+def _text(length: Duration | None) -> str | None:
+    return None if length is None else str(length)

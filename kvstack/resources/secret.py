@@ -1,0 +1,71 @@
+"""A secret in a vault."""
+
+from collections.abc import Iterator
+from typing import Annotated, Self
+
+import msgspec
+
+from kvstack.resources import tags
+from kvstack.resources.rotation import Rotation
+from kvstack.resources.validity import Moment, problems_of_validity
+from kvstack.resources.value_source import ValueFrom
+from kvstack.resources.vault import Vault
+from kvstack.schema.attribute import KEPT_WHEN_UNSET, SOURCE, doc
+from kvstack.schema.change_rule import NEW_VERSION
+from kvstack.schema.resource import Problem, Resource
+from kvstack.terms import limits, name
+
+_LITERAL = (
+    "A secret's value never stands in a file. Write `value_from: {env: NAME}`, `{file: PATH}`, "
+    "`{generate: {length: 48}}` or `{command: [PROGRAM]}`, and change the value that was written here: it is known now."
+)
+
+
+class Secret(Resource, kind="secret", collection="secrets", parent=Vault, forbidden={"value": _LITERAL}):
+    """A secret. Setting a new value makes a new version; old versions stay and keep working."""
+
+    value_from: Annotated[
+        ValueFrom | None,
+        doc(
+            "Where the value comes from. Without it the secret has to be there, and only what is around its value is managed.",
+            {"env": "DB_PASSWORD"},
+        ),
+        SOURCE,
+        NEW_VERSION,
+    ] = None
+    content_type: Annotated[
+        Annotated[str, msgspec.Meta(max_length=limits.CONTENT_TYPE_CHARACTERS)] | None,
+        doc("What the value is.", "text/plain"),
+    ] = None
+    enabled: Annotated[bool, doc("Whether the current version can be read.")] = True
+    not_before: Annotated[Moment | None, doc("The current version is meant for use from then on."), KEPT_WHEN_UNSET] = None
+    expires: Annotated[Moment | None, doc("The current version is meant for use until then."), KEPT_WHEN_UNSET] = None
+    rotation: Annotated[
+        Rotation | None, doc("When a new value is made; for generated values.", {"every": "P30D"})
+    ] = None
+    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}
+
+    def resolved(self) -> Self:
+        """Return the secret with its rotation policy in one spelling."""
+        return self if self.rotation is None else msgspec.structs.replace(self, rotation=self.rotation.resolved())
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything a vault would refuse about this secret."""
+        if wrong := name.item_name_problem(self.name):
+            yield Problem(("name",), wrong)
+        if self.value_from is not None:
+            yield from self.value_from.problems()
+        if self.rotation is not None:
+            yield from self.rotation.problems()
+            if self.value_from is None or self.value_from.generate is None:
+                yield Problem(
+                    ("rotation",),
+                    "only a generated value can be rotated",
+                    "Write `value_from: {generate: {...}}`, or take `rotation` out.",
+                )
+        yield from problems_of_validity(self.not_before, self.expires)
+        yield from tags.problems(self.tags, secret=True)
+
+    def identity(self, vault: str) -> str:
+        """Return the secret's place among all secrets."""
+        return f"vaults/{vault.lower()}/secrets/{self.name.lower()}"

@@ -1,0 +1,93 @@
+"""A key vault: the place keys, secrets and certificates live in, and what protects them there."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+import msgspec
+
+from kvstack.resources import tags
+from kvstack.schema.attribute import doc
+from kvstack.schema.change_rule import REPLACE, fixed, one_way
+from kvstack.schema.resource import Problem, Resource
+from kvstack.terms import limits, name
+
+Sku = Literal["standard", "premium"]
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who may reach a vault over a network."""
+
+    default_action: Annotated[
+        Literal["allow", "deny"], doc("What happens to a caller no rule names.", "deny")
+    ] = "allow"
+    bypass: Annotated[
+        Literal["trusted_services", "none"], doc("Whether the platform's own services pass without a rule.")
+    ] = "trusted_services"
+    ip_rules: Annotated[
+        frozenset[str],
+        doc("Addresses and ranges (CIDR) that may call.", ["203.0.113.0/24"], max_length=limits.IP_RULES),
+    ] = frozenset()
+
+
+class Vault(Resource, kind="vault", collection="vaults"):
+    """A key vault, with its soft delete, its protection and its network rules.
+
+    Deleting one keeps it recoverable, with everything in it, until retention ends; its name stays taken as long.
+    """
+
+    sku: Annotated[Sku, doc("`premium` has HSM keys, `standard` has not.", "premium")] = "standard"
+    location: Annotated[str, doc("The region; `local` for an embedded vault.", "westeurope"), REPLACE] = "local"
+    resource_group: Annotated[
+        name.ResourceGroupName | None,
+        doc("The resource group; by default the backend's own.", "payments"),
+        REPLACE,
+    ] = None
+    soft_delete_retention_days: Annotated[
+        int,
+        doc("Days a deleted thing can be recovered for.", 90, ge=limits.RETENTION_DAYS[0], le=limits.RETENTION_DAYS[1]),
+        fixed("Retention is set once, when a vault is created."),
+    ] = 90
+    purge_protection: Annotated[
+        bool,
+        doc("Nobody can purge a deleted thing before its retention ends. Can be switched on, never off.", True),
+        one_way(True, "Purge protection can be switched on, never off."),
+    ] = False
+    network: Annotated[Network, doc("Who may reach the vault over a network.")] = Network()
+    lock: Annotated[
+        Literal["delete"] | None, doc("`delete` refuses the vault's deletion until the lock is lifted.", "delete")
+    ] = None
+    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}
+
+    def resolved(self) -> Self:
+        """Return the vault with its network rules in one spelling: `203.0.113.7` is `203.0.113.7/32`."""
+        if not self.network.ip_rules:
+            return self
+        rules = frozenset(network_range(rule) or rule for rule in self.network.ip_rules)
+        return msgspec.structs.replace(self, network=msgspec.structs.replace(self.network, ip_rules=rules))
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything a backend would refuse about this vault."""
+        if wrong := name.vault_name_problem(self.name):
+            yield Problem(("name",), wrong)
+        for rule in sorted(self.network.ip_rules):
+            if network_range(rule) is None:
+                yield Problem(
+                    ("network", "ip_rules"),
+                    f"`{rule}` is no IPv4 address or range",
+                    "Write an address such as 203.0.113.7 or a range such as 203.0.113.0/24.",
+                )
+        yield from tags.problems(self.tags)
+
+    def identity(self, vault: str) -> str:
+        """Return the vault's place among all vaults, alive or soft-deleted."""
+        return f"vaults/{self.name.lower()}"
+
+
+def network_range(rule: str) -> str | None:
+    """Return an address or range in one spelling, or None where it is neither. Host bits must be zero."""
+    import ipaddress  # costs 5 ms, and most vaults have no rules
+
+    try:
+        return str(ipaddress.IPv4Network(rule))
+    except ValueError:
+        return None

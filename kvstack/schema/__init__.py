@@ -1,0 +1,1 @@
+"""The language resource files are written in."""

@@ -1,0 +1,112 @@
+"""What a resource type is: one frozen definition from which schema, diff, documents and bindings are derived."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Self, get_type_hints
+
+import msgspec
+
+from kvstack.schema.attribute import META, Attribute, attribute, doc
+from kvstack.schema.change_rule import REPLACE
+
+
+class Lifecycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What planning may do to a thing."""
+
+    prevent_destroy: Annotated[
+        bool, doc("Refuse every plan that would delete, replace or purge this thing while this line stands.")
+    ] = False
+    ignore_changes: Annotated[
+        tuple[str, ...],
+        doc("Attributes that others may change: neither corrected nor reported as drift; `all` is every one.", ["tags"]),
+    ] = ()
+    purge_on_delete: Annotated[
+        bool, doc("Purge after deleting, so that the name is free at once. Refused where purge protection is on.")
+    ] = False
+
+
+class ResourceMeta(msgspec.StructMeta):
+    """Takes a resource type's class keywords: kind, collection, parent, and words for attributes that must not be written."""
+
+    def __new__(
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        kind: str = "",
+        collection: str = "",
+        parent: "type[Resource] | None" = None,
+        forbidden: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Make the class. kind: its name in plans and state; collection: where it stands in a declaration."""
+        if kind:
+            namespace.update(kind=kind, collection=collection, parent=parent, forbidden=dict(forbidden or {}))
+        return super().__new__(
+            mcs, name, bases, namespace, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, **options
+        )
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a declared thing: where below it (`("rotation", "every")`), what, and how to mend it."""
+
+    path: tuple[str | int, ...]
+    summary: str
+    detail: str = ""
+    severity: str = "error"
+
+
+class Resource(msgspec.Struct, metaclass=ResourceMeta):
+    """A thing as declared, as recorded, and as read from a vault: the same attributes each time."""
+
+    kind: ClassVar[str]
+    collection: ClassVar[str]
+    parent: ClassVar["type[Resource] | None"]
+    forbidden: ClassVar[dict[str, str]]
+
+    name: Annotated[
+        str, doc("The real name in the vault; by default the last part of the address. Nothing can be renamed."), REPLACE
+    ] = ""
+    lifecycle: Annotated[Lifecycle, doc("What planning may do to this thing."), META] = Lifecycle()
+
+    def resolved(self) -> Self:
+        """Return the same declaration with the defaults that depend on other attributes filled in."""
+        return self
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything a vault would refuse about this thing alone."""
+        yield from ()
+
+    def identity(self, vault: str) -> str:
+        """Return what tells this thing from all others in a backend; the same for two spellings of one name."""
+        raise NotImplementedError(f"{type(self).__name__} has no identity of its own")
+
+
+@cache
+def attributes(resource: type[Resource]) -> tuple[Attribute, ...]:
+    """Return a resource type's attributes, in the order they are declared."""
+    hints = get_type_hints(resource, include_extras=True)
+    return tuple(
+        attribute(
+            field.name,
+            field.encode_name,
+            hints[field.name],
+            required=field.required,
+            default=msgspec.UNSET if field.required else _default(field),
+        )
+        for field in msgspec.structs.fields(resource)
+    )
+
+
+@cache
+def compared(resource: type[Resource]) -> Callable[[Resource], Any]:
+    """Return what reads, at once, all attributes that are held against a vault: equal results mean nothing differs."""
+    return attrgetter(
+        *(entry.name for entry in attributes(resource) if entry.comparison in ("compared", "kept when unset"))
+    )
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default if field.default is not msgspec.NODEFAULT else field.default_factory()

@@ -1,0 +1,1 @@
+"""What was applied last: small, nothing secret in it, never lost."""

@@ -1,0 +1,152 @@
+"""The state as bytes: one record a line, with a digest that shows when somebody edited it."""
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from kvstack.resources.catalog import BY_KIND
+from kvstack.schema.resource import Resource
+from kvstack.state.state import FORMAT, Drop, Entry, Put, Record, State
+from kvstack.terms.address import Address
+
+
+class UnreadableState(ValueError):
+    """The bytes are not a state this version understands; the message says why."""
+
+
+class _Header(msgspec.Struct):
+    format: int = 0
+    stack: str = ""
+    environment: str | None = None
+    lineage: str = ""
+    serial: int = 0
+    backend: str = ""
+    digest: str = ""
+    records: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Written(msgspec.Struct, kw_only=True, omit_defaults=True):
+    address: Address
+    kind: str
+    identity: str
+    id: str
+    vault: str
+    version: str | None = None
+    fingerprint: str | None = None
+    was: Address | None = None
+    dropped: bool = False
+    attributes: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_lines = msgspec.json.Decoder(list[_Written])
+_line = msgspec.json.Decoder(_Written)
+
+
+def encoded(state: State) -> bytes:
+    """Return the state as UTF-8 JSON, one record a line."""
+    lines = b",\n".join(_encoded_record(record) for record in state.records.values())
+    records = b"[\n" + lines + b"\n]" if lines else b"[]"
+    header = _encoder.encode(
+        {
+            "format": FORMAT,
+            "stack": state.stack,
+            "environment": state.environment,
+            "lineage": state.lineage,
+            "serial": state.serial,
+            "backend": state.backend,
+            "digest": hashlib.sha256(records).hexdigest(),
+        }
+    )
+    return header[:-1] + b',\n"records":' + records + b"}\n"
+
+
+def decoded(data: bytes) -> State:
+    """Parse what `encoded` wrote. Raises UnreadableState."""
+    try:
+        header = msgspec.json.decode(data, type=_Header)
+    except msgspec.DecodeError as error:
+        raise UnreadableState(f"it is not a whole JSON document ({error})") from None
+    if header.format != FORMAT:
+        newer = "; it was written by a newer kvstack" if header.format > FORMAT else ""
+        raise UnreadableState(f"its format is {header.format}, this version reads {FORMAT}{newer}")
+    records = bytes(header.records)
+    if hashlib.sha256(records).hexdigest() != header.digest:
+        raise UnreadableState("its digest does not fit its records: it was edited, or damaged")
+    try:
+        written = _lines.decode(records)
+        known = {entry.address: _record(entry) for entry in written}
+    except msgspec.DecodeError as error:
+        raise UnreadableState(f"a record in it cannot be read ({error})") from None
+    return State(
+        stack=header.stack,
+        environment=header.environment,
+        lineage=header.lineage,
+        serial=header.serial,
+        backend=header.backend,
+        records=known,
+    )
+
+
+def encoded_entries(entries: Iterable[Entry]) -> bytes:
+    """Return finished changes as journal lines."""
+    return b"".join(_encoded_entry(entry) + b"\n" for entry in entries)
+
+
+def decoded_entry(line: bytes) -> Entry:
+    """Parse one journal line. Raises UnreadableState."""
+    try:
+        written = _line.decode(line)
+        return Drop(written.address) if written.dropped else Put(_record(written), written.was)
+    except msgspec.DecodeError as error:
+        raise UnreadableState(f"a line of its journal cannot be read ({error})") from None
+
+
+def _encoded_entry(entry: Entry) -> bytes:
+    match entry:
+        case Put(record, was):
+            return _encoded_record(record, was=was)
+        case Drop(address):
+            return _encoder.encode(
+                _Written(address=address, kind="", identity="", id="", vault="", dropped=True)
+            )
+
+
+def _encoded_record(record: Record, was: Address | None = None) -> bytes:
+    return _encoder.encode(
+        _Written(
+            address=record.address,
+            kind=record.kind,
+            identity=record.identity,
+            id=record.id,
+            vault=record.vault,
+            version=record.version,
+            fingerprint=record.fingerprint,
+            was=was,
+            attributes=msgspec.Raw(_encoder.encode(record.resource)),
+        )
+    )
+
+
+@cache
+def _decoder(kind: str) -> "msgspec.json.Decoder[Any]":
+    resource: type[Resource] | None = BY_KIND.get(kind)
+    if resource is None:
+        raise UnreadableState(f"it holds a thing of kind `{kind}`, which this version does not know")
+    return msgspec.json.Decoder(resource)
+
+
+def _record(written: _Written) -> Record:
+    return Record(
+        address=written.address,
+        kind=written.kind,
+        identity=written.identity,
+        id=written.id,
+        vault=written.vault,
+        resource=_decoder(written.kind).decode(written.attributes),
+        version=written.version,
+        fingerprint=written.fingerprint,
+    )

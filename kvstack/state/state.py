@@ -1,0 +1,72 @@
+"""The state of a stack: what was applied last, thing by thing."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kvstack.schema.resource import Resource
+from kvstack.terms.address import Address
+
+FORMAT = 1
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing as it was after the last change of it.
+
+    id: the backend's own; vault: real name of its vault; version: id of the newest version then; fingerprint: of the secret
+    value set then, keyed by the vault.
+    """
+
+    address: Address
+    kind: str
+    identity: str
+    id: str
+    vault: str
+    resource: Resource
+    version: str | None = None
+    fingerprint: str | None = None
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """All records of one stack and environment.
+
+    lineage: drawn once, tells this state from any other of the same name; serial: grows with every write; backend: which
+    vaults it is about (Backend.id).
+    """
+
+    stack: str
+    environment: str | None
+    lineage: str
+    serial: int = 0
+    backend: str = ""
+    records: Mapping[Address, Record] = {}
+
+
+class Put(msgspec.Struct, frozen=True):
+    """A thing was made or changed. was: the address it had before, where it moved."""
+
+    record: Record
+    was: Address | None = None
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """A thing is gone, or no longer ours."""
+
+    address: Address
+
+
+Entry = Put | Drop
+
+
+def after(state: State, entries: tuple[Entry, ...] | list[Entry]) -> State:
+    """Return the state once these finished changes are recorded."""
+    records = dict(state.records)
+    for entry in entries:
+        match entry:
+            case Put(record, was):
+                if was is not None and records.get(was) is not None and records[was].identity == record.identity:
+                    del records[was]
+                records[record.address] = record
+            case Drop(address):
+                records.pop(address, None)
+    return msgspec.structs.replace(state, records=records)

@@ -1,0 +1,1 @@
+"""The glossary as types, and the rules about values, shared by resources and the vault."""

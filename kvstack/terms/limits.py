@@ -1,0 +1,15 @@
+"""Sizes and counts Azure Key Vault holds everyone to. Source: azure/facts.md, names and sizes."""
+
+SECRET_BYTES = 25 * 1024
+CONTENT_TYPE_CHARACTERS = 255
+TAGS = 15
+OWNER_TAGS = 2  # kvstack-stack and kvstack-address: what is left of TAGS is the stack's own
+TAG_NAME_CHARACTERS = 256
+TAG_VALUE_CHARACTERS = 256
+SECRET_TAG_NAME_CHARACTERS = 512
+SECRET_TAG_VALUE_CHARACTERS = 512
+RETENTION_DAYS = (7, 90)
+IP_RULES = 1000
+VIRTUAL_NETWORK_RULES = 200
+RANDOM_BYTES = (1, 128)
+PAGE = (1, 25)

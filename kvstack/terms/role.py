@@ -1,0 +1,70 @@
+"""What a role allows: the built-in roles of Azure, by name and by id. Source: azure/roles.json, azure/facts.md."""
+
+import os.path
+from functools import cache
+
+import msgspec
+
+from kvstack.terms.name import folded
+
+OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+KEY_VAULT_ADMINISTRATOR = "00482a5a-887f-4fb3-b363-3b7fe8e74483"
+
+
+class RoleDefinition(msgspec.Struct, frozen=True, rename="camel"):
+    """One role. The action patterns may hold `*`; `not_actions` subtract from `actions` of this role only.
+
+    id: a GUID in lower case. may_assign: ids of the only roles a holder may hand out or take away; None: every role.
+    """
+
+    id: str
+    name: str
+    description: str = ""
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+    may_assign: frozenset[str] | None = None
+
+
+class _Catalogue(msgspec.Struct, frozen=True, rename="camel"):
+    roles: tuple[RoleDefinition, ...]
+    data_actions: tuple[str, ...]
+
+
+@cache
+def _catalogue() -> _Catalogue:
+    # Read when first asked for: most starts of the command line never need it.
+    with open(os.path.join(os.path.dirname(__file__), "roles.json"), "rb") as file:
+        return msgspec.json.decode(file.read(), type=_Catalogue)
+
+
+@cache
+def built_in_roles() -> dict[str, RoleDefinition]:
+    """Return the built-in roles by folded name."""
+    return {folded(definition.name): definition for definition in _catalogue().roles}
+
+
+@cache
+def built_in_roles_by_id() -> dict[str, RoleDefinition]:
+    """Return the built-in roles by id."""
+    return {definition.id: definition for definition in _catalogue().roles}
+
+
+def data_actions() -> tuple[str, ...]:
+    """Return everything that can be done with the data in a vault."""
+    return _catalogue().data_actions
+
+
+def role(name_or_id: str) -> RoleDefinition:
+    """Return the built-in role of this name or id, in any case. Raises ValueError, suggesting near names."""
+    wanted = folded(name_or_id)
+    found = built_in_roles().get(wanted) or built_in_roles_by_id().get(wanted)
+    if found is not None:
+        return found
+    from difflib import get_close_matches
+
+    near = get_close_matches(wanted, built_in_roles(), n=3, cutoff=0.6)
+    names = " or ".join(f"`{built_in_roles()[name].name}`" for name in near)
+    hint = f"did you mean {names}?" if near else f"there are {', '.join(r.name for r in _catalogue().roles)}"
+    raise ValueError(f"there is no role `{name_or_id}`; {hint}")

@@ -1,0 +1,56 @@
+"""When new versions are made, when they expire, and when people are told: a rotation policy and its rules."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from kvstack.terms.duration import Duration
+
+LEAST_DAYS = 7
+LEAST_EXPIRY_DAYS = 28
+
+
+class RotationPolicy(msgspec.Struct, frozen=True):
+    """A key's policy. every: rotate this long after creation; before_expiry: or this long before it expires;
+    expire_after: how long a version lives; notify_before_expiry: when the near-expiry event is sent (default P30D)."""
+
+    every: Duration | None = None
+    before_expiry: Duration | None = None
+    expire_after: Duration | None = None
+    notify_before_expiry: Duration | None = None
+
+
+def problems(policy: RotationPolicy) -> Iterator[tuple[str, str]]:
+    """Yield (attribute, what is wrong) by the rules of a vault. Source: azure/facts.md, rotation policy (vault)."""
+    every, before, expire, notify = (
+        policy.every,
+        policy.before_expiry,
+        policy.expire_after,
+        policy.notify_before_expiry,
+    )
+    if every is not None and before is not None:
+        yield "before_expiry", "rotation is triggered by `every` or by `before_expiry`, not by both"
+    if every is not None and every.least_days < LEAST_DAYS:
+        yield "every", f"rotation every {every} is under the least of {LEAST_DAYS} days after creation"
+    if before is not None and before.least_days < LEAST_DAYS:
+        yield "before_expiry", f"rotation {before} before expiry is under the least of {LEAST_DAYS} days before expiry"
+    if expire is not None and expire.least_days < LEAST_EXPIRY_DAYS:
+        yield "expire_after", f"versions that expire after {expire} are under the least of {LEAST_EXPIRY_DAYS} days"
+    if before is not None and expire is None:
+        yield "before_expiry", "`before_expiry` needs `expire_after`: without it no version expires"
+    if notify is not None and expire is None:
+        yield "notify_before_expiry", "`notify_before_expiry` needs `expire_after`: without it no version expires"
+    if expire is None:
+        return
+    if every is not None and every.about_days > expire.about_days - LEAST_DAYS:
+        yield (
+            "every",
+            f"rotation every {every} comes less than {LEAST_DAYS} days before versions expire after {expire}",
+        )
+    if before is not None and before.about_days > expire.about_days - LEAST_DAYS:
+        yield (
+            "before_expiry",
+            f"rotation {before} before expiry comes less than {LEAST_DAYS} days after creation, versions live {expire}",
+        )
+    if notify is not None and notify.about_days >= expire.about_days:
+        yield "notify_before_expiry", f"notice {notify} before expiry is not within a version's life of {expire}"

@@ -1,0 +1,81 @@
+"""Where a right holds: a subscription, a resource group, a vault, or one thing in a vault."""
+
+import re
+from typing import Literal
+
+import msgspec
+
+ItemCollection = Literal["keys", "secrets", "certificates"]
+
+
+class Scope(msgspec.Struct, frozen=True, order=True):
+    """A place in the tree of scopes; an empty part means all below. item: `keys/signing`."""
+
+    subscription: str
+    resource_group: str = ""
+    vault: str = ""
+    item: str = ""
+
+    @property
+    def level(self) -> Literal["subscription", "resource_group", "vault", "item"]:
+        """How deep the scope is."""
+        if self.item:
+            return "item"
+        if self.vault:
+            return "vault"
+        return "resource_group" if self.resource_group else "subscription"
+
+    @property
+    def path(self) -> str:
+        """The scope as Azure Resource Manager writes it."""
+        text = f"/subscriptions/{self.subscription}"
+        if self.resource_group:
+            text += f"/resourceGroups/{self.resource_group}"
+        if self.vault:
+            text += f"/providers/Microsoft.KeyVault/vaults/{self.vault}"
+        if self.item:
+            text += f"/{self.item}"
+        return text
+
+    @property
+    def folded(self) -> "Scope":
+        """The same scope in lower case: scopes differ by more than case."""
+        return Scope(self.subscription.lower(), self.resource_group.lower(), self.vault.lower(), self.item.lower())
+
+    def contains(self, other: "Scope") -> bool:
+        """Tell whether the other is this scope or lies below it; case does not count."""
+        mine, theirs = self.folded, other.folded
+        return (
+            mine.subscription == theirs.subscription
+            and mine.resource_group in ("", theirs.resource_group)
+            and mine.vault in ("", theirs.vault)
+            and mine.item in ("", theirs.item)
+        )
+
+    def chain(self) -> "tuple[Scope, ...]":
+        """Return this scope and all above it, nearest first."""
+        found = [self]
+        if self.item:
+            found.append(Scope(self.subscription, self.resource_group, self.vault))
+        if self.vault:
+            found.append(Scope(self.subscription, self.resource_group))
+        if self.resource_group:
+            found.append(Scope(self.subscription))
+        return tuple(found)
+
+
+_PATH = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)"
+    r"(?:/resourceGroups/(?P<resource_group>[^/]+)"
+    r"(?:/providers/Microsoft\.KeyVault/vaults/(?P<vault>[^/]+)"
+    r"(?:/(?P<item>(?:keys|secrets|certificates)/[^/]+))?)?)?/?",
+    re.IGNORECASE,
+)
+
+
+def scope(path: str) -> Scope:
+    """Parse a resource manager path. Raises ValueError."""
+    matched = _PATH.fullmatch(path)
+    if matched is None:
+        raise ValueError(f"`{path}` is no scope: /subscriptions/ID[/resourceGroups/NAME[/providers/Microsoft.KeyVault/vaults/NAME[/keys|secrets|certificates/NAME]]]")
+    return Scope(**{part: text or "" for part, text in matched.groupdict().items()})
