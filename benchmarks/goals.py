@@ -1,0 +1,78 @@
+"""What kvstack wants to reach, and whether it did."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from benchmarks.figures import Deed, Figures, Signing
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """One goal. reached: the figure it is about; limit: what it may be at most, or at least."""
+
+    text: str
+    reached: Callable[[Figures], float | None]
+    limit: float
+    unit: str
+    at_least: bool = False
+
+    def verdict(self, figures: Figures) -> str:
+        """Say whether the goal is met, or by how much it is missed."""
+        value = self.reached(figures)
+        if value is None:
+            return "not measured"
+        if value >= self.limit if self.at_least else value <= self.limit:
+            return "met"
+        return f"**missed** by {abs(value / self.limit - 1):.0%}"
+
+
+def _signing_ratio(figures: Figures) -> float | None:
+    return figures.signing.service / figures.signing.raw if isinstance(figures.signing, Signing) else None
+
+
+def _growth(deed: Deed, small: int, large: int) -> Callable[[Figures], float | None]:
+    """Return how much more one resource costs in a large stack than in a small one: 1 is linear."""
+
+    def growth(figures: Figures) -> float | None:
+        few, many = (figures.seconds(deed, "kvstack", size) for size in (small, large))
+        return None if few is None or many is None else (many / large) / (few / small)
+
+    return growth
+
+
+TOFU = "tofu"
+# A goal of the issue is "about linearly"; a quarter more a resource is taken to be about that.
+_LINEAR = 1.25
+_GROWING: tuple[Deed, ...] = ("no-op plan", "first apply", "validate")
+
+GOALS: tuple[Goal, ...] = (
+    Goal("No-op plan of 10", lambda figures: figures.seconds("no-op plan", "kvstack", 10), 0.20, "s"),
+    Goal(
+        "No-op plan of 1,000, beside OpenTofu's", lambda figures: figures.ratio("no-op plan", 1_000, to=TOFU), 0.3, "×"
+    ),
+    Goal(
+        "No-op plan of 10,000, beside OpenTofu's",
+        lambda figures: figures.ratio("no-op plan", 10_000, to=TOFU),
+        0.1,
+        "×",
+    ),
+    Goal("Its peak memory", lambda figures: figures.peak_mib("no-op plan", "kvstack", 10_000), 200, "MiB"),
+    Goal(
+        "Validate 10,000 with 3 faults found, beside OpenTofu's of 10,000 without one",
+        lambda figures: figures.ratio("validate with 3 faults", 10_000, to=TOFU, to_deed="validate"),
+        0.35,
+        "×",
+    ),
+    Goal(
+        "First apply of 10,000 secrets, beside OpenTofu's of 10,000 resources",
+        lambda figures: figures.ratio("first apply, secrets only", 10_000, to=TOFU, to_deed="first apply"),
+        0.25,
+        "×",
+    ),
+    Goal("RSA-2048 signatures through `VaultService`, beside raw PKCS#11", _signing_ratio, 0.8, "×", at_least=True),
+    *(
+        Goal(f"Time a resource, {deed} of {large:,} beside {small:,}", _growth(deed, small, large), _LINEAR, "×")
+        for deed in _GROWING
+        for small, large in ((1_000, 10_000), (10_000, 50_000))
+    ),
+)

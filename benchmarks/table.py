@@ -1,0 +1,128 @@
+"""The figures as a page to read."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from benchmarks.figures import DEEDS, Figures, Key, Signing
+from benchmarks.goals import GOALS
+from benchmarks.measure import Measurement
+
+
+def page(figures: Figures, *, machine: Mapping[str, str], versions: Mapping[str, str], date: str, repeat: int) -> str:
+    """Return RESULTS.md. versions: what each tool says of itself, in the order of the columns."""
+    tools = tuple(versions)
+    return "\n".join(
+        (
+            "# Benchmark results",
+            "",
+            "Written by `make bench`; [README.md](README.md) says what is measured, and how.",
+            f"Figures are of whole processes, medians of {repeat} runs each. What takes over 20 s is run 3 times, over 60 s",
+            "once: the number of runs then stands in brackets. Machines differ by two times and more: the ratios count.",
+            "",
+            *_table(("Machine", ""), list({"Date": date, **machine}.items())),
+            "",
+            *_table(("Tool", "Version"), list(versions.items())),
+            "",
+            "## Goals",
+            "",
+            *_table(("Goal", "Wanted", "Reached", ""), list(_goals(figures))),
+            "",
+            *_deeds(figures, tools, repeat),
+            "## Signing",
+            "",
+            *_signing(figures.signing),
+            *_missing(figures),
+            "",
+        )
+    )
+
+
+def _goals(figures: Figures) -> Iterator[tuple[str, str, str, str]]:
+    for goal in GOALS:
+        value = goal.reached(figures)
+        wanted = f"{'at least' if goal.at_least else 'at most'} {goal.limit:g} {goal.unit}"
+        reached = "–" if value is None else f"{value:.3g} {goal.unit}"
+        yield goal.text, wanted, reached, goal.verdict(figures)
+
+
+def _deeds(figures: Figures, tools: Sequence[str], repeat: int) -> Iterator[str]:
+    for deed in DEEDS:
+        sizes = sorted({key.size for key in figures.measurements if key.deed == deed})
+        here = [tool for tool in tools if any(Key(deed, tool, size) in figures.measurements for size in sizes)]
+        if not sizes:
+            continue
+        ratios = [tool for tool in here if tool != "kvstack"] if "kvstack" in here else []
+        yield f"## {deed[0].upper()}{deed[1:]}"
+        yield ""
+        yield from _table(
+            ("Resources", *(f"{tool}, s" for tool in here), *(f"beside {tool}" for tool in ratios)),
+            [
+                (
+                    f"{size:,}",
+                    *(_cell(figures, Key(deed, tool, size), _seconds, repeat) for tool in here),
+                    *(_ratio(figures.ratio(deed, size, to=tool)) for tool in ratios),
+                )
+                for size in sizes
+            ],
+        )
+        yield ""
+        yield from _table(
+            ("Resources", *(f"{tool}, MiB" for tool in here)),
+            [(f"{size:,}", *(_cell(figures, Key(deed, tool, size), _mib, repeat) for tool in here)) for size in sizes],
+        )
+        yield ""
+
+
+def _signing(signing: Signing | str) -> Iterator[str]:
+    match signing:
+        case Signing(service=service, raw=raw, rounds=rounds):
+            yield f"RSA-2048, RS256, one thread, warm handles; medians of {rounds} interleaved rounds."
+            yield ""
+            yield from _table(
+                ("Through", "Signatures/s"),
+                [("`VaultService`: authorised, audited", f"{service:,.0f}"), ("raw PKCS#11", f"{raw:,.0f}")],
+            )
+        case why:
+            yield f"Not measured: {why}."
+
+
+def _missing(figures: Figures) -> Iterator[str]:
+    """Say why a figure is not there, unless nobody asked for it."""
+    missing = [(key, why) for key, measurement in figures.measurements.items() if (why := measurement.missing)]
+    if missing:
+        yield ""
+        yield "## Not measured"
+        yield ""
+        for key, why in missing:
+            yield f"- {key.deed} of {key.size:,}, {key.tool}: {why}"
+
+
+def _cell(figures: Figures, key: Key, value: Callable[[Measurement], str], repeat: int) -> str:
+    measurement = figures.measurements.get(key)
+    if measurement is None or not measurement.samples:
+        return "–"
+    count = len(measurement.samples)
+    return value(measurement) + (f" ({count})" if count < repeat else "")
+
+
+def _seconds(measurement: Measurement) -> str:
+    return "–" if measurement.seconds is None else f"{measurement.seconds:.3g}"
+
+
+def _mib(measurement: Measurement) -> str:
+    return "–" if measurement.peak_mib is None else f"{measurement.peak_mib:.0f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g} ×"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    # Words to the left, figures to the right.
+    figures = [all(row[column][:1] in _FIGURE_STARTS for row in rows) for column in range(len(head))]
+    yield f"|{'|'.join('---:' if right else '---' for right in figures)}|"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+
+
+_FIGURE_STARTS = frozenset("0123456789–")

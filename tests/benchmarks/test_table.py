@@ -1,0 +1,51 @@
+"""The page says what was reached, what was missed and by how much, and what is not there."""
+
+import pytest
+
+from benchmarks.figures import Deed, Figures, Key, Signing
+from benchmarks.goals import GOALS
+from benchmarks.measure import Measurement, Sample
+from benchmarks.table import page
+
+
+def took(*seconds: float, mib: float = 50) -> Measurement:
+    return Measurement(tuple(Sample(each, mib) for each in seconds))
+
+
+def figures(deed: Deed, size: int, signing: Signing | str = "not asked for", **tools: Measurement) -> Figures:
+    return Figures({Key(deed, tool, size): measurement for tool, measurement in tools.items()}, signing)
+
+
+def text(of: Figures, *, repeat: int = 3) -> str:
+    return page(
+        of, machine={"Memory": "1 GiB"}, versions={"kvstack": "1", "tofu": "2"}, date="2026-01-01", repeat=repeat
+    )
+
+
+@pytest.mark.parametrize(
+    ("kvstack", "verdict"), [(0.29, "met"), (0.3, "met"), (0.6, "**missed** by 100%"), (0.33, "**missed** by 10%")]
+)
+def test_a_goal_is_held_against_the_other_tool(kvstack: float, verdict: str) -> None:
+    goal = next(goal for goal in GOALS if "plan of 1,000" in goal.text)
+    assert goal.verdict(figures("no-op plan", 1_000, kvstack=took(kvstack), tofu=took(1.0))) == verdict
+
+
+@pytest.mark.parametrize(("service", "verdict"), [(900, "met"), (800, "met"), (400, "**missed** by 50%")])
+def test_what_must_be_reached_at_least_is_missed_from_below(service: float, verdict: str) -> None:
+    goal = next(goal for goal in GOALS if goal.at_least)
+    assert goal.verdict(figures("validate", 10, Signing(service, 1_000, 5))) == verdict
+
+
+def test_a_goal_without_its_figures_is_not_met() -> None:
+    assert {goal.verdict(Figures({}, "not asked for")) for goal in GOALS} == {"not measured"}
+
+
+def test_medians_ratios_and_fewer_runs_are_shown() -> None:
+    shown = text(figures("no-op plan", 1_000, kvstack=took(0.1, 0.3, 0.2), tofu=took(1.0, 1.0)))
+    assert "| 1,000 | 0.2 | 1 (2) | 0.2 × |" in shown
+
+
+def test_what_is_missing_is_named_with_its_reason() -> None:
+    shown = text(figures("validate", 10, kvstack=Measurement(missing="`kvstack validate` answered 1"), tofu=took(1.0)))
+    assert "| 10 | – | 1 (1) | – |" in shown
+    assert "- validate of 10, kvstack: `kvstack validate` answered 1" in shown
