@@ -14,7 +14,7 @@ exists() { # a file by any of these patterns
 }
 
 # kvstack itself knows where modules lie (kvstack.hsm); before it is installed there is nothing to ask.
-softhsm_there() { .venv/bin/python -c 'import sys; from kvstack.hsm.find import find_module; sys.exit(find_module() is None)'; }
+softhsm_there() { .venv/bin/python -c 'import os, sys; from kvstack.hsm.find import find_module; sys.exit(find_module(os.environ) is None)'; }
 nss_there() {
     exists /usr/lib/*/libsoftokn3.so /usr/lib/*/nss/libsoftokn3.so /usr/lib64/libsoftokn3.so /usr/lib/libsoftokn3.so \
         /usr/local/lib/libsoftokn3.dylib /opt/homebrew/lib/libsoftokn3.dylib
