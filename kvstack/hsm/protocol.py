@@ -23,8 +23,8 @@ class PublicKey(msgspec.Struct, frozen=True):
 class KeyMaterial(msgspec.Struct, frozen=True):
     """One generated key version, as its provider wants it kept.
 
-    blob: opaque to everybody else. Software: the private key itself (PKCS#8 DER, or an oct key's bytes), to be sealed by
-    the vault's barrier. PKCS#11: ciphertext under the module's root key, or the token object's id.
+    blob: opaque to everybody else. Software: the private key itself (PKCS#8 DER, or an oct key's bytes), to be sealed
+    by the vault's barrier. PKCS#11: ciphertext under the module's root key, or the token object's id.
     provider: which one made it (`software`, `pkcs11-wrapped`, `pkcs11-token`), and has to be asked to use it.
     """
 
@@ -37,7 +37,7 @@ class KeyMaterial(msgspec.Struct, frozen=True):
 
 
 class KeyReference(msgspec.Struct, frozen=True):
-    """A key version in use. id: unique among all versions (vault, name and version), the name its handle is cached under."""
+    """A key version in use. id: unique among all versions (vault, name and version); its handle is cached under it."""
 
     id: str
     specification: KeySpecification
@@ -72,9 +72,15 @@ class KeyProvider(Protocol):
         ...
 
     def encrypt(
-        self, key: KeyReference, algorithm: Algorithm, plaintext: bytes, *, iv: bytes = b"", associated_data: bytes = b""
+        self,
+        key: KeyReference,
+        algorithm: Algorithm,
+        plaintext: bytes,
+        *,
+        iv: bytes = b"",
+        associated_data: bytes = b"",
     ) -> Ciphertext:
-        """Encrypt, or wrap another key's bytes (A*KW, RSA)."""
+        """Encrypt, or wrap another key's bytes (A*KW, RSA). Raises InputUnfit."""
         ...
 
     def decrypt(
@@ -91,7 +97,7 @@ class KeyProvider(Protocol):
         ...
 
     def destroy(self, key: KeyReference) -> None:
-        """Forget a key for good: its cached handle, and its token object where it has one. Doing it twice is no error."""
+        """Forget a key for good: its cached handle, and its token object where it has one. Twice is no error."""
         ...
 
     def random(self, count: int) -> bytes:
@@ -130,6 +136,10 @@ class HsmUnavailable(HsmError):
 
 class MechanismUnsupported(HsmError):
     """The module cannot do this; the error names the mechanism."""
+
+
+class InputUnfit(HsmError):
+    """What is to be encrypted, or its initialisation vector, has a length the algorithm does not take."""
 
 
 class DecryptionFailed(HsmError):

@@ -1,0 +1,107 @@
+"""What the public half of a key can do, in software: quick, and there when the HSM is not."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from kvstack.hsm.protocol import PublicKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+    from cryptography.hazmat.primitives.hashes import HashAlgorithm
+
+    from kvstack.terms.algorithm import Algorithm
+    from kvstack.terms.key import Curve
+
+
+def verified(public: PublicKey, algorithm: Algorithm, digest: bytes, signature: bytes) -> bool:
+    """Tell whether a signature is over this digest. signature: as the protocol's `sign` returns it."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    try:
+        if algorithm.family == "RSA":
+            rsa_key(public.n, public.e).verify(signature, digest, rsa_padding(algorithm), prehashed(algorithm))
+        else:
+            half = len(public.x)
+            if len(signature) != 2 * half:
+                return False
+            r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+            key = ec_key(public.curve or "P-256", public.x, public.y)
+            key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(prehashed(algorithm)))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def encrypted(public: PublicKey, algorithm: Algorithm, plaintext: bytes) -> bytes:
+    """Encrypt to an RSA key."""
+    return rsa_key(public.n, public.e).encrypt(plaintext, rsa_padding(algorithm))
+
+
+@lru_cache(256)
+def rsa_key(n: bytes, e: bytes) -> rsa.RSAPublicKey:
+    """Return an RSA public key of `cryptography`."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return rsa.RSAPublicNumbers(int.from_bytes(e, "big"), int.from_bytes(n, "big")).public_key()
+
+
+@lru_cache(256)
+def ec_key(curve: Curve, x: bytes, y: bytes) -> ec.EllipticCurvePublicKey:
+    """Return an EC public key of `cryptography`."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec_curve(curve), b"\x04" + x + y)
+
+
+def ec_curve(curve: Curve) -> ec.EllipticCurve:
+    """Return a curve of `cryptography`; P-256K is secp256k1."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    match curve:
+        case "P-256":
+            return ec.SECP256R1()
+        case "P-384":
+            return ec.SECP384R1()
+        case "P-521":
+            return ec.SECP521R1()
+        case "P-256K":
+            return ec.SECP256K1()
+
+
+@lru_cache(16)
+def rsa_padding(algorithm: Algorithm) -> padding.AsymmetricPadding:
+    """Return the padding of an RSA algorithm: PSS with a salt as long as the digest, MGF1 always of the same hash."""
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    if algorithm.name.startswith("PS"):
+        return padding.PSS(padding.MGF1(_hash(algorithm)), algorithm.digest_bytes or 0)
+    if algorithm.name.startswith("RSA-OAEP"):
+        return padding.OAEP(padding.MGF1(_hash(algorithm)), _hash(algorithm), None)
+    return padding.PKCS1v15()
+
+
+@lru_cache(16)
+def prehashed(algorithm: Algorithm) -> Prehashed:
+    """Return the mark that what is signed is a digest already."""
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+    return Prehashed(_hash(algorithm))
+
+
+def _hash(algorithm: Algorithm) -> HashAlgorithm:
+    from cryptography.hazmat.primitives import hashes
+
+    match algorithm.digest:
+        case "SHA-1":
+            return hashes.SHA1()  # noqa: S303 (what RFC 7518 calls RSA-OAEP; OAEP does not rest on collisions)
+        case "SHA-384":
+            return hashes.SHA384()
+        case "SHA-512":
+            return hashes.SHA512()
+        case _:
+            return hashes.SHA256()

@@ -1,0 +1,199 @@
+"""Keys without an HSM: made and used by `cryptography`, kept by the vault behind its barrier."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, cast
+
+from kvstack.hsm import public_half
+from kvstack.hsm.operands import TAG_BYTES, check_ciphertext, check_plaintext, encryption_iv
+from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, KeyMaterial, KeyReference, PublicKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from kvstack.terms.algorithm import Algorithm
+    from kvstack.terms.key import KeySpecification
+
+SOFTWARE = "software"
+
+
+class SoftwareKeys:
+    """The provider of RSA, EC and oct keys. loaded: how many private keys are kept ready for use at most.
+
+    random: where initialisation vectors and oct keys come from.
+    """
+
+    def __init__(self, *, loaded: int = 256, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._bound = loaded
+        self._loaded: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()
+        self._guard = threading.Lock()
+        self._random = random
+
+    def generate(self, specification: KeySpecification) -> KeyMaterial:
+        """Generate a key; other threads run meanwhile."""
+        match specification.family:
+            case "RSA":
+                from cryptography.hazmat.primitives.asymmetric import rsa
+
+                pair = rsa.generate_private_key(65537, specification.size or 2048)
+                return KeyMaterial(SOFTWARE, _private_bytes(pair), _rsa_public(pair))
+            case "EC":
+                from cryptography.hazmat.primitives.asymmetric import ec
+
+                point = ec.generate_private_key(public_half.ec_curve(specification.curve or "P-256"))
+                return KeyMaterial(SOFTWARE, _private_bytes(point), _ec_public(point, specification))
+            case "oct":
+                return KeyMaterial(SOFTWARE, self._random((specification.size or 256) // 8), PublicKey())
+
+    def sign(self, key: KeyReference, algorithm: Algorithm, digest: bytes) -> bytes:
+        """Sign a digest. Returns an RSA signature, or r and s side by side for EC (RFC 7518)."""
+        prehashed = public_half.prehashed(algorithm)
+        if algorithm.family == "RSA":
+            pair = cast("RSAPrivateKey", self._private(key))
+            return pair.sign(digest, public_half.rsa_padding(algorithm), prehashed)
+        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+        from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+        signature = cast("EllipticCurvePrivateKey", self._private(key)).sign(digest, ECDSA(prehashed))
+        half = len(key.material.public.x)
+        return b"".join(part.to_bytes(half, "big") for part in decode_dss_signature(signature))
+
+    def verify(self, key: KeyReference, algorithm: Algorithm, digest: bytes, signature: bytes) -> bool:
+        """Tell whether a signature is the key's over this digest."""
+        return public_half.verified(key.material.public, algorithm, digest, signature)
+
+    def encrypt(
+        self,
+        key: KeyReference,
+        algorithm: Algorithm,
+        plaintext: bytes,
+        *,
+        iv: bytes = b"",
+        associated_data: bytes = b"",
+    ) -> Ciphertext:
+        """Encrypt, or wrap another key's bytes. Raises InputUnfit."""
+        check_plaintext(algorithm, key.specification, plaintext)
+        vector = encryption_iv(algorithm, iv, self._random)
+        if algorithm.family == "RSA":
+            return Ciphertext(public_half.encrypted(key.material.public, algorithm, plaintext))
+        secret = key.material.blob
+        if algorithm.name.endswith("KW"):
+            from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+
+            return Ciphertext(aes_key_wrap(secret, plaintext))
+        if algorithm.name.endswith("GCM"):
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+            sealed = AESGCM(secret).encrypt(vector, plaintext, associated_data)
+            return Ciphertext(sealed[:-TAG_BYTES], vector, sealed[-TAG_BYTES:])
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.padding import PKCS7
+
+        padder, encryptor = PKCS7(128).padder(), Cipher(algorithms.AES(secret), modes.CBC(vector)).encryptor()
+        padded = padder.update(plaintext) + padder.finalize()
+        return Ciphertext(encryptor.update(padded) + encryptor.finalize(), vector)
+
+    def decrypt(
+        self,
+        key: KeyReference,
+        algorithm: Algorithm,
+        ciphertext: bytes,
+        *,
+        iv: bytes = b"",
+        tag: bytes = b"",
+        associated_data: bytes = b"",
+    ) -> bytes:
+        """Decrypt or unwrap. Raises DecryptionFailed.
+
+        `cryptography` answers a wrong RSA1_5 padding with random bytes instead of an error (implicit rejection).
+        """
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.keywrap import InvalidUnwrap
+
+        check_ciphertext(algorithm, key.specification, ciphertext, iv, tag)
+        try:
+            return self._decrypted(key, algorithm, ciphertext, iv, tag, associated_data)
+        except (ValueError, InvalidTag, InvalidUnwrap):
+            raise DecryptionFailed from None
+
+    def _decrypted(
+        self, key: KeyReference, algorithm: Algorithm, ciphertext: bytes, iv: bytes, tag: bytes, associated_data: bytes
+    ) -> bytes:
+        if algorithm.family == "RSA":
+            pair = cast("RSAPrivateKey", self._private(key))
+            return pair.decrypt(ciphertext, public_half.rsa_padding(algorithm))
+        secret = key.material.blob
+        if algorithm.name.endswith("KW"):
+            from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
+
+            return aes_key_unwrap(secret, ciphertext)
+        if algorithm.name.endswith("GCM"):
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+            return AESGCM(secret).decrypt(iv, ciphertext + tag, associated_data)
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.padding import PKCS7
+
+        decryptor, unpadder = Cipher(algorithms.AES(secret), modes.CBC(iv)).decryptor(), PKCS7(128).unpadder()
+        padded = decryptor.update(ciphertext) + decryptor.finalize()
+        return unpadder.update(padded) + unpadder.finalize()
+
+    def destroy(self, key: KeyReference) -> None:
+        """Forget the loaded private key."""
+        with self._guard:
+            self._loaded.pop(key.id, None)
+
+    def random(self, count: int) -> bytes:
+        """Draw random bytes."""
+        return self._random(count)
+
+    def close(self) -> None:
+        """Forget all loaded private keys."""
+        with self._guard:
+            self._loaded.clear()
+
+    def _private(self, key: KeyReference) -> Any:
+        """Return the private key, parsed at first use and then kept."""
+        with self._guard:
+            found = self._loaded.get(key.id)
+            if found is not None and found[0] == key.material.blob:
+                self._loaded.move_to_end(key.id)
+                return found[1]
+        from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+        # The barrier has authenticated the bytes: checking that p and q are primes would cost more than a signature.
+        parsed = load_der_private_key(key.material.blob, None, unsafe_skip_rsa_key_validation=True)
+        with self._guard:
+            self._loaded[key.id] = (key.material.blob, parsed)
+            self._loaded.move_to_end(key.id)
+            while len(self._loaded) > self._bound:
+                self._loaded.popitem(last=False)
+        return parsed
+
+
+def _private_bytes(pair: RSAPrivateKey | EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return pair.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _rsa_public(pair: RSAPrivateKey) -> PublicKey:
+    numbers = pair.public_key().public_numbers()
+    return PublicKey(n=_unpadded(numbers.n), e=_unpadded(numbers.e))
+
+
+def _ec_public(pair: EllipticCurvePrivateKey, specification: KeySpecification) -> PublicKey:
+    numbers, length = pair.public_key().public_numbers(), (pair.key_size + 7) // 8
+    return PublicKey(
+        curve=specification.curve or "P-256", x=numbers.x.to_bytes(length, "big"), y=numbers.y.to_bytes(length, "big")
+    )
+
+
+def _unpadded(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
