@@ -15,6 +15,7 @@ from kvstack.hsm.library import acquired, alone, released
 from kvstack.hsm.private_file import private_folder, write_private
 from kvstack.hsm.probe import Weaknesses, weaknesses
 from kvstack.hsm.protocol import HsmError, HsmUnavailable
+from kvstack.hsm.return_values import LOST
 from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.secret import SecretValue
 
@@ -150,12 +151,12 @@ def _with_keys(
             root, root_identity = _made_key(cryptoki, session, _ROOT)
             made.append(root)
         found = weaknesses(cryptoki, session, root, kek)
-        if found.holding:
+        if found.reading:
             raise HsmError(
-                f"the HSM module {configuration.module} does not protect its keys: {'; '.join(found.holding)}",
+                f"the HSM module {configuration.module} does not protect its keys: {'; '.join(found.reading)}",
                 "Use another module, or software keys.",
             )
-        if root is not None and found.wrapping:
+        if root is not None and (found.wrapping or found.holding):
             cryptoki.destroy(session, root)
             root, root_identity = None, ""
         made.clear()
@@ -172,21 +173,37 @@ def _with_keys(
 def _made_key(cryptoki: Cryptoki, session: int, template: Template) -> tuple[int, str]:
     """Generate an AES-256 token object under a random CKA_ID. Returns its handle and the id."""
     identity = cryptoki.random(session, 16)
-    method = mechanism(ck.CKM_AES_KEY_GEN)
-    return cryptoki.generate_key(session, method, {**template, ck.CKA_ID: identity}), identity.hex()
+    method, wanted = mechanism(ck.CKM_AES_KEY_GEN), {**template, ck.CKA_ID: identity}
+    try:
+        return cryptoki.generate_key(session, method, wanted), identity.hex()
+    except CryptokiError as error:
+        if error.code in LOST:
+            raise
+    # NSS softokn cannot store a list of mechanisms. What such a key lets a holder of the PIN do, the probe finds out.
+    del wanted[ck.CKA_ALLOWED_MECHANISMS]
+    return cryptoki.generate_key(session, method, wanted), identity.hex()
 
 
 def _warnings(wanted: HsmConfiguration, ready: HsmConfiguration, found: Weaknesses) -> tuple[Diagnostic, ...]:
-    if wanted.keys == ready.keys:
-        return ()
-    reason = "; ".join(found.wrapping) or "it does not have CKM_AES_KEY_WRAP_PAD"
-    return (
-        Diagnostic(
-            severity="warning",
-            summary=f"keys are kept in the HSM's token itself: {ready.module} cannot wrap keys safely",
-            detail=f"{reason}. Token keys are as safe, but more than about 1,000 of them make every start slow.",
-        ),
-    )
+    warnings = []
+    if found.holding:
+        warnings.append(
+            Diagnostic(
+                severity="warning",
+                summary=f"whoever has the PIN can take keys out of the HSM module {ready.module}",
+                detail=f"Tried: {'; '.join(found.holding)}. Guard the PIN like a key, or use a module that keeps its keys.",
+            )
+        )
+    if wanted.keys != ready.keys:
+        reason = "; ".join(found.wrapping + found.holding) or "it does not have CKM_AES_KEY_WRAP_PAD"
+        warnings.append(
+            Diagnostic(
+                severity="warning",
+                summary=f"keys are kept in the HSM's token itself: {ready.module} cannot wrap keys safely",
+                detail=f"Tried: {reason}. More than about 1,000 token keys make every start slow.",
+            )
+        )
+    return tuple(warnings)
 
 
 _COMMON: dict[int, bool | int | bytes] = {
