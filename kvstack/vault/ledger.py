@@ -1,0 +1,212 @@
+"""Which generation every row is at: what makes an older, a removed or a brought-back row as wrong as an edited one.
+
+Every row carries a MAC and a generation, so an edited row is refused. An older copy of a row has a genuine MAC, too; so the
+ledger notes the generation each row is at. A row's name hashes to one of BUCKETS buckets; a bucket holds the generations of
+its rows and has a generation and a MAC of its own; the root, with a MAC, holds the generations of all buckets. Undoing one
+change unnoticed needs undoing every change since: only putting back all files together goes unnoticed.
+
+The ledger also counts the rows of each table, and of each part of it that can be scanned, so that a scan that misses a row
+is noticed. A transaction that changes something writes the buckets it touched and the root, once.
+"""
+
+import hmac
+import itertools
+import os
+import sqlite3
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kvstack.vault.faults import TamperedLedger
+from kvstack.vault.time_step import moved
+
+if TYPE_CHECKING:
+    from kvstack.vault.store import Transaction
+
+BUCKETS = 512
+_MASK = BUCKETS - 1
+_ROOT = -1
+
+_SCHEMA = "CREATE TABLE ledger (bucket INTEGER PRIMARY KEY, generation INTEGER NOT NULL, body BLOB NOT NULL, mac BLOB NOT NULL) STRICT"
+_READ = "SELECT generation, body, mac FROM ledger WHERE bucket = ?"
+_READ_ALL = "SELECT bucket, generation, body, mac FROM ledger WHERE bucket >= 0"
+_WRITE = (
+    "INSERT INTO ledger (bucket, generation, body, mac) VALUES (?, ?, ?, ?) ON CONFLICT (bucket) DO UPDATE "
+    "SET generation = excluded.generation, body = excluded.body, mac = excluded.mac"
+)
+
+encode = msgspec.msgpack.Encoder().encode
+_decode_bucket = msgspec.msgpack.Decoder(dict[int, int]).decode
+
+
+class Root(msgspec.Struct, array_like=True):
+    """What the whole store is at. number: of the last changing transaction; buckets: their generations, 0 where empty;
+    audit_position, audit_mac: the last audit record then; time: the high-water mark, microseconds since 1970."""
+
+    number: int
+    buckets: list[int]
+    audit_position: int = 0
+    audit_mac: bytes = b""
+    time: int = 0
+
+
+_decode_root = msgspec.msgpack.Decoder(Root).decode
+
+
+class Ledger:
+    """The ledger of one store, as far as it was read. Used with the store's writer lock held."""
+
+    def __init__(self, key: bytes) -> None:
+        """Derive the keys of rows, of the ledger itself, and of the rows' hashes from the store's MAC key."""
+        self.row_key = hmac.digest(key, b"rows", "sha256")
+        self._key = hmac.digest(key, b"ledger", "sha256")
+        self.hash_key = hmac.digest(key, b"names", "sha256")
+        self._root = Root(0, [0] * BUCKETS)
+        self._buckets: dict[int, dict[int, int]] = {}
+        self._dirty: set[int] = set()
+        # A generation must not come twice, not even when a transaction was undone and its number is used again: part of it
+        # counts on within the process, from a random start.
+        self._sequence = itertools.count(int.from_bytes(os.urandom(3)))
+        self._base = 0
+        self.group_hash = lru_cache(4096)(self._group_hash)
+
+    @property
+    def root(self) -> Root:
+        """The root as last read or written."""
+        return self._root
+
+    def create(self, connection: sqlite3.Connection) -> None:
+        """Write the first root of a new database."""
+        connection.execute(_SCHEMA)
+        self._root = Root(0, [0] * BUCKETS)
+        self._write_root(connection)
+
+    def refresh(self, connection: sqlite3.Connection) -> None:
+        """Read the root again, and forget the buckets that are no longer what was read. Raises TamperedLedger."""
+        found = connection.execute(_READ, (_ROOT,)).fetchone()
+        if found is None:
+            raise TamperedLedger("has no root")
+        generation, body, mac = found
+        if not _genuine(self._mac(_ROOT, generation, body), mac):
+            raise TamperedLedger("has a root that was edited")
+        before, self._root = self._root, _decode_root(body)
+        for bucket in [b for b in self._buckets if self._root.buckets[b] != before.buckets[b] or b in self._dirty]:
+            del self._buckets[bucket]
+        self._dirty.clear()
+        self._base = self._root.number + 1 << 24
+
+    # Rows and their generations
+
+    def row_hash(self, table: str, key: tuple[str, ...]) -> int:
+        """Return the number a row is entered under; keyed, so that nobody can choose two names that share it."""
+        return int.from_bytes(blake2b(encode((table, key)), digest_size=8, key=self.hash_key).digest())
+
+    def _group_hash(self, table: str, group: str, values: tuple[object, ...]) -> int:
+        return int.from_bytes(blake2b(encode((table, group, values)), digest_size=8, key=self.hash_key).digest())
+
+    def next_generation(self) -> int:
+        """Return a generation no row had before."""
+        return self._base | (next(self._sequence) & 0xFFFFFF)
+
+    def entry(self, connection: sqlite3.Connection, number: int) -> int | None:
+        """Return the generation (or the count) entered under a number, None where there is none. Raises TamperedLedger."""
+        bucket = self._buckets.get(number & _MASK)
+        if bucket is None:
+            bucket = self._read(connection, number & _MASK)
+        return bucket.get(number)
+
+    def enter(self, tx: "Transaction", number: int, value: int | None) -> int | None:
+        """Enter a generation (or a count), None to take the entry out. Returns what was there."""
+        index = number & _MASK
+        bucket = self._buckets.get(index)
+        if bucket is None:
+            bucket = self._read(tx.connection, index)
+        before = bucket.get(number)
+        _set(bucket, number, value)
+        self._dirty.add(index)
+        tx.journal.append((self._restore, (number, before)))
+        return before
+
+    def count(self, tx: "Transaction", number: int, by: int) -> None:
+        """Add to the count entered under a number."""
+        self.enter(tx, number, (self.entry(tx.connection, number) or 0) + by or None)
+
+    def _restore(self, number: int, value: int | None) -> None:
+        _set(self._buckets[number & _MASK], number, value)
+
+    def discard(self) -> None:
+        """Write nothing of what was entered: all of it has been undone."""
+        self._dirty.clear()
+
+    def all_buckets(self, connection: sqlite3.Connection) -> dict[int, dict[int, int]]:
+        """Return every bucket, read at once: for looking up many rows. Raises TamperedLedger."""
+        if len(self._buckets) < BUCKETS:
+            found = {row[0]: row[1:] for row in connection.execute(_READ_ALL)}
+            for index in range(BUCKETS):
+                if index not in self._buckets:
+                    self._buckets[index] = self._checked(index, found.get(index))
+        return self._buckets
+
+    def _read(self, connection: sqlite3.Connection, index: int) -> dict[int, int]:
+        bucket = self._checked(index, connection.execute(_READ, (index,)).fetchone())
+        self._buckets[index] = bucket
+        return bucket
+
+    def _checked(self, index: int, found: tuple[int, bytes, bytes] | None) -> dict[int, int]:
+        expected = self._root.buckets[index]
+        if found is None:
+            if expected:
+                raise TamperedLedger(f"has lost its part {index}")
+            return {}
+        generation, body, mac = found
+        if not _genuine(self._mac(index, generation, body), mac):
+            raise TamperedLedger(f"has a part, {index}, that was edited")
+        if generation != expected:
+            raise TamperedLedger(f"has a part, {index}, from another time than its root")
+        return _decode_bucket(body)
+
+    # The end of a transaction
+
+    def write(self, tx: "Transaction") -> None:
+        """Write what the transaction entered, and the root."""
+        written = []
+        for index in self._dirty:
+            generation = self.next_generation()
+            body = encode(self._buckets[index])
+            written.append((index, generation, body, self._mac(index, generation, body)))
+            self._root.buckets[index] = generation
+        tx.connection.executemany(_WRITE, written)
+        self._dirty.clear()
+        self._root.number += 1
+        self._root.time = moved(self._root.time, tx.moment)
+        self._write_root(tx.connection)
+        self._base = self._root.number + 1 << 24
+
+    def set_time(self, tx: "Transaction", mark: int) -> None:
+        """Move the high-water mark of time, forwards or backwards: somebody has confirmed the clock."""
+        tx.journal.append((self._restore_time, (self._root.time,)))
+        self._root.time = mark
+
+    def _restore_time(self, mark: int) -> None:
+        self._root.time = mark
+
+    def _write_root(self, connection: sqlite3.Connection) -> None:
+        body = encode(self._root)
+        connection.execute(_WRITE, (_ROOT, self._root.number, body, self._mac(_ROOT, self._root.number, body)))
+
+    def _mac(self, index: int, generation: int, body: bytes) -> bytes:
+        return hmac.digest(self._key, encode((index, generation, body)), "sha256")
+
+
+def _set(bucket: dict[int, int], number: int, value: int | None) -> None:
+    if value is None:
+        bucket.pop(number, None)
+    else:
+        bucket[number] = value
+
+
+def _genuine(expected: bytes, mac: object) -> bool:
+    # A column whose type was changed must be refused, not crash.
+    return isinstance(mac, bytes) and hmac.compare_digest(expected, mac)

@@ -1,0 +1,76 @@
+"""Opening a vault: its key-encryption key first, then everything that depends on it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from kvstack.hsm.protocol import KeyProvider
+from kvstack.terms.diagnostic import Diagnostic
+from kvstack.vault.audit import AuditLog
+from kvstack.vault.barrier import Barrier
+from kvstack.vault.clock import Clock, SimulatedClock, SystemClock, TimeGuard
+from kvstack.vault.key_home import KeyHome, open_key_home
+from kvstack.vault.layout import Layout, layout, read_configuration
+from kvstack.vault.settings import StoreSettings, read_settings
+from kvstack.vault.store import Store
+
+
+class Unlocked(msgspec.Struct, frozen=True):
+    """A vault's parts, open. providers: by name, `software` and, where there is an HSM, `pkcs11`; warnings: what the user
+    should know of how it was made."""
+
+    store: Store
+    barrier: Barrier
+    audit: AuditLog
+    clock: Clock
+    time_guard: TimeGuard
+    providers: Mapping[str, KeyProvider]
+    settings: StoreSettings
+    paths: Layout
+    keys: KeyHome
+    warnings: tuple[Diagnostic, ...] = ()
+
+    def close(self) -> None:
+        """Let go of files, sessions and the module. Doing it twice is no error."""
+        self.store.close()
+        for provider in self.providers.values():
+            provider.close()
+        self.keys.close()
+
+
+def unlock(directory: Path, *, clock: Clock | None = None, environ: Mapping[str, str] = os.environ) -> Unlocked:
+    """Open the vault of a project's folder. clock: the system's by default; a vault made with a simulated clock has its own.
+    environ: where the PIN may be. Raises KvstackError where there is none, StoreFault, HsmError."""
+    paths = layout(directory)
+    keys = open_key_home(paths, read_configuration(paths), environ=environ)
+    try:
+        store = Store.open(paths.database, existing=True)
+        try:
+            return unlocked(store, Barrier.unlock(store, keys.kek), keys, paths, clock or SystemClock())
+        except BaseException:
+            store.close()
+            raise
+    except BaseException:
+        keys.close()
+        raise
+
+
+def unlocked(store: Store, barrier: Barrier, keys: KeyHome, paths: Layout, clock: Clock) -> Unlocked:
+    """Put an open vault together."""
+    with store.transaction() as tx:
+        settings = read_settings(tx)
+    barrier.with_recovery(settings.recovery_key)
+    return Unlocked(
+        store=store,
+        barrier=barrier,
+        audit=AuditLog(store, barrier.audit_key),
+        clock=SimulatedClock(store) if settings.simulated_clock else clock,
+        time_guard=TimeGuard(store),
+        providers=keys.providers,
+        settings=settings,
+        paths=paths,
+        keys=keys,
+        warnings=keys.warnings,
+    )
