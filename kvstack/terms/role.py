@@ -1,7 +1,7 @@
 """What a role allows: the built-in roles of Azure, by name and by id. Source: azure/roles.json, azure/facts.md."""
 
-import os.path
 from functools import cache
+from pathlib import Path
 
 import msgspec
 
@@ -35,8 +35,7 @@ class _Catalogue(msgspec.Struct, frozen=True, rename="camel"):
 @cache
 def _catalogue() -> _Catalogue:
     # Read when first asked for: most starts of the command line never need it.
-    with open(os.path.join(os.path.dirname(__file__), "roles.json"), "rb") as file:
-        return msgspec.json.decode(file.read(), type=_Catalogue)
+    return msgspec.json.decode(Path(__file__).with_name("roles.json").read_bytes(), type=_Catalogue)
 
 
 @cache

@@ -1,0 +1,174 @@
+"""Who may do what: the one evaluator, pure, for every operation and every question about access."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import cache
+
+import msgspec
+
+from kvstack.terms.role import RoleDefinition
+from kvstack.terms.scope import Scope
+from kvstack.vault.assignment import RoleAssignment
+
+ScopeKey = tuple[str, str, str, str]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One question. principals: the caller's id and those of all its groups; data: whether the action is on data in a
+    vault, or on what resource manager manages."""
+
+    principals: tuple[str, ...]
+    action: str
+    data: bool
+    scope: Scope
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The answer, and the assignment it rests on."""
+
+    allowed: bool
+    assignment: RoleAssignment | None = None
+
+
+DENIED = Decision(False)
+
+
+class Permissions:
+    """What one role allows; what it subtracts, it subtracts from itself only.
+
+    Its patterns are compiled when first needed, and its answers kept.
+    """
+
+    __slots__ = ("_answers", "_patterns", "role")
+
+    def __init__(self, role: RoleDefinition) -> None:
+        self.role = role
+        self._answers: dict[tuple[str, bool], bool] = {}
+        self._patterns: dict[bool, tuple[re.Pattern[str], re.Pattern[str]]] = {}
+
+    def allow(self, action: str, *, data: bool) -> bool:
+        """Tell whether the role allows an action; case does not count."""
+        question = (action, data)
+        answer = self._answers.get(question)
+        if answer is None:
+            allowed, subtracted = self._compiled(data)
+            answer = allowed.fullmatch(action) is not None and subtracted.fullmatch(action) is None
+            self._answers[question] = answer
+        return answer
+
+    def _compiled(self, data: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
+        found = self._patterns.get(data)
+        if found is None:
+            role = self.role
+            found = (
+                (_pattern(role.data_actions), _pattern(role.not_data_actions))
+                if data
+                else (_pattern(role.actions), _pattern(role.not_actions))
+            )
+            self._patterns[data] = found
+        return found
+
+
+def _pattern(wildcards: tuple[str, ...]) -> re.Pattern[str]:
+    """Compile patterns where `*` stands for anything; none at all match nothing."""
+    if not wildcards:
+        return re.compile(r"(?!)")
+    return re.compile("|".join(re.escape(one).replace(r"\*", ".*") for one in wildcards), re.IGNORECASE | re.DOTALL)
+
+
+@cache
+def permissions(role: RoleDefinition) -> Permissions:
+    """Return what a role allows."""
+    return Permissions(role)
+
+
+class Assignments:
+    """All role assignments, found by principal and scope, so that a decision does not look at all of them.
+
+    roles: every definition by id. An assignment of a role that is not known allows nothing.
+    """
+
+    def __init__(self, assignments: Iterable[RoleAssignment], roles: Mapping[str, RoleDefinition]) -> None:
+        self._permissions = {role_id: permissions(role) for role_id, role in roles.items()}
+        self._by_principal: dict[str, dict[ScopeKey, tuple[RoleAssignment, ...]]] = {}
+        for assignment in assignments:
+            self.add(assignment)
+
+    def add(self, assignment: RoleAssignment) -> None:
+        """Take one more into account."""
+        here = self._by_principal.setdefault(assignment.principal_id, {})
+        key = scope_key(assignment.scope)
+        here[key] = (*here.get(key, ()), assignment)
+
+    def remove(self, assignment: RoleAssignment) -> None:
+        """Take one out again."""
+        here = self._by_principal.get(assignment.principal_id, {})
+        key = scope_key(assignment.scope)
+        left = tuple(other for other in here.get(key, ()) if other.id != assignment.id)
+        if left:
+            here[key] = left
+        else:
+            here.pop(key, None)
+
+    def at(self, principal: str, scope: Scope) -> tuple[RoleAssignment, ...]:
+        """Return those of one principal at exactly this scope."""
+        return self._by_principal.get(principal, {}).get(scope_key(scope), ())
+
+    def granting(self, request: Request, now: datetime) -> Iterator[RoleAssignment]:
+        """Yield every assignment that allows what is asked, nearest scope first."""
+        mine = [found for principal in request.principals if (found := self._by_principal.get(principal))]
+        if not mine:
+            return
+        for key in scope_keys(request.scope):
+            for found in mine:
+                for assignment in found.get(key, ()):
+                    role = self._permissions.get(assignment.role_id)
+                    if role is not None and role.allow(request.action, data=request.data) and assignment.holds(now):
+                        yield assignment
+
+    def permissions(self, assignment: RoleAssignment) -> Permissions | None:
+        """Return what an assignment's role allows, None for a role that is not known."""
+        return self._permissions.get(assignment.role_id)
+
+
+def decision(request: Request, assignments: Assignments, now: datetime) -> Decision:
+    """Return whether somebody may do something: denied, unless one assignment at the scope or above allows it."""
+    for assignment in assignments.granting(request, now):
+        return Decision(True, assignment)
+    return DENIED
+
+
+def scope_key(scope: Scope) -> ScopeKey:
+    """Return what two scopes share when they are one."""
+    return scope.subscription.lower(), scope.resource_group.lower(), scope.vault.lower(), scope.item.lower()
+
+
+def scope_keys(scope: Scope) -> tuple[ScopeKey, ...]:
+    """Return the keys of a scope and of all above it, nearest first."""
+    subscription, resource_group, vault, item = scope_key(scope)
+    keys: list[ScopeKey] = []
+    if item:
+        keys.append((subscription, resource_group, vault, item))
+    if vault:
+        keys.append((subscription, resource_group, vault, ""))
+    if resource_group:
+        keys.append((subscription, resource_group, "", ""))
+    keys.append((subscription, "", "", ""))
+    return tuple(keys)
+
+
+def smallest_role(
+    action: str, *, data: bool, roles: Iterable[RoleDefinition], all_data_actions: Iterable[str]
+) -> RoleDefinition | None:
+    """Return the role that allows an action and the least beside it: what to ask for when it was denied."""
+    everything = tuple(all_data_actions)
+
+    def breadth(role: RoleDefinition) -> tuple[int, bool, int]:
+        asked = permissions(role)
+        # A role whose patterns are wide over resource manager counts as wide, however few patterns it needs for that.
+        wide = any(pattern in ("*", "*/read") for pattern in role.actions)
+        return sum(asked.allow(one, data=True) for one in everything), wide, len(role.actions)
+
+    granting = [role for role in roles if permissions(role).allow(action, data=data)]
+    return min(granting, key=breadth, default=None)

@@ -1,0 +1,26 @@
+"""Who was given which role where, and from when to when."""
+
+from datetime import datetime
+
+from kvstack.terms.principal import PrincipalType
+from kvstack.terms.scope import Scope
+from kvstack.vault.table import Row
+
+
+class RoleAssignment(Row, frozen=True, kw_only=True):
+    """One assignment. id: a GUID; role_id, principal_id: in lower case; starts, expires: None where it has no bound."""
+
+    id: str
+    scope: Scope
+    role_id: str
+    principal_id: str
+    principal_type: PrincipalType
+    starts: datetime | None = None
+    expires: datetime | None = None
+    description: str = ""
+    created: datetime
+    created_by: str = ""
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether it is in force: from its start up to, and not at, its end."""
+        return (self.starts is None or self.starts <= now) and (self.expires is None or now < self.expires)

@@ -1,0 +1,26 @@
+"""Who asks the vault for something."""
+
+from typing import Final
+
+import msgspec
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """One authenticated principal. id: object id in lower case; groups: ids of its groups, nested ones included.
+
+    address: the network address it calls from; None: from within this machine, which no firewall of a vault stops.
+    """
+
+    id: str
+    name: str = ""
+    groups: frozenset[str] = frozenset()
+    address: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The caller as people read it."""
+        return f"`{self.name}` ({self.id})" if self.name else f"`{self.id}`"
+
+
+# Whatever time makes due is done by nobody in particular. Its id is no GUID: no token and no `--as` can name it.
+SYSTEM: Final = Caller("system", "kvstack")

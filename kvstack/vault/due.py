@@ -1,0 +1,114 @@
+"""What time has made due: the end of retention; and a clock that stepped, confirmed by a person."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from kvstack.terms.scope import Scope
+from kvstack.vault import errors
+from kvstack.vault.caller import SYSTEM, Caller
+from kvstack.vault.engine import Attempt
+from kvstack.vault.errors import BadParameter
+from kvstack.vault.items import KEYS, SECRETS, ItemOperations
+from kvstack.vault.records import Deletion, Key, Secret, Vault
+from kvstack.vault.vaults import READ
+
+CONFIRM_CLOCK = "Microsoft.Authorization/clock/write"
+
+
+class Due(msgspec.Struct, frozen=True):
+    """One thing that is due. action: what is to be done; since: when it became due."""
+
+    action: Literal["purge"]
+    kind: Literal["vault", "key", "secret"]
+    vault: str
+    name: str
+    since: datetime
+
+
+class DueReport(msgspec.Struct, frozen=True):
+    """What was done, and what was held back, with the reason."""
+
+    done: tuple[Due, ...]
+    held_back: tuple[Due, ...] = ()
+    reason: str = ""
+
+
+class DueOperations(ItemOperations):
+    """What the scheduler does."""
+
+    def due(self, caller: Caller, *, at: datetime | None = None) -> tuple[Due, ...]:
+        """Return what is due now, or would be at another time; nothing is done."""
+        with self._attempt(caller, "DueList", self.top) as attempt, attempt.transaction():
+            if caller != SYSTEM:
+                attempt.require(READ, self.top, data=False)
+            return tuple(due for due, _ in _found(attempt, at or attempt.now))
+
+    def run_due(self, caller: Caller) -> DueReport:
+        """Do what is due, as the system. Where the clock stepped nothing is purged, and the report says so."""
+        if caller != SYSTEM:
+            with self._attempt(caller, "DueRun", self.top) as attempt, attempt.look():
+                raise errors.denied_plainly()
+        done: list[Due] = []
+        with self.batch():
+            with self._attempt(caller, "DueRun", self.top) as attempt, attempt.transaction():
+                found = _found(attempt, attempt.now)
+                doubt = self._time(attempt).doubt
+                waiting = list(found)
+                attempt.details.update(due=str(len(waiting)), **({"held_back": doubt} if doubt else {}))
+            if doubt:
+                return DueReport((), tuple(due for due, _ in waiting), doubt)
+            for due, thing in waiting:
+                noun = due.kind.capitalize()
+                with self._attempt(caller, f"{noun}Purge", self._of(thing)) as attempt, attempt.transaction():
+                    match thing:
+                        case Vault():
+                            self._purge_vault(attempt, thing)
+                        case _:
+                            self._purge_content(attempt, thing)
+                done.append(due)
+        return DueReport(tuple(done))
+
+    def confirm_clock(self, caller: Caller, reason: str) -> None:
+        """Believe the clock after a step. reason: for the audit; a person has looked."""
+        with self._attempt(caller, "ClockConfirm", self.top) as attempt, attempt.transaction():
+            attempt.require(CONFIRM_CLOCK, self.top, data=False)
+            if not reason.strip():
+                raise BadParameter("the clock is confirmed with a reason")
+            time = self._time(attempt)
+            attempt.details.update(reason=reason, doubt=time.doubt, now=attempt.now.isoformat())
+            self._time_guard.confirm(attempt.tx, attempt.now)
+
+    def _of(self, thing: Vault | Key | Secret) -> Scope:
+        match thing:
+            case Vault():
+                return self._scope(thing)
+            case Key():
+                return self._scope(self._home(thing), f"keys/{thing.name}")
+            case Secret():
+                return self._scope(self._home(thing), f"secrets/{thing.name}")
+
+    def _home(self, item: Key | Secret) -> Vault | str:
+        registry = self._registry
+        return (registry.vault(item.vault) if registry is not None else None) or item.vault
+
+
+def _found(attempt: Attempt, at: datetime) -> Iterator[tuple[Due, Vault | Key | Secret]]:
+    """Yield what retention's end has reached. What lies in a soft-deleted vault waits for it: it comes back with it."""
+    for vault in attempt.registry.vaults.values():
+        if vault.deletion is not None:
+            if _over(vault.deletion, at):
+                yield Due("purge", "vault", vault.name, "", vault.deletion.scheduled_purge), vault
+            continue
+        for key in KEYS.scan(attempt.tx, vault_id=vault.id):
+            if key.deletion is not None and _over(key.deletion, at):
+                yield Due("purge", "key", vault.name, key.name, key.deletion.scheduled_purge), key
+        for secret in SECRETS.scan(attempt.tx, vault_id=vault.id):
+            if secret.deletion is not None and _over(secret.deletion, at):
+                yield Due("purge", "secret", vault.name, secret.name, secret.deletion.scheduled_purge), secret
+
+
+def _over(deletion: Deletion, at: datetime) -> bool:
+    return at >= deletion.scheduled_purge

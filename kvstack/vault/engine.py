@@ -1,0 +1,266 @@
+"""One operation on the vault: authorised, done, audited and committed in one transaction, or refused and audited."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from kvstack.hsm.protocol import DecryptionFailed, KeyReference
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.name import folded
+from kvstack.terms.role import built_in_roles, data_actions
+from kvstack.terms.scope import Scope
+from kvstack.vault import errors
+from kvstack.vault.access import Decision, Request, decision, smallest_role
+from kvstack.vault.audit import AuditRecord
+from kvstack.vault.caller import Caller
+from kvstack.vault.errors import VaultError
+from kvstack.vault.firewall import lets_in
+from kvstack.vault.records import Vault
+from kvstack.vault.registry import Registry, read_registry, stored_mark
+from kvstack.vault.soft_delete import VaultTime
+from kvstack.vault.store import Transaction
+from kvstack.vault.time_step import Steady
+
+if TYPE_CHECKING:
+    from kvstack.vault.unlock import Unlocked
+
+
+class Engine:
+    """What all operations share. random: draws random bytes; versions, ids and marks come from it."""
+
+    def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._store = unlocked.store
+        self._barrier = unlocked.barrier
+        self._audit = unlocked.audit
+        self._clock = unlocked.clock
+        self._time_guard = unlocked.time_guard
+        self._providers = unlocked.providers
+        self._settings = unlocked.settings
+        self._random = random
+        self._registry: Registry | None = None
+        self._doomed: list[KeyReference] = []
+        self.top = Scope(unlocked.settings.subscription_id)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Make everything done in the block durable in one commit. Each operation stands for itself: one that is
+        refused undoes only itself. Generate keys before it (`prepare_key`): other threads wait for the block's end."""
+        with self._committed():
+            yield
+
+    @contextmanager
+    def _committed(self) -> Iterator[Transaction]:
+        """One transaction, and what can only follow once it is durable."""
+        doomed: list[KeyReference] = []
+        try:
+            with self._store.transaction() as tx:
+                outermost = tx.depth == 0
+                try:
+                    yield tx
+                finally:
+                    if outermost:
+                        doomed, self._doomed = self._doomed, []
+        except BaseException:
+            self._registry = None  # what was put into it was undone with the transaction
+            raise
+        # A crash before this leaves a key in an HSM that nothing names any more.
+        for reference in doomed:
+            self._forget(reference)
+
+    def _forget(self, reference: KeyReference) -> None:
+        raise NotImplementedError
+
+    def _attempt(self, caller: Caller, operation: str, subject: Scope) -> "Attempt":
+        return Attempt(self, caller, operation, subject)
+
+    def _time(self, attempt: "Attempt") -> VaultTime:
+        """Return what time it is, and whether it can be believed."""
+        mark, step = self._time_guard.mark(), self._time_guard.check(attempt.now)
+        doubt = "" if isinstance(step, Steady) else str(step)
+        return VaultTime(attempt.now, max(attempt.now, mark) if mark is not None else attempt.now, doubt)
+
+    def _current_registry(self, tx: Transaction) -> Registry:
+        mark = stored_mark(tx)
+        if self._registry is None or self._registry.mark != mark:
+            self._registry = read_registry(tx, mark)
+        return self._registry
+
+    def _scope(self, vault: Vault | str, item: str = "") -> Scope:
+        """Return the scope of a vault, or of a thing in it; of a name no vault has, where one would be by default."""
+        if isinstance(vault, str):
+            return Scope(self._settings.subscription_id, self._settings.resource_group, vault, item)
+        return Scope(self._settings.subscription_id, vault.resource_group, vault.name, item)
+
+
+class Attempt:
+    """One caller's attempt at one operation. As a context manager it audits the refusal, whatever it was.
+
+    Work happens in `transaction()`, which audits success and commits, or in `look()`, which changes and tells nothing:
+    slow work (making or using a key) is done between the two, while the store is free for others.
+    """
+
+    now: datetime
+    tx: Transaction
+    registry: Registry
+
+    def __init__(self, engine: Engine, caller: Caller, operation: str, subject: Scope) -> None:
+        self._engine = engine
+        self.caller = caller
+        self.operation = operation
+        self.subject = subject
+        self.details: dict[str, str] = {}
+        self._doomed: list[KeyReference] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            with self._engine._store.transaction() as tx:
+                self.now = self._engine._clock.now()
+                self._append(tx, *_outcome(error))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Self]:
+        """Do the operation: what the block changes and the audit record of it are committed together."""
+        with self._engine._committed() as tx:
+            self._begin(tx)
+            yield self
+            self._append(tx, "Success", 200, "")
+            self._engine._doomed.extend(self._doomed)
+
+    @contextmanager
+    def look(self) -> Iterator[Self]:
+        """Read only, and refuse early."""
+        with self._engine._store.transaction() as tx:
+            self._begin(tx)
+            yield self
+
+    def _begin(self, tx: Transaction) -> None:
+        self.tx = tx
+        self.now = self._engine._clock.now()
+        self.registry = self._engine._current_registry(tx)
+
+    def forget_later(self, reference: KeyReference) -> None:
+        """Let the key's provider forget it once the purge is durable."""
+        self._doomed.append(reference)
+
+    def changes_registry(self) -> Registry:
+        """Return the registry for changing it."""
+        self.registry.set_mark(self.tx, self._engine._random(16))
+        return self.registry
+
+    # Access
+
+    def decide(self, action: str, scope: Scope, *, data: bool) -> Decision:
+        """Ask the evaluator."""
+        request = Request(self.registry.principals_of(self.caller), action, data, scope)
+        return decision(request, self.registry.assignments, self.now)
+
+    def may(self, action: str, scope: Scope, *, data: bool) -> bool:
+        """Tell whether the caller may do something."""
+        return self.decide(action, scope, data=data).allowed
+
+    def require(self, action: str, scope: Scope, *, data: bool) -> Decision:
+        """Refuse the caller who may not do something."""
+        found = self.decide(action, scope, data=data)
+        if not found.allowed:
+            raise self.denied(action, scope, data=data)
+        return found
+
+    def denied(self, action: str, scope: Scope, *, data: bool) -> VaultError:
+        """Return the refusal, in as many words as the caller may know."""
+        if not self.may("Microsoft.Authorization/roleAssignments/read", scope, data=False):
+            return errors.denied_plainly()
+        role = smallest_role(action, data=data, roles=built_in_roles().values(), all_data_actions=data_actions())
+        return errors.denied(self.caller.words, action, scope.path, role.name if role else None)
+
+    # Finding things
+
+    @property
+    def top(self) -> Scope:
+        """The subscription's scope."""
+        return self._engine.top
+
+    def scope_of(self, vault: Vault | str) -> Scope:
+        """Return a vault's scope; of a name no vault has, where one would be by default."""
+        return self._engine._scope(vault)
+
+    def at_item(self, vault: Vault, item: str) -> None:
+        """Take down what the operation is on, as it is spelled in the vault."""
+        self.subject = self._engine._scope(vault, item)
+
+    def vault(self, name: str, action: str, item: str = "", *, also: str | None = None) -> Vault:
+        """Return a live vault whose data the caller may use so. item: the thing in it, empty for the whole vault; also:
+        another action that is enough."""
+        vault = self.registry.vault(name)
+        scope = self._engine._scope(vault if vault is not None else name, item)
+        self.subject = scope
+        # Who may not use the vault is denied before being told whether there is one.
+        if also is None or not self.may(also, scope, data=True):
+            self.require(action, scope, data=True)
+        if vault is None or vault.deletion is not None:
+            raise self.vault_not_found(name)
+        if self.caller.address is not None and not lets_in(vault.network, self.caller.address):
+            raise errors.denied_by_firewall(vault.name, self.caller.address)
+        return vault
+
+    def vault_not_found(self, name: str) -> VaultError:
+        """Return the refusal for a vault that is not there; suggest those the caller may see."""
+        vault = self.registry.vault(name)
+        if vault is not None and vault.deletion is not None:
+            error = errors.not_found("vault", vault.name, ", it is soft-deleted", code="VaultNotFound")
+            return error.with_detail(f"Recover it, or wait until {errors.day(vault.deletion.scheduled_purge)}.")
+        seen = [
+            one.name
+            for one in self.registry.vaults.values()
+            if one.deletion is None and self.may("Microsoft.KeyVault/vaults/read", self._engine._scope(one), data=False)
+        ]
+        return errors.not_found("vault", name, "", near(name, seen), code="VaultNotFound")
+
+    # Audit
+
+    def _append(self, tx: Transaction, result: str, status: int, description: str) -> None:
+        self._engine._audit.append(
+            tx,
+            AuditRecord(
+                time=self.now,
+                operation=self.operation,
+                resource=self.subject.path,
+                caller=self.caller.id,
+                caller_name=self.caller.name,
+                result=result,
+                status=status,
+                description=description,
+                correlation_id=str(uuid.UUID(bytes=os.urandom(16))),
+                details=self.details,
+            ),
+        )
+
+
+def _outcome(error: Exception) -> tuple[str, int, str]:
+    """Return (result, status, description) of a refusal for the audit."""
+    match error:
+        case VaultError():
+            return error.inner or error.code, error.status, error.diagnostics[0].summary
+        case DecryptionFailed():
+            return "DecryptionFailed", 400, error.diagnostics[0].summary
+        case KvstackError():
+            return type(error).__name__, 500, error.diagnostics[0].summary
+        case _:
+            # Whatever it is, its words may hold what was being worked on: only its kind is written down.
+            return "InternalError", 500, type(error).__name__
+
+
+def near(name: str, names: list[str]) -> list[str]:
+    """Return the names most like one that is not there."""
+    from difflib import get_close_matches
+
+    spelled = {folded(one): one for one in names}
+    return [spelled[one] for one in get_close_matches(folded(name), spelled, n=3, cutoff=0.6)]

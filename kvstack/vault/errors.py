@@ -1,0 +1,140 @@
+"""What the vault refuses, in Azure's codes for programs and in words for people. Source: azure/facts.md, errors."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Self
+
+import msgspec
+
+from kvstack.terms.diagnostic import Diagnostic, KvstackError
+
+
+class VaultError(KvstackError):
+    """A refusal. status: of HTTP; code: Azure's word for it; inner: Azure's more exact word, where it has one."""
+
+    status = 400
+    code = "BadParameter"
+
+    def __init__(
+        self,
+        summary: str,
+        detail: str = "",
+        *,
+        inner: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(summary, detail)
+        self.inner = inner
+        if code is not None:
+            self.code = code
+        if status is not None:
+            self.status = status
+
+    @property
+    def summary(self) -> str:
+        """What is wrong, in one line."""
+        return self.diagnostics[0].summary
+
+    def with_detail(self, detail: str) -> Self:
+        """Return this refusal with more words on how to mend it."""
+        self.diagnostics = tuple(msgspec.structs.replace(one, detail=detail) for one in self.diagnostics)
+        return self
+
+
+class BadParameter(VaultError):
+    """What was asked for no vault would take."""
+
+    @classmethod
+    def of(cls, problems: Iterable[tuple[str, str]]) -> "BadParameter":
+        """Return one refusal for all problems, given as (attribute, what is wrong)."""
+        found = [f"{attribute}: {words}" if attribute else words for attribute, words in problems]
+        error = cls(found[0])
+        error.diagnostics = tuple(Diagnostic(summary=words) for words in found)
+        return error
+
+
+class Forbidden(VaultError):
+    """Somebody may not do this, or nobody may now."""
+
+    status = 403
+    code = "Forbidden"
+
+
+class NotFound(VaultError):
+    """There is no such thing, or it is soft-deleted."""
+
+    status = 404
+    code = "NotFound"
+
+
+class Conflict(VaultError):
+    """What is there already stands in the way."""
+
+    status = 409
+    code = "Conflict"
+
+
+class Unavailable(VaultError):
+    """What this vault has no means for."""
+
+    status = 400
+    code = "HsmUnavailable"
+
+
+def denied(who: str, action: str, scope: str, role: str | None) -> Forbidden:
+    """Return the refusal of a caller who may know how access stands."""
+    hint = f"The role `{role}` at this scope or above would allow it." if role else "No built-in role allows it."
+    return Forbidden(f"{who} may not do {action} at {scope}", hint, inner="ForbiddenByRbac")
+
+
+def denied_plainly() -> Forbidden:
+    """Return the refusal of a caller who may not know how access stands: it tells nothing."""
+    return Forbidden("denied", inner="ForbiddenByRbac")
+
+
+def denied_by_firewall(vault: str, address: str) -> Forbidden:
+    """Return the refusal of a caller whose network address the vault does not let in."""
+    return Forbidden(
+        f"the firewall of vault `{vault}` does not let {address} in",
+        "Add the address to the vault's `network.ip_rules`.",
+        inner="ForbiddenByFirewall",
+    )
+
+
+def not_found(kind: str, name: str, where: str, near: Iterable[str] = (), *, code: str | None = None) -> NotFound:
+    """Return the refusal for a thing that is not there. near: names to suggest, empty for who may not list them."""
+    words = " or ".join(f"`{one}`" for one in near)
+    return NotFound(f"there is no {kind} `{name}`{where}", f"Did you mean {words}?" if words else "", code=code)
+
+
+def deleted_but_recoverable(kind: str, name: str, where: str, until: datetime) -> Conflict:
+    """Return the refusal to make something whose name a soft-deleted namesake still holds."""
+    return Conflict(
+        f"the {kind} `{name}`{where} is soft-deleted and keeps its name until {day(until)}",
+        f"Recover the deleted {kind}, or purge it.",
+        inner="ObjectIsDeletedButRecoverable",
+    )
+
+
+def purge_protected(kind: str, name: str, vault: str, until: datetime) -> Forbidden:
+    """Return the refusal to purge what a vault's purge protection keeps."""
+    return Forbidden(
+        f"the {kind} `{name}` cannot be purged before {day(until)}: vault `{vault}` is purge-protected",
+        "Nobody can switch purge protection off or shorten it; recover what was deleted, or wait.",
+        inner="ForbiddenByPurgeProtection",
+    )
+
+
+def clock_stepped(kind: str, name: str, words: str) -> Forbidden:
+    """Return the refusal to let time purge something while it is not sure what time it is."""
+    return Forbidden(
+        f"the {kind} `{name}` is not purged: {words}",
+        "When the clock is right, confirm it with a reason; then what is due is purged.",
+        inner="ClockNotConfirmed",
+    )
+
+
+def day(moment: datetime) -> str:
+    """Return a moment as people read it in a message."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,189 @@
+"""What keys and secrets have in common: they are found, listed, soft-deleted, recovered and purged the same way."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from kvstack.terms import tags as tag_rules
+from kvstack.terms.name import folded, item_name_problem
+from kvstack.vault import errors, soft_delete
+from kvstack.vault.caller import Caller
+from kvstack.vault.engine import Attempt, near
+from kvstack.vault.errors import BadParameter, VaultError
+from kvstack.vault.material import MaterialOperations
+from kvstack.vault.records import Collection, Deletion, Key, Secret, Vault
+from kvstack.vault.table import Table
+from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS
+
+KEYS = Table("keys", Key, ("vault_id", "folded"))
+SECRETS = Table("secrets", Secret, ("vault_id", "folded"))
+
+I = TypeVar("I", bound=Key | Secret)  # noqa: E741  # an item
+
+
+class Kind(Generic[I]):
+    """A kind of item. word: as people say it; noun: as Azure's operation names and codes begin."""
+
+    def __init__(
+        self, collection: Collection, word: Literal["key", "secret"], noun: str, table: "Table[I]", read: str
+    ) -> None:
+        self.collection = collection
+        self.word = word
+        self.noun = noun
+        self.table: Table[I] = table
+        self.read = f"Microsoft.KeyVault/vaults/{collection}/{read}"
+
+    def action(self, name: str) -> str:
+        """Return the data action of this name: `delete`, `purge/action`."""
+        return f"Microsoft.KeyVault/vaults/{self.collection}/{name}"
+
+
+KEY: Kind[Key] = Kind("keys", "key", "Key", KEYS, "read")
+SECRET: Kind[Secret] = Kind("secrets", "secret", "Secret", SECRETS, "readMetadata/action")
+
+
+class ItemOperations(MaterialOperations):
+    """The operations on one item, or on all of a vault, that do not care which kind it is."""
+
+    def _delete_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> I:
+        with (
+            self._attempt(caller, f"{kind.noun}Delete", self._item_scope(vault, kind, name)) as attempt,
+            attempt.transaction(),
+        ):
+            home = attempt.vault(vault, kind.action("delete"), f"{kind.collection}/{name}")
+            item = live(attempt, home, kind, name)
+            deleted = msgspec.structs.replace(item, deletion=soft_delete.deletion(self._time(attempt), home, caller))
+            kind.table.put(attempt.tx, deleted)
+            return deleted
+
+    def _recover_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> I:
+        with (
+            self._attempt(caller, f"{kind.noun}Recover", self._item_scope(vault, kind, name)) as attempt,
+            attempt.transaction(),
+        ):
+            home = attempt.vault(vault, kind.action("recover/action"), f"{kind.collection}/{name}")
+            item, _ = deleted_item(attempt, home, kind, name)
+            recovered = msgspec.structs.replace(item, deletion=None)
+            kind.table.put(attempt.tx, recovered)
+            return recovered
+
+    def _purge_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> None:
+        with (
+            self._attempt(caller, f"{kind.noun}Purge", self._item_scope(vault, kind, name)) as attempt,
+            attempt.transaction(),
+        ):
+            home = attempt.vault(vault, kind.action("purge/action"), f"{kind.collection}/{name}")
+            item, deletion = deleted_item(attempt, home, kind, name)
+            soft_delete.require_purgeable(kind.word, item.name, home, deletion, self._time(attempt))
+            self._purge_content(attempt, item)
+
+    def _get_deleted_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> I:
+        with (
+            self._attempt(caller, f"{kind.noun}GetDeleted", self._item_scope(vault, kind, name)) as attempt,
+            attempt.transaction(),
+        ):
+            home = attempt.vault(vault, kind.read, f"{kind.collection}/{name}")
+            return deleted_item(attempt, home, kind, name)[0]
+
+    def _list_items(self, kind: Kind[I], caller: Caller, vault: str, *, deleted: bool) -> tuple[I, ...]:
+        operation = f"{kind.noun}ListDeleted" if deleted else f"{kind.noun}List"
+        with self._attempt(caller, operation, self._scope(vault)) as attempt, attempt.transaction():
+            home = attempt.vault(vault, kind.read)
+            items = kind.table.scan(attempt.tx, vault_id=home.id)
+            found = [item for item in items if (item.deletion is not None) == deleted]
+            return tuple(sorted(found, key=lambda item: item.folded))
+
+    def _purge_content(self, attempt: Attempt, item: Key | Secret) -> None:
+        """Remove an item with all its versions; an HSM forgets a key only once that is committed."""
+        match item:
+            case Key():
+                for row in KEY_VERSIONS.scan(attempt.tx, vault_id=item.vault_id, folded=item.folded):
+                    attempt.forget_later(self._reference(row))
+                    KEY_VERSIONS.delete(attempt.tx, row.vault_id, row.folded, row.version)
+                KEYS.delete(attempt.tx, item.vault_id, item.folded)
+            case Secret():
+                for version in SECRET_VERSIONS.scan(attempt.tx, vault_id=item.vault_id, folded=item.folded):
+                    SECRET_VERSIONS.delete(attempt.tx, version.vault_id, version.folded, version.version)
+                SECRETS.delete(attempt.tx, item.vault_id, item.folded)
+
+    def _free_name(self, attempt: Attempt, home: Vault, kind: Kind[I], name: str) -> I | None:
+        """Return the live item of this name; make way where retention of a deleted one has ended, else refuse."""
+        item = kind.table.get(attempt.tx, home.id, folded(name))
+        if item is None or item.deletion is None:
+            return item
+        if not soft_delete.past(item.deletion, self._time(attempt)):
+            where = f" in vault `{home.name}`"
+            raise errors.deleted_but_recoverable(kind.word, item.name, where, item.deletion.scheduled_purge)
+        self._purge_content(attempt, item)
+        return None
+
+    def _purge_vault(self, attempt: Attempt, vault: Vault) -> None:
+        """Remove a vault with all that is in it, and the key its values are under: they are gone for good."""
+        for key in KEYS.scan(attempt.tx, vault_id=vault.id):
+            self._purge_content(attempt, key)
+        for secret in SECRETS.scan(attempt.tx, vault_id=vault.id):
+            self._purge_content(attempt, secret)
+        self._barrier.destroy_data_key(attempt.tx, vault.id)
+        attempt.changes_registry().remove_vault(attempt.tx, vault)
+
+    def _item_scope(self, vault: str, kind: Kind[Any], name: str) -> Any:
+        return self._scope(vault, f"{kind.collection}/{name}")
+
+
+def live(attempt: Attempt, home: Vault, kind: Kind[I], name: str) -> I:
+    """Return a live item. Raises NotFound."""
+    item = kind.table.get(attempt.tx, home.id, folded(name))
+    if item is None or item.deletion is not None:
+        raise _item_not_found(attempt, home, kind, name, item)
+    return item
+
+
+def deleted_item(attempt: Attempt, home: Vault, kind: Kind[I], name: str) -> tuple[I, Deletion]:
+    """Return a soft-deleted item, and its deletion. Raises NotFound."""
+    item = kind.table.get(attempt.tx, home.id, folded(name))
+    if item is None or item.deletion is None:
+        where = f" in vault `{home.name}`"
+        raise errors.not_found(f"soft-deleted {kind.word}", name, where, code=f"{kind.noun}NotFound")
+    return item, item.deletion
+
+
+def _item_not_found(attempt: Attempt, home: Vault, kind: Kind[I], name: str, item: I | None) -> VaultError:
+    where = f" in vault `{home.name}`"
+    code = f"{kind.noun}NotFound"
+    if item is not None and item.deletion is not None:
+        error = errors.not_found(kind.word, item.name, f"{where}, it is soft-deleted", code=code)
+        return error.with_detail(f"Recover it, before {errors.day(item.deletion.scheduled_purge)}.")
+    names: list[str] = []
+    scope = attempt.scope_of(home)
+    if attempt.may(kind.read, scope, data=True):
+        names = [one.name for one in kind.table.scan(attempt.tx, vault_id=home.id) if one.deletion is None]
+    return errors.not_found(kind.word, name, where, near(name, names), code=code)
+
+
+def version_not_found(kind: Kind[I], item: I, version: str) -> VaultError:
+    """Return the refusal for a version that is not there."""
+    return errors.not_found(f"version of the {kind.word}", f"{item.name}/{version}", "", code=f"{kind.noun}NotFound")
+
+
+def moment(attribute: str, value: datetime | None) -> datetime | None:
+    """Return a moment in UTC. Raises BadParameter for one without a time zone: nobody knows when that is."""
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise BadParameter(f"{attribute}: {value.isoformat()} has no time zone")
+    return value.astimezone(UTC)
+
+
+def attribute_problems(
+    kind: Kind[Any], name: str, tags: Mapping[str, str], not_before: datetime | None, expires: datetime | None
+) -> Iterator[tuple[str, str]]:
+    """Yield (attribute, what is wrong) for what keys and secrets share."""
+    problem = item_name_problem(name)
+    if problem:
+        yield "name", problem
+    for tag, words in tag_rules.problems(tags, secret=kind.collection == "secrets"):
+        yield f"tags.{tag}" if tag else "tags", words
+    if not_before is not None and expires is not None and expires <= not_before:
+        yield "expires", f"expires at {errors.day(expires)}, not after not_before at {errors.day(not_before)}"

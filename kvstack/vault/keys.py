@@ -1,0 +1,364 @@
+"""Keys: made, rotated, changed, read, soft-deleted, recovered, purged; using them is in `key_use.py`."""
+
+from collections.abc import Iterator, Mapping, Set
+from datetime import datetime
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from kvstack.hsm.protocol import KeyMaterial, KeyReference
+from kvstack.terms import key as key_rules
+from kvstack.terms.key import KeySpecification, Operation, possible_operations
+from kvstack.terms.name import folded
+from kvstack.terms.rotation import RotationPolicy
+from kvstack.vault.caller import Caller
+from kvstack.vault.engine import Attempt
+from kvstack.vault.errors import BadParameter
+from kvstack.vault.items import (
+    KEY,
+    KEYS,
+    ItemOperations,
+    attribute_problems,
+    live,
+    moment,
+    version_not_found,
+)
+from kvstack.vault.records import Key, KeyVersion, Vault
+from kvstack.vault.rotation import WRITE_KEY_POLICY, require_valid_policy
+from kvstack.vault.versions import KEY_VERSIONS, KeyVersionRow
+
+CREATE = KEY.action("create/action")
+ROTATE = KEY.action("rotate/action")
+UPDATE = KEY.action("update/action")
+
+
+class PreparedKey(msgspec.Struct, frozen=True):
+    """A key generated ahead of the batch that keeps it. Used once; what is not used is to be given to `discard_key`."""
+
+    specification: KeySpecification
+    material: KeyMaterial
+
+
+class _Attributes(msgspec.Struct, frozen=True):
+    """What a new version is to be like."""
+
+    operations: frozenset[Operation]
+    enabled: bool
+    not_before: datetime | None
+    expires: datetime | None
+    tags: dict[str, str]
+    rotation: RotationPolicy | None
+
+
+class KeyOperations(ItemOperations):
+    """What can be done with keys, using them aside."""
+
+    def prepare_key(self, specification: KeySpecification) -> PreparedKey:
+        """Generate a key on the caller's thread, outside any batch: nothing is kept until `create_key` or `rotate_key`
+        gets it. Raises BadParameter for a specification there is not, Unavailable without an HSM."""
+        found = list(key_rules.problems(specification))
+        if found:
+            raise BadParameter.of(found)
+        return PreparedKey(specification, self._provider_for(specification).generate(specification))
+
+    def discard_key(self, prepared: PreparedKey) -> None:
+        """Let a prepared key go that nothing keeps."""
+        reference = KeyReference("discarded", prepared.specification, prepared.material)
+        self._provider(prepared.material.provider).destroy(reference)
+
+    def create_key(
+        self,
+        caller: Caller,
+        vault: str,
+        name: str,
+        *,
+        specification: KeySpecification,
+        operations: Set[Operation] | None = None,
+        enabled: bool = True,
+        not_before: datetime | None = None,
+        expires: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+        rotation: RotationPolicy | UnsetType | None = UNSET,
+        prepared: PreparedKey | None = None,
+    ) -> KeyVersion:
+        """Make a key, or a new version of one that is there. operations: all the type can do where None; rotation: the
+        key's policy, which stays where none is given; prepared: from `prepare_key`, of the same specification."""
+        allowed = frozenset(operations) if operations is not None else possible_operations(specification.type)
+        attributes = _Attributes(
+            allowed,
+            enabled,
+            not_before,
+            expires,
+            dict(tags or {}),
+            None if rotation is UNSET else rotation,
+        )
+        with self._attempt(caller, "KeyCreate", self._scope(vault, f"keys/{name}")) as attempt:
+
+            def checked() -> tuple[Vault, Key | None]:
+                home = attempt.vault(vault, CREATE, f"keys/{name}")
+                if rotation is not UNSET and rotation is not None:
+                    attempt.require(WRITE_KEY_POLICY, attempt.subject, data=True)
+                _require_valid(name, specification, attributes)
+                _require_place(home, specification)
+                there = self._free_name(attempt, home, KEY, name)
+                if there is not None:
+                    attempt.subject = self._scope(home, f"keys/{there.name}")
+                return home, there
+
+            if prepared is None:
+                with attempt.look():
+                    checked()
+            elif prepared.specification != specification:
+                raise BadParameter(f"the prepared key is {prepared.specification}, not {specification}")
+            material = prepared.material if prepared is not None else self._generated(specification)
+            with self._kept(specification, material), attempt.transaction():
+                home, there = checked()
+                if rotation is UNSET and there is not None:
+                    attributes = msgspec.structs.replace(attributes, rotation=there.rotation)
+                return self._keep(attempt, home, there, name, specification, material, attributes, by_rotation=False)
+
+    def rotate_key(self, caller: Caller, vault: str, name: str, *, prepared: PreparedKey | None = None) -> KeyVersion:
+        """Make a new version with the newest one's attributes; it expires when the rotation policy says so."""
+        with self._attempt(caller, "KeyRotate", self._scope(vault, f"keys/{name}")) as attempt:
+
+            def checked() -> tuple[Vault, Key]:
+                home = attempt.vault(vault, ROTATE, f"keys/{name}")
+                there = live(attempt, home, KEY, name)
+                attempt.subject = self._scope(home, f"keys/{there.name}")
+                _require_place(home, there.specification)
+                return home, there
+
+            with attempt.look():
+                _, there = checked()
+            specification = there.specification
+            if prepared is not None and prepared.specification != specification:
+                raise BadParameter(f"the prepared key is {prepared.specification}, not {specification}")
+            material = prepared.material if prepared is not None else self._generated(specification)
+            with self._kept(specification, material), attempt.transaction():
+                home, there = checked()
+                if there.specification != specification:
+                    raise BadParameter(
+                        f"the key `{there.name}` was changed to {there.specification} meanwhile; try again"
+                    )
+                attributes = _Attributes(
+                    there.operations,
+                    there.enabled,
+                    there.not_before,
+                    _expiry(there, attempt.now),
+                    there.tags,
+                    there.rotation,
+                )
+                return self._keep(attempt, home, there, name, specification, material, attributes, by_rotation=True)
+
+    def update_key(
+        self,
+        caller: Caller,
+        vault: str,
+        name: str,
+        *,
+        version: str | None = None,
+        operations: Set[Operation] | UnsetType = UNSET,
+        enabled: bool | UnsetType = UNSET,
+        not_before: datetime | UnsetType | None = UNSET,
+        expires: datetime | UnsetType | None = UNSET,
+        tags: Mapping[str, str] | UnsetType = UNSET,
+    ) -> KeyVersion:
+        """Change the attributes of one version; what is not given stays, a date given as None is taken away."""
+        with (
+            self._attempt(caller, "KeyUpdate", self._scope(vault, f"keys/{name}")) as attempt,
+            attempt.transaction(),
+        ):
+            home = attempt.vault(vault, UPDATE, f"keys/{name}")
+            item = live(attempt, home, KEY, name)
+            attempt.subject = self._scope(home, f"keys/{item.name}")
+            row = key_version(attempt, item, version)
+            changed = msgspec.structs.replace(
+                row,
+                operations=row.operations if operations is UNSET else frozenset(operations),
+                enabled=row.enabled if enabled is UNSET else enabled,
+                not_before=row.not_before if not_before is UNSET else moment("not_before", not_before),
+                expires=row.expires if expires is UNSET else moment("expires", expires),
+                tags=row.tags if tags is UNSET else dict(tags),
+                updated=attempt.now,
+            )
+            _require_valid(
+                item.name,
+                row.specification,
+                _Attributes(
+                    changed.operations, changed.enabled, changed.not_before, changed.expires, changed.tags, None
+                ),
+            )
+            KEY_VERSIONS.put(attempt.tx, changed)
+            if row.version == item.version:
+                KEYS.put(
+                    attempt.tx,
+                    msgspec.structs.replace(
+                        item,
+                        operations=changed.operations,
+                        enabled=changed.enabled,
+                        not_before=changed.not_before,
+                        expires=changed.expires,
+                        tags=changed.tags,
+                        updated=attempt.now,
+                    ),
+                )
+            return key_record(home, item, changed)
+
+    def get_key(self, caller: Caller, vault: str, name: str, *, version: str | None = None) -> KeyVersion:
+        """Return the public half and the attributes of a version, of the newest where none is named."""
+        with (
+            self._attempt(caller, "KeyGet", self._scope(vault, f"keys/{name}")) as attempt,
+            attempt.transaction(),
+        ):
+            home = attempt.vault(vault, KEY.read, f"keys/{name}")
+            item = live(attempt, home, KEY, name)
+            return key_record(home, item, key_version(attempt, item, version))
+
+    def list_keys(self, caller: Caller, vault: str) -> tuple[Key, ...]:
+        """Return the keys of a vault, each with its newest version's attributes."""
+        return self._list_items(KEY, caller, vault, deleted=False)
+
+    def list_key_versions(self, caller: Caller, vault: str, name: str) -> tuple[KeyVersion, ...]:
+        """Return all versions of a key, oldest first; none for a key that is not there, as on Azure."""
+        with (
+            self._attempt(caller, "KeyListVersions", self._scope(vault, f"keys/{name}")) as attempt,
+            attempt.transaction(),
+        ):
+            home = attempt.vault(vault, KEY.read, f"keys/{name}")
+            item = KEYS.get(attempt.tx, home.id, folded(name))
+            if item is None or item.deletion is not None:
+                return ()
+            rows = KEY_VERSIONS.scan(attempt.tx, vault_id=home.id, folded=item.folded)
+            return tuple(key_record(home, item, row) for row in sorted(rows, key=lambda row: row.number))
+
+    def delete_key(self, caller: Caller, vault: str, name: str) -> Key:
+        """Soft-delete a key."""
+        return self._delete_item(KEY, caller, vault, name)
+
+    def list_deleted_keys(self, caller: Caller, vault: str) -> tuple[Key, ...]:
+        """Return the soft-deleted keys of a vault."""
+        return self._list_items(KEY, caller, vault, deleted=True)
+
+    def get_deleted_key(self, caller: Caller, vault: str, name: str) -> Key:
+        """Return a soft-deleted key."""
+        return self._get_deleted_item(KEY, caller, vault, name)
+
+    def recover_key(self, caller: Caller, vault: str, name: str) -> Key:
+        """Bring a soft-deleted key back, with every version and its old settings."""
+        return self._recover_item(KEY, caller, vault, name)
+
+    def purge_key(self, caller: Caller, vault: str, name: str) -> None:
+        """Destroy a soft-deleted key for good: what it encrypted is lost."""
+        self._purge_item(KEY, caller, vault, name)
+
+    def _keep(
+        self,
+        attempt: Attempt,
+        home: Vault,
+        there: Key | None,
+        name: str,
+        specification: KeySpecification,
+        material: KeyMaterial,
+        attributes: _Attributes,
+        *,
+        by_rotation: bool,
+    ) -> KeyVersion:
+        key, version, now = folded(name), self._random(16).hex(), attempt.now
+        row = KeyVersionRow(
+            vault_id=home.id,
+            folded=key,
+            version=version,
+            number=there.versions + 1 if there is not None else 1,
+            specification=specification,
+            operations=attributes.operations,
+            public=material.public,
+            provider=material.provider,
+            sealed=self._sealed_material(home.id, key, version, material),
+            enabled=attributes.enabled,
+            not_before=moment("not_before", attributes.not_before),
+            expires=moment("expires", attributes.expires),
+            tags=attributes.tags,
+            created=now,
+            updated=now,
+            by_rotation=by_rotation,
+        )
+        item = Key(
+            vault_id=home.id,
+            folded=key,
+            vault=home.name,
+            name=there.name if there is not None else name,
+            version=version,
+            specification=specification,
+            operations=row.operations,
+            enabled=row.enabled,
+            not_before=row.not_before,
+            expires=row.expires,
+            tags=row.tags,
+            rotation=attributes.rotation,
+            created=there.created if there is not None else now,
+            updated=now,
+            version_created=now,
+            by_rotation=by_rotation,
+            versions=row.number,
+        )
+        KEY_VERSIONS.put(attempt.tx, row)
+        KEYS.put(attempt.tx, item)
+        return key_record(home, item, row)
+
+
+def key_version(attempt: Attempt, item: Key, version: str | None) -> KeyVersionRow:
+    """Return one version of a key. Raises NotFound."""
+    row = KEY_VERSIONS.get(attempt.tx, item.vault_id, item.folded, item.version if version is None else version)
+    if row is None:
+        raise version_not_found(KEY, item, version or item.version)
+    return row
+
+
+def key_record(home: Vault, item: Key, row: KeyVersionRow) -> KeyVersion:
+    """Return what may be known of a version."""
+    return KeyVersion(
+        vault=home.name,
+        name=item.name,
+        version=row.version,
+        specification=row.specification,
+        operations=row.operations,
+        public=row.public,
+        provider=row.provider,
+        enabled=row.enabled,
+        not_before=row.not_before,
+        expires=row.expires,
+        tags=row.tags,
+        created=row.created,
+        updated=row.updated,
+        by_rotation=row.by_rotation,
+        recovery_level=home.recovery_level,
+    )
+
+
+def _expiry(key: Key, now: datetime) -> datetime | None:
+    """Return when a version made now by rotation expires."""
+    if key.rotation is not None and key.rotation.expire_after is not None:
+        return key.rotation.expire_after.after(now)
+    # The newest version's own date is kept while it lies ahead: a version must not be born expired.
+    return key.expires if key.expires is not None and key.expires > now else None
+
+
+def _require_place(home: Vault, specification: KeySpecification) -> None:
+    if specification.in_hsm and home.sku != "premium":
+        raise BadParameter(
+            f"vault `{home.name}` is a standard vault and takes no {specification.type} key",
+            "Keys in an HSM need `sku: premium`.",
+        )
+
+
+def _require_valid(name: str, specification: KeySpecification, attributes: _Attributes) -> None:
+    found = list(_problems(name, specification, attributes))
+    if found:
+        raise BadParameter.of(found)
+    require_valid_policy(attributes.rotation)
+
+
+def _problems(name: str, specification: KeySpecification, attributes: _Attributes) -> Iterator[tuple[str, str]]:
+    not_before, expires = moment("not_before", attributes.not_before), moment("expires", attributes.expires)
+    yield from attribute_problems(KEY, name, attributes.tags, not_before, expires)
+    yield from key_rules.problems(specification, attributes.operations)

@@ -1,0 +1,67 @@
+"""Where keys come from and what is kept of them: providers, and their material under the barrier."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kvstack.hsm.protocol import KeyMaterial, KeyProvider, KeyReference
+from kvstack.terms.key import KeySpecification
+from kvstack.vault.engine import Engine
+from kvstack.vault.errors import Unavailable
+from kvstack.vault.versions import KeyVersionRow
+
+
+class MaterialOperations(Engine):
+    """The engine with its key providers."""
+
+    def _provider(self, name: str) -> KeyProvider:
+        """Return the provider that made a key and has to be asked to use it: `pkcs11-wrapped` is made by `pkcs11`."""
+        provider = self._providers.get(name) or self._providers.get(name.split("-", maxsplit=1)[0])
+        if provider is None:
+            raise Unavailable(
+                f"the provider `{name}` that holds this key is not there",
+                "The vault was opened without its HSM module.",
+            )
+        return provider
+
+    def _provider_for(self, specification: KeySpecification) -> KeyProvider:
+        """Return the provider that makes such keys."""
+        if not specification.in_hsm:
+            return self._provider("software")
+        provider = self._providers.get("pkcs11")
+        if provider is None:
+            raise Unavailable(
+                f"{specification.type} keys are unavailable: this vault has no HSM",
+                "It was initialised without a PKCS#11 module. Install SoftHSM2, or name a module, and initialise anew.",
+            )
+        return provider
+
+    def _forget(self, reference: KeyReference) -> None:
+        self._provider(reference.material.provider).destroy(reference)
+
+    def _generated(self, specification: KeySpecification) -> KeyMaterial:
+        return self._provider_for(specification).generate(specification)
+
+    @contextmanager
+    def _kept(self, specification: KeySpecification, material: KeyMaterial) -> Iterator[None]:
+        """Keep generated material in the block, or let its provider forget it."""
+        try:
+            yield
+        except BaseException:
+            self._provider(material.provider).destroy(KeyReference("discarded", specification, material))
+            raise
+
+    def _sealed_material(self, vault_id: str, name: str, version: str, material: KeyMaterial) -> bytes:
+        return self._barrier.seal(vault_id, _context(vault_id, name, version), material.blob)
+
+    def _reference(self, row: KeyVersionRow) -> KeyReference:
+        """Return a stored version as its provider takes it."""
+        blob = self._barrier.open(row.vault_id, _context(row.vault_id, row.folded, row.version), row.sealed)
+        return KeyReference(
+            f"{row.vault_id}/{row.folded}/{row.version}",
+            row.specification,
+            KeyMaterial(row.provider, blob, row.public),
+        )
+
+
+def _context(vault_id: str, name: str, version: str) -> tuple[str, ...]:
+    return vault_id, "keys", name, version, "material"

@@ -1,0 +1,58 @@
+"""The directory of known principals: their names, and who is in which group."""
+
+from kvstack.terms.principal import Principal, is_guid
+from kvstack.vault.caller import Caller
+from kvstack.vault.engine import Engine
+from kvstack.vault.errors import BadParameter, NotFound
+from kvstack.vault.registry import PrincipalRow
+
+READ = "Microsoft.Authorization/principals/read"
+WRITE = "Microsoft.Authorization/principals/write"
+
+
+class PrincipalOperations(Engine):
+    """What can be done with principals."""
+
+    def put_principal(self, caller: Caller, principal: Principal) -> Principal:
+        """Make a principal known, or change what is known of it. Who puts somebody into a group gives him the group's
+        roles: that takes the right to everything about access at the top."""
+        with self._attempt(caller, "PrincipalPut", self.top) as attempt, attempt.transaction():
+            attempt.require(WRITE, self.top, data=False)
+            for one in (principal.id, *principal.members):
+                if not is_guid(one):
+                    raise BadParameter(f"`{one}` is no principal's id: a GUID is")
+            if principal.members and principal.type != "group":
+                raise BadParameter(f"a {principal.type} has no members, a group has")
+            row = PrincipalRow(
+                id=principal.id.lower(),
+                type=principal.type,
+                name=principal.name,
+                members=frozenset(one.lower() for one in principal.members),
+            )
+            attempt.details.update(principal=row.id, name=row.name)
+            if attempt.registry.principals.get(row.id) != row:
+                attempt.changes_registry().put_principal(attempt.tx, row)
+            return _principal(row)
+
+    def list_principals(self, caller: Caller) -> tuple[Principal, ...]:
+        """Return the known principals."""
+        with self._attempt(caller, "PrincipalList", self.top) as attempt, attempt.transaction():
+            attempt.require(READ, self.top, data=False)
+            return tuple(_principal(row) for row in attempt.registry.principals.values())
+
+    def caller(self, principal_id: str, *, address: str | None = None) -> Caller:
+        """Return a known principal as a caller. Raises NotFound."""
+        with self._store.transaction() as tx:
+            row = self._current_registry(tx).principals.get(principal_id.lower())
+        if row is None:
+            raise NotFound(f"there is no principal `{principal_id}`", "Principals are told by their object id.")
+        return Caller(row.id, row.name, address=address)
+
+    @property
+    def operator(self) -> Caller:
+        """Whoever runs the command line on this vault."""
+        return Caller(self._settings.operator_id, self._settings.operator_name)
+
+
+def _principal(row: PrincipalRow) -> Principal:
+    return Principal(row.id, row.type, row.name, row.members)

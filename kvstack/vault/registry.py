@@ -1,0 +1,131 @@
+"""What every decision needs, held in memory while nothing of it changes: vaults, role assignments, principals."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from kvstack.terms.name import folded
+from kvstack.terms.principal import PrincipalType
+from kvstack.terms.role import built_in_roles_by_id
+from kvstack.vault.access import Assignments
+from kvstack.vault.assignment import RoleAssignment
+from kvstack.vault.caller import Caller
+from kvstack.vault.records import Vault
+from kvstack.vault.store import Transaction
+from kvstack.vault.table import Row, Table
+
+
+class PrincipalRow(Row, frozen=True, kw_only=True):
+    """A known principal. members: ids of a group's direct members."""
+
+    id: str
+    type: PrincipalType
+    name: str = ""
+    members: frozenset[str] = frozenset()
+
+
+class RegistryMark(Row, frozen=True, kw_only=True):
+    """Which state the registry is in: a random value, drawn anew at every change, so that no two states share one."""
+
+    name: str
+    value: bytes
+
+
+VAULTS = Table("vaults", Vault, ("folded",))
+ROLE_ASSIGNMENTS = Table("role_assignments", RoleAssignment, ("id",))
+PRINCIPALS = Table("principals", PrincipalRow, ("id",))
+MARKS = Table("registry_marks", RegistryMark, ("name",))
+_MARK: Final = "registry"
+
+
+class Registry:
+    """The registry of one state of the store. Used under the store's lock only.
+
+    Changes go through it to the store, so that thousands in one transaction do not read everything again each time.
+    """
+
+    def __init__(
+        self,
+        mark: bytes,
+        vaults: Iterable[Vault],
+        assignments: Iterable[RoleAssignment],
+        principals: Iterable[PrincipalRow],
+    ) -> None:
+        self.mark = mark
+        self.vaults = {vault.folded: vault for vault in vaults}
+        self.role_assignments = {assignment.id: assignment for assignment in assignments}
+        self.principals = {principal.id: principal for principal in principals}
+        self.assignments = Assignments(self.role_assignments.values(), built_in_roles_by_id())
+        self._groups_of: dict[str, set[str]] | None = None
+        self._asking: dict[Caller, tuple[str, ...]] = {}
+
+    def vault(self, name: str) -> Vault | None:
+        """Return the vault of this name, live or soft-deleted."""
+        return self.vaults.get(folded(name))
+
+    def principals_of(self, caller: Caller) -> tuple[str, ...]:
+        """Return every id a caller acts under: its own, its groups', and the groups' those are in, loops and all."""
+        known = self._asking.get(caller)
+        if known is None:
+            groups_of = self._direct_groups()
+            reached = {caller.id}
+            waiting = [caller.id, *caller.groups]
+            while waiting:
+                one = waiting.pop()
+                reached.add(one)
+                waiting.extend(groups_of.get(one, set()) - reached)
+            known = (caller.id, *sorted(reached - {caller.id}))
+            self._asking[caller] = known
+        return known
+
+    def put_vault(self, tx: Transaction, vault: Vault) -> None:
+        """Keep a vault."""
+        VAULTS.put(tx, vault)
+        self.vaults[vault.folded] = vault
+
+    def remove_vault(self, tx: Transaction, vault: Vault) -> None:
+        """Forget a vault."""
+        VAULTS.delete(tx, vault.folded)
+        del self.vaults[vault.folded]
+
+    def put_assignment(self, tx: Transaction, assignment: RoleAssignment) -> None:
+        """Keep a role assignment that was not there."""
+        ROLE_ASSIGNMENTS.put(tx, assignment)
+        self.role_assignments[assignment.id] = assignment
+        self.assignments.add(assignment)
+
+    def remove_assignment(self, tx: Transaction, assignment: RoleAssignment) -> None:
+        """Forget a role assignment."""
+        ROLE_ASSIGNMENTS.delete(tx, assignment.id)
+        del self.role_assignments[assignment.id]
+        self.assignments.remove(assignment)
+
+    def put_principal(self, tx: Transaction, principal: PrincipalRow) -> None:
+        """Keep a principal, in place of what was known of it."""
+        PRINCIPALS.put(tx, principal)
+        self.principals[principal.id] = principal
+        self._groups_of = None
+        self._asking = {}
+
+    def set_mark(self, tx: Transaction, value: bytes) -> None:
+        """Tell other processes that what they hold in memory is no longer so."""
+        MARKS.put(tx, RegistryMark(name=_MARK, value=value))
+        self.mark = value
+
+    def _direct_groups(self) -> dict[str, set[str]]:
+        if self._groups_of is None:
+            self._groups_of = {}
+            for principal in self.principals.values():
+                for member in principal.members:
+                    self._groups_of.setdefault(member, set()).add(principal.id)
+        return self._groups_of
+
+
+def stored_mark(tx: Transaction) -> bytes:
+    """Return the state the store's registry is in."""
+    row = MARKS.get(tx, _MARK)
+    return row.value if row is not None else b""
+
+
+def read_registry(tx: Transaction, mark: bytes) -> Registry:
+    """Read the registry, checking every row."""
+    return Registry(mark, VAULTS.scan(tx), ROLE_ASSIGNMENTS.scan(tx), PRINCIPALS.scan(tx))

@@ -1,0 +1,27 @@
+"""The one front door of the vault: every operation is a caller's, authorised, done, audited and committed at once."""
+
+from kvstack.vault.assignments import AssignmentOperations
+from kvstack.vault.due import DueOperations
+from kvstack.vault.key_use import KeyUseOperations
+from kvstack.vault.principals import PrincipalOperations
+from kvstack.vault.rotation import RotationOperations
+from kvstack.vault.secrets import SecretOperations
+from kvstack.vault.snapshot import SnapshotOperations
+from kvstack.vault.vaults import VaultOperations
+
+
+class VaultService(
+    VaultOperations,
+    KeyUseOperations,
+    SecretOperations,
+    RotationOperations,
+    AssignmentOperations,
+    PrincipalOperations,
+    DueOperations,
+    SnapshotOperations,
+):
+    """Vaults, keys, secrets and who may reach them. Safe to call from several threads at once.
+
+    All methods raise VaultError for what is refused, and other KvstackErrors where the store or the HSM fail. Names are
+    compared without case and kept as first spelled. Each part is in the file of its concept.
+    """

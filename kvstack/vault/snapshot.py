@@ -1,0 +1,140 @@
+"""Everything a plan needs to know of vaults, read in bulk, and never a value; and who changed things last."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from kvstack.terms.name import folded
+from kvstack.terms.scope import scope
+from kvstack.vault.assignment import RoleAssignment
+from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
+from kvstack.vault.caller import Caller
+from kvstack.vault.engine import Attempt
+from kvstack.vault.errors import BadParameter
+from kvstack.vault.firewall import lets_in
+from kvstack.vault.items import KEY, KEYS, SECRET, SECRETS, ItemOperations, Kind
+from kvstack.vault.records import Key, Secret, Vault
+from kvstack.vault.vaults import READ, READ_DELETED
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """What could not be read, and why. vault: as asked for; empty for role assignments outside the vaults."""
+
+    vault: str
+    kind: Literal["vault", "keys", "secrets", "role_assignments"]
+    reason: str
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What there was at one moment. Vaults, keys and secrets are live or soft-deleted, as their `deletion` says; what
+    is in a soft-deleted vault is there too, it comes back with the vault."""
+
+    taken: datetime
+    vaults: tuple[Vault, ...]
+    keys: tuple[Key, ...]
+    secrets: tuple[Secret, ...]
+    role_assignments: tuple[RoleAssignment, ...]
+    unread: tuple[Unread, ...]
+
+
+class LastChange(msgspec.Struct, frozen=True):
+    """Who changed a thing last, when, and by which operation."""
+
+    caller: str
+    caller_name: str
+    time: datetime
+    operation: str
+
+
+class SnapshotOperations(ItemOperations):
+    """Reading for planning."""
+
+    def snapshot(self, caller: Caller, vault_names: Sequence[str] | None = None) -> Snapshot:
+        """Return everything in these vaults, or in all the caller may see, and the role assignments. What the caller
+        may not read is told as unread; a vault that is not there is in neither."""
+        with self._attempt(caller, "Snapshot", self.top) as attempt, attempt.transaction():
+            unread: list[Unread] = []
+            vaults = _vaults(attempt, vault_names, unread)
+            keys: list[Key] = []
+            secrets: list[Secret] = []
+            for vault in vaults:
+                if _readable(attempt, vault, KEY, unread):
+                    keys += KEYS.scan(attempt.tx, vault_id=vault.id)
+                if _readable(attempt, vault, SECRET, unread):
+                    secrets += SECRETS.scan(attempt.tx, vault_id=vault.id)
+            assignments = _assignments(attempt, vaults, unread)
+            attempt.details.update(
+                vaults=" ".join(vault.name for vault in vaults[:20]), items=str(len(keys) + len(secrets))
+            )
+            return Snapshot(attempt.now, tuple(vaults), tuple(keys), tuple(secrets), assignments, tuple(unread))
+
+    def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:
+        """Return who changed these resources last, by path (a scope's), for those that were ever changed and that the
+        caller may see as resources."""
+        with self._attempt(caller, "AuditLastChanges", self.top) as attempt, attempt.transaction():
+            seen = [path for path in paths if _change_visible(attempt, path)]
+            found = self._audit.last_changes(seen)
+        return {
+            path: LastChange(record.caller, record.caller_name, record.time, record.operation)
+            for path, record in found.items()
+        }
+
+
+def _vaults(attempt: Attempt, names: Sequence[str] | None, unread: list[Unread]) -> list[Vault]:
+    if names is None:
+        return [vault for vault in attempt.registry.vaults.values() if _visible(attempt, vault)]
+    vaults = []
+    for name in {folded(name): name for name in names}.values():
+        vault = attempt.registry.vault(name)
+        if vault is not None and _visible(attempt, vault):
+            vaults.append(vault)
+        elif not attempt.may(READ, attempt.scope_of(vault or name), data=False):
+            # Told for a vault that is not there, too: who may not see it is not told whether it is.
+            unread.append(
+                Unread(name, "vault", attempt.denied(READ, attempt.scope_of(vault or name), data=False).summary)
+            )
+    return vaults
+
+
+def _visible(attempt: Attempt, vault: Vault) -> bool:
+    here = attempt.scope_of(vault)
+    if attempt.may(READ, here, data=False):
+        return True
+    return vault.deletion is not None and attempt.may(READ_DELETED, here, data=False)
+
+
+def _readable(attempt: Attempt, vault: Vault, kind: Kind[Key] | Kind[Secret], unread: list[Unread]) -> bool:
+    here = attempt.scope_of(vault)
+    address = attempt.caller.address
+    if not attempt.may(kind.read, here, data=True):
+        reason = attempt.denied(kind.read, here, data=True).summary
+    elif address is not None and not lets_in(vault.network, address):
+        reason = f"the firewall of vault `{vault.name}` does not let {address} in"
+    else:
+        return True
+    unread.append(Unread(vault.name, kind.collection, reason))
+    return False
+
+
+def _assignments(attempt: Attempt, vaults: Sequence[Vault], unread: list[Unread]) -> tuple[RoleAssignment, ...]:
+    everything = attempt.registry.role_assignments.values()
+    top = attempt.top
+    if attempt.may(READ_ASSIGNMENTS, top, data=False):
+        return tuple(everything)
+    unread.append(Unread("", "role_assignments", attempt.denied(READ_ASSIGNMENTS, top, data=False).summary))
+    for vault in vaults:
+        here = attempt.scope_of(vault)
+        if not attempt.may(READ_ASSIGNMENTS, here, data=False):
+            reason = attempt.denied(READ_ASSIGNMENTS, here, data=False).summary
+            unread.append(Unread(vault.name, "role_assignments", reason))
+    return tuple(one for one in everything if attempt.may(READ_ASSIGNMENTS, one.scope, data=False))
+
+
+def _change_visible(attempt: Attempt, path: str) -> bool:
+    try:
+        place = scope(path)
+    except ValueError as error:
+        raise BadParameter(str(error)) from None
+    return attempt.may(READ, place, data=False)
