@@ -23,12 +23,12 @@ class Deletion(msgspec.Struct, frozen=True):
     with_vault: bool = False  # it is alive in a vault that is deleted, and comes back with it
 
 
-class Actual(msgspec.Struct, frozen=True, Generic[R]):
+class Actual(msgspec.Struct, Generic[R], frozen=True):
     """One thing as just read.
 
     id: the backend's own id. vault: real name of the vault it is in, empty for a vault and for wider things. version: id
     of the newest version. fingerprint: of the newest secret value, keyed by the vault. by_rotation: the newest version was
-    made by a rotation. deletion: None while it is alive.
+    made by a rotation. named_by_us: it has no tags, and the name kvstack would give it. deletion: None while it is alive.
     """
 
     kind: str
@@ -39,6 +39,7 @@ class Actual(msgspec.Struct, frozen=True, Generic[R]):
     version: str | None = None
     fingerprint: str | None = None
     by_rotation: bool = False
+    named_by_us: bool = False
     deletion: Deletion | None = None
 
 
@@ -56,7 +57,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     unread: tuple[Unread, ...] = ()
 
 
-class Wanted(msgspec.Struct, frozen=True, Generic[R]):
+class Wanted(msgspec.Struct, Generic[R], frozen=True):
     """What a handler is to make true. vault: real name of the vault it goes into; owner: whose it is from then on, None
     to take the owner's tags away; value: for a resource with a value source, where there is a new one."""
 

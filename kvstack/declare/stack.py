@@ -38,7 +38,9 @@ class Variable(_Part, frozen=True):
     """A value that differs from one use of the stack to another."""
 
     type: Annotated[Literal["string", "number", "bool"], doc("What it is.", "string")] = "string"
-    default: Annotated[VariableValue | None, doc("Its value where none is given; without one it has to be given.")] = None
+    default: Annotated[VariableValue | None, doc("Its value where none is given; without one it has to be given.")] = (
+        None
+    )
     allowed: Annotated[tuple[VariableValue, ...], doc("The only values it may have.", ["dev", "prod"])] = ()
     description: Annotated[str, doc("What it is for.")] = ""
 
@@ -94,7 +96,10 @@ class Included(_Part, frozen=True):
     moved: Annotated[tuple[Move, ...], doc("Addresses that changed.", [{"from": "a/keys/x", "to": "a/keys/y"}])] = ()
     removed: Annotated[
         tuple[Removal, ...],
-        doc("Things no longer declared that need a word: `destroy: false` keeps them.", [{"address": "a/keys/x", "destroy": False}]),
+        doc(
+            "Things no longer declared that need a word: `destroy: false` keeps them.",
+            [{"address": "a/keys/x", "destroy": False}],
+        ),
     ] = ()
     imports: Annotated[
         tuple[Import, ...], doc("Things that are there already and shall be this stack's.", [{"address": "a/keys/x"}])
@@ -104,11 +109,14 @@ class Included(_Part, frozen=True):
 class StackFile(Included, frozen=True, kw_only=True):
     """A kvstack stack: key vaults, and everything in and around them."""
 
-    stack: Annotated[str, doc("The stack's name; everything it makes is tagged with it.", "payments", pattern=STACK_NAME)]
+    stack: Annotated[
+        str, doc("The stack's name; everything it makes is tagged with it.", "payments", pattern=STACK_NAME)
+    ]
     backend: Annotated[BackendChoice, doc("Where the vaults are.", {"type": "embedded"})] = BackendChoice()
     state: Annotated[StatePlace | None, doc("Where the state is kept; by default in `.kvstack/state`.")] = None
     variables: Annotated[
-        dict[str, Variable], doc("Values that differ from use to use: `--var NAME=VALUE`, KVSTACK_VAR_NAME, environments.")
+        dict[str, Variable],
+        doc("Values that differ from use to use: `--var NAME=VALUE`, KVSTACK_VAR_NAME, environments."),
     ] = {}
     environments: Annotated[dict[str, Environment], doc("What differs between environments, chosen by `--env`.")] = {}
     include: Annotated[

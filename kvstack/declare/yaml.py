@@ -52,7 +52,12 @@ def data(content: bytes, file: str) -> Any:
         event = parser.get_event()
         if event.__class__ is not DocumentEndEvent or parser.get_event().__class__ is DocumentStartEvent:
             problems.append(
-                _problem(file, event, "a second document starts here", "A stack is one document: use `include` for more files.")
+                _problem(
+                    file,
+                    event,
+                    "a second document starts here",
+                    "A stack is one document: use `include` for more files.",
+                )
             )
     except YAMLError as error:
         raise InvalidInput((*problems, _syntax(error, file))) from None
@@ -95,11 +100,21 @@ def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:
             if in_mapping and key is None:
                 if value in current:
                     problems.append(
-                        _problem(file, event, f"`{_short(value)}` stands here a second time", "A key stands once: join the two.")
+                        _problem(
+                            file,
+                            event,
+                            f"`{_short(value)}` stands here a second time",
+                            "A key stands once: join the two.",
+                        )
                     )
                 if value == "<<" and event.implicit[0]:
                     problems.append(
-                        _problem(file, event, "merge keys (`<<`) are not part of YAML 1.2", "Use `defaults` for what things share.")
+                        _problem(
+                            file,
+                            event,
+                            "merge keys (`<<`) are not part of YAML 1.2",
+                            "Use `defaults` for what things share.",
+                        )
                     )
                 if event.anchor is not None:
                     anchors[event.anchor] = (value, 1)
@@ -113,7 +128,9 @@ def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:
                 anchors[event.anchor] = (value, 1)
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
             if in_mapping and key is None:
-                problems.append(_problem(file, event, "a key is text here", "Quote it, or take the `?` or brackets out."))
+                problems.append(
+                    _problem(file, event, "a key is text here", "Quote it, or take the `?` or brackets out.")
+                )
                 key = ""
             if event.tag is not None:
                 problems.append(_tagged(file, event))
@@ -126,7 +143,12 @@ def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:
             stack.append((current, in_mapping, None))
             if len(stack) > DEEPEST:
                 raise InvalidInput(
-                    (*problems, _problem(file, event, f"this is nested more than {DEEPEST} deep", "No declaration is that deep."))
+                    (
+                        *problems,
+                        _problem(
+                            file, event, f"this is nested more than {DEEPEST} deep", "No declaration is that deep."
+                        ),
+                    )
                 )
             current, in_mapping, key = value, kind is MappingStartEvent, None
             continue
@@ -147,13 +169,20 @@ def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:
                 nodes += weight
                 if nodes > MOST_EXPANDED:
                     raise InvalidInput(
-                        (*problems, _problem(file, event, "aliases make this file too large", f"At most {MOST_EXPANDED:,} values."))
+                        (
+                            *problems,
+                            _problem(
+                                file, event, "aliases make this file too large", f"At most {MOST_EXPANDED:,} values."
+                            ),
+                        )
                     )
             if in_mapping and key is None:
                 if isinstance(value, str):
                     key = value
                     continue
-                problems.append(_problem(file, event, "a key is text here", "An alias of something else cannot be one."))
+                problems.append(
+                    _problem(file, event, "a key is text here", "An alias of something else cannot be one.")
+                )
                 key = ""
                 continue
         else:
@@ -170,7 +199,12 @@ def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:
 def _text(content: bytes, file: str) -> str:
     if len(content) > MOST_BYTES:
         raise InvalidInput(
-            (Diagnostic(summary=f"{file} has {len(content) >> 20} MiB", detail=f"A file has at most {MOST_BYTES >> 20}: use `include`."),)
+            (
+                Diagnostic(
+                    summary=f"{file} has {len(content) >> 20} MiB",
+                    detail=f"A file has at most {MOST_BYTES >> 20}: use `include`.",
+                ),
+            )
         )
     try:
         return content.decode("utf-8-sig")

@@ -9,6 +9,7 @@ import msgspec
 from kvstack.backends.protocol import Actual
 from kvstack.declare.graph import Node
 from kvstack.schema.resource import Resource
+from kvstack.state.state import Record
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import Diagnostic, Place
@@ -41,8 +42,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     reasons: why it happens, most important first. irreversible: what it does cannot be undone. moved_from: the address it
     had. with_vault: it happens to the thing because it happens to its vault (deletion, recovery), in the same step.
-    recreate: a replacement whose name has to be purged first. depends_on: what has to be finished before.
-    node, actual and replaced are what apply works on; renderings do not look at them.
+    purge_first: a replacement whose name has to be purged first. depends_on: what has to be finished before.
+    node, actual, record, changed (names of attributes to change, `owner` for the tags) and new_version are what apply works on;
+    renderings do not look at them.
     """
 
     address: Address
@@ -59,6 +61,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     compared_at_apply: bool = False
     node: Node | None = None
     actual: Actual[Resource] | None = None
+    record: Record | None = None
+    changed: frozenset[str] = frozenset()
+    new_version: bool = False
 
 
 class Drifted(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,12 +87,14 @@ class UnreadThing(msgspec.Struct, frozen=True):
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What would change. changes: everything that is not a no-op, in the order of the declaration (deletions at the
-    end); unchanged: how many no-ops there are; compared_at_apply: secrets whose value was not there to compare."""
+    end); unchanged: how many no-ops there are; bookkeeping: no-ops whose record in
+    the state is missing or out of date; compared_at_apply: secrets whose value was not there to compare."""
 
     stack: str
     environment: str | None
     changes: tuple[Change, ...]
     unchanged: int = 0
+    bookkeeping: tuple[Change, ...] = ()
     compared_at_apply: tuple[Address, ...] = ()
     drift: tuple[Drifted, ...] = ()
     unread: tuple[UnreadThing, ...] = ()

@@ -10,7 +10,7 @@ from kvstack.resources import tags
 from kvstack.resources.rotation import Rotation
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.vault import Vault
-from kvstack.schema.attribute import KEPT_WHEN_UNSET, doc
+from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import NEW_VERSION
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import key, name
@@ -35,12 +35,11 @@ class Key(Resource, kind="key", collection="keys", parent=Vault):
     ] = None
     enabled: Annotated[bool, doc("Whether the current version may be used.")] = True
     not_before: Annotated[
-        Moment | None, doc("The current version may not sign, encrypt or wrap before."), KEPT_WHEN_UNSET
+        Moment | None, doc("The current version may not sign, encrypt or wrap before.")
     ] = None
     expires: Annotated[
         Moment | None,
         doc("The current version may not sign, encrypt or wrap afterwards; a rotation policy sets it by itself."),
-        KEPT_WHEN_UNSET,
     ] = None
     rotation: Annotated[Rotation | None, doc("When new versions are made, and when they expire.")] = None
     tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}
@@ -81,15 +80,12 @@ class Key(Resource, kind="key", collection="keys", parent=Vault):
                 f"Write `sku: premium` in the vault, or `type: {key.family(self.type)}` for a software key.",
             )
 
+    def left_to_the_vault(self) -> frozenset[str]:
+        """Return `expires` where the rotation policy sets it."""
+        by_policy = self.expires is None and self.rotation is not None and self.rotation.expire_after is not None
+        return frozenset({"expires"}) if by_policy else frozenset()
+
     def identity(self, vault: str) -> str:
         """Return the key's place among all keys."""
         return f"vaults/{vault.lower()}/keys/{self.name.lower()}"
 
-
-def expiry_by_policy(declared: Key, made: datetime) -> datetime | None:
-    """Return when a version made now expires: as declared, or by the rotation policy."""
-    if declared.expires is not None or declared.rotation is None or declared.rotation.expire_after is None:
-        return declared.expires
-    from kvstack.terms.duration import duration
-
-    return duration(declared.rotation.expire_after).after(made)

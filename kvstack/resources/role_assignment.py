@@ -36,7 +36,9 @@ class RoleAssignment(Resource, kind="role_assignment", collection="access", pare
     principal_type: Annotated[
         PrincipalType | None, doc("What the principal is; taken from `principals` where it is named there."), REPLACE
     ] = None
-    starts: Annotated[Moment | None, doc("The assignment holds from then on.")] = msgspec.field(default=None, name="from")
+    starts: Annotated[Moment | None, doc("The assignment holds from then on.")] = msgspec.field(
+        default=None, name="from"
+    )
     until: Annotated[Moment | None, doc("The assignment ends then.", "2027-01-31T00:00:00Z")] = None
     description: Annotated[str, doc("Why it is there, for those who review access.", max_length=1024)] = ""
 

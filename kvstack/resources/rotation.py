@@ -20,9 +20,7 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     before_expiry: Annotated[
         DurationText | None, doc("Or: a new version this long before the newest expires.", "P30D")
     ] = None
-    expire_after: Annotated[
-        DurationText | None, doc("How long a version lives; at least 28 days.", "P120D")
-    ] = None
+    expire_after: Annotated[DurationText | None, doc("How long a version lives; at least 28 days.", "P120D")] = None
     notify_before_expiry: Annotated[
         DurationText | None, doc("When the near-expiry event is sent; by default 30 days before.", "P30D")
     ] = None

@@ -10,7 +10,7 @@ from kvstack.resources.rotation import Rotation
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.value_source import ValueFrom
 from kvstack.resources.vault import Vault
-from kvstack.schema.attribute import KEPT_WHEN_UNSET, SOURCE, doc
+from kvstack.schema.attribute import SOURCE, doc
 from kvstack.schema.change_rule import NEW_VERSION
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import limits, name
@@ -38,11 +38,13 @@ class Secret(Resource, kind="secret", collection="secrets", parent=Vault, forbid
         doc("What the value is.", "text/plain"),
     ] = None
     enabled: Annotated[bool, doc("Whether the current version can be read.")] = True
-    not_before: Annotated[Moment | None, doc("The current version is meant for use from then on."), KEPT_WHEN_UNSET] = None
-    expires: Annotated[Moment | None, doc("The current version is meant for use until then."), KEPT_WHEN_UNSET] = None
-    rotation: Annotated[
-        Rotation | None, doc("When a new value is made; for generated values.", {"every": "P30D"})
-    ] = None
+    not_before: Annotated[Moment | None, doc("The current version is meant for use from then on.")] = (
+        None
+    )
+    expires: Annotated[Moment | None, doc("The current version is meant for use until then.")] = None
+    rotation: Annotated[Rotation | None, doc("When a new value is made; for generated values.", {"every": "P30D"})] = (
+        None
+    )
     tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}
 
     def resolved(self) -> Self:
@@ -65,6 +67,11 @@ class Secret(Resource, kind="secret", collection="secrets", parent=Vault, forbid
                 )
         yield from problems_of_validity(self.not_before, self.expires)
         yield from tags.problems(self.tags, secret=True)
+
+    def left_to_the_vault(self) -> frozenset[str]:
+        """Return `expires` where the rotation policy sets it."""
+        by_policy = self.expires is None and self.rotation is not None and self.rotation.expire_after is not None
+        return frozenset({"expires"}) if by_policy else frozenset()
 
     def identity(self, vault: str) -> str:
         """Return the secret's place among all secrets."""

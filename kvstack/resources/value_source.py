@@ -40,7 +40,10 @@ class ValueFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     generate: Annotated[Generate | None, doc("Draw a random value.", {"length": 48})] = None
     command: Annotated[
         _Program | None,
-        doc("A program and its arguments; its standard output, less one trailing newline, is the value.", ["pass", "show", "db"]),
+        doc(
+            "A program and its arguments; its standard output, less one trailing newline, is the value.",
+            ["pass", "show", "db"],
+        ),
     ] = None
 
     @property

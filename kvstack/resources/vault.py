@@ -17,9 +17,9 @@ Sku = Literal["standard", "premium"]
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Who may reach a vault over a network."""
 
-    default_action: Annotated[
-        Literal["allow", "deny"], doc("What happens to a caller no rule names.", "deny")
-    ] = "allow"
+    default_action: Annotated[Literal["allow", "deny"], doc("What happens to a caller no rule names.", "deny")] = (
+        "allow"
+    )
     bypass: Annotated[
         Literal["trusted_services", "none"], doc("Whether the platform's own services pass without a rule.")
     ] = "trusted_services"

@@ -6,10 +6,9 @@ import msgspec
 
 from kvstack.schema.change_rule import UPDATE, ChangeRule
 
-# compared: against what is there. kept when unset: only where declared, or declared at the last apply (a vault sets it
-# itself otherwise). source: says where a value comes from; the value itself is compared, by fingerprint. meta: is about
+# compared: against what is there. source: says where a value comes from; the value itself is compared, by fingerprint. meta: is about
 # planning only and never reaches a vault.
-Comparison = Literal["compared", "kept when unset", "source", "meta"]
+Comparison = Literal["compared", "source", "meta"]
 
 
 class Comparing(msgspec.Struct, frozen=True):
@@ -18,7 +17,6 @@ class Comparing(msgspec.Struct, frozen=True):
     how: Comparison
 
 
-KEPT_WHEN_UNSET = Comparing("kept when unset")
 SOURCE = Comparing("source")
 META = Comparing("meta")
 

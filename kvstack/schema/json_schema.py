@@ -47,9 +47,7 @@ class _Emitter:
     def _body(self, struct: type[msgspec.Struct]) -> Schema:
         hints = get_type_hints(struct, include_extras=True)
         fields = msgspec.structs.fields(struct)
-        properties = {
-            field.encode_name: self._property(field, hints[field.name]) for field in fields
-        }
+        properties = {field.encode_name: self._property(field, hints[field.name]) for field in fields}
         schema: Schema = {"type": "object", "title": title_of(struct.__name__)}
         if struct.__doc__:
             schema["description"] = _first_paragraph(struct.__doc__)
@@ -161,5 +159,3 @@ def title_of(name: str) -> str:
 
 def _first_paragraph(text: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
-
-

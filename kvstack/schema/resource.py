@@ -19,7 +19,9 @@ class Lifecycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     ] = False
     ignore_changes: Annotated[
         tuple[str, ...],
-        doc("Attributes that others may change: neither corrected nor reported as drift; `all` is every one.", ["tags"]),
+        doc(
+            "Attributes that others may change: neither corrected nor reported as drift; `all` is every one.", ["tags"]
+        ),
     ] = ()
     purge_on_delete: Annotated[
         bool, doc("Purge after deleting, so that the name is free at once. Refused where purge protection is on.")
@@ -45,7 +47,15 @@ class ResourceMeta(msgspec.StructMeta):
         if kind:
             namespace.update(kind=kind, collection=collection, parent=parent, forbidden=dict(forbidden or {}))
         return super().__new__(
-            mcs, name, bases, namespace, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, **options
+            mcs,
+            name,
+            bases,
+            namespace,
+            frozen=True,
+            kw_only=True,
+            omit_defaults=True,
+            forbid_unknown_fields=True,
+            **options,
         )
 
 
@@ -67,7 +77,9 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta):
     forbidden: ClassVar[dict[str, str]]
 
     name: Annotated[
-        str, doc("The real name in the vault; by default the last part of the address. Nothing can be renamed."), REPLACE
+        str,
+        doc("The real name in the vault; by default the last part of the address. Nothing can be renamed."),
+        REPLACE,
     ] = ""
     lifecycle: Annotated[Lifecycle, doc("What planning may do to this thing."), META] = Lifecycle()
 
@@ -78,6 +90,10 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta):
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about this thing alone."""
         yield from ()
+
+    def left_to_the_vault(self) -> frozenset[str]:
+        """Return the attributes that a vault sets by itself under this declaration, and that are not compared therefore."""
+        return frozenset()
 
     def identity(self, vault: str) -> str:
         """Return what tells this thing from all others in a backend; the same for two spellings of one name."""
@@ -104,7 +120,7 @@ def attributes(resource: type[Resource]) -> tuple[Attribute, ...]:
 def compared(resource: type[Resource]) -> Callable[[Resource], Any]:
     """Return what reads, at once, all attributes that are held against a vault: equal results mean nothing differs."""
     return attrgetter(
-        *(entry.name for entry in attributes(resource) if entry.comparison in ("compared", "kept when unset"))
+        *(entry.name for entry in attributes(resource) if entry.comparison == "compared")
     )
 
 

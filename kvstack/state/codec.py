@@ -110,9 +110,7 @@ def _encoded_entry(entry: Entry) -> bytes:
         case Put(record, was):
             return _encoded_record(record, was=was)
         case Drop(address):
-            return _encoder.encode(
-                _Written(address=address, kind="", identity="", id="", vault="", dropped=True)
-            )
+            return _encoder.encode(_Written(address=address, kind="", identity="", id="", vault="", dropped=True))
 
 
 def _encoded_record(record: Record, was: Address | None = None) -> bytes:

@@ -1,0 +1,175 @@
+"""One declaration, whole: from the files in a folder, variables and an environment to what is desired."""
+
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+import msgspec
+
+from kvstack.declare.explain import shape_problems
+from kvstack.declare.graph import Desired
+from kvstack.declare.partial import without
+from kvstack.declare.resolve import resolved
+from kvstack.declare.sources import Sources
+from kvstack.declare.stack import BackendChoice, DeclaredPrincipal, Environment, StackFile, Variable
+from kvstack.declare.variables import Located, interpolated, near, values
+from kvstack.terms.diagnostic import Diagnostic, InvalidInput, Place
+
+
+T = TypeVar("T")
+
+
+class Declaration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a folder declares. warnings: what is allowed and yet worth a word; state_path: as written, None for the default;
+    sources: the files, for the place of what a plan has to say later."""
+
+    directory: FilePath
+    desired: Desired
+    backend: BackendChoice
+    state_path: str | None
+    warnings: tuple[Diagnostic, ...]
+    sources: Any
+
+    def places(self, paths: Mapping[str, tuple[str | int, ...]]) -> dict[str, Place]:
+        """Return where things stand. paths: the path of each in the declaration, by any name."""
+        found = self.sources.diagnostics(Located(path, name, at_key=True) for name, path in paths.items())
+        return {diagnostic.summary: diagnostic.place for diagnostic in found if diagnostic.place is not None}
+
+
+def declaration(
+    directory: FilePath,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    allow_files: bool = False,
+) -> Declaration:
+    """Read the stack in a folder. variables: of `--var`; environ: the process's environment, for KVSTACK_VAR_NAME;
+    allow_files: whether a secret's file may lie outside the folder. Raises InvalidInput with everything that is wrong."""
+    sources = Sources(directory)
+    sources.read()
+    problems: list[Located] = []
+    document = sources.document
+    chosen = _environment(document, environment, problems)
+    known = values(
+        _section(document, "variables", Variable),
+        chosen,
+        variables or {},
+        environ or {},
+        _section(document, "principals", DeclaredPrincipal),
+        problems,
+    )
+    vault_keys: dict[str, str] = {}
+    if sources.interpolates:
+        document, vault_keys = interpolated(document, known, problems)
+    document = _with_defaults(document)
+    try:
+        stack = msgspec.convert(document, StackFile)
+    except msgspec.ValidationError as error:
+        found = _all_problems(document, problems, str(error), allow_files)
+        raise InvalidInput(sources.diagnostics(_as_written(problem, vault_keys) for problem in found)) from None
+    desired = resolved(stack, environment if chosen else None, allow_files, problems)
+    diagnostics = sources.diagnostics(_as_written(problem, vault_keys) for problem in problems)
+    if any(diagnostic.severity == "error" for diagnostic in diagnostics):
+        raise InvalidInput(diagnostics)
+    return Declaration(
+        directory=directory,
+        desired=desired,
+        backend=(chosen.backend if chosen else None) or stack.backend,
+        state_path=stack.state.path if stack.state else None,
+        warnings=diagnostics,
+        sources=_Written(sources, vault_keys),
+    )
+
+
+class _Written:
+    """The files, spoken to in the paths of the interpolated declaration."""
+
+    def __init__(self, sources: Sources, vault_keys: Mapping[str, str]) -> None:
+        self._sources = sources
+        self._vault_keys = vault_keys
+
+    def diagnostics(self, problems: Any) -> tuple[Diagnostic, ...]:
+        return self._sources.diagnostics(_as_written(problem, self._vault_keys) for problem in problems)
+
+
+def _environment(document: Mapping[str, Any], name: str | None, problems: list[Located]) -> Environment | None:
+    if name is None:
+        return None
+    declared = _section(document, "environments", Environment)
+    if name not in declared:
+        there = f"There are {', '.join(declared)}." if declared else "The stack declares none."
+        problems.append(Located(("environments",), f"there is no environment `{name}`{near(name, declared)}", there))
+        return None
+    return declared[name]
+
+
+def _section(document: Mapping[str, Any], section: str, part: type[T]) -> dict[str, T]:
+    """Return what of a section is as it should be; the rest the schema complains about later."""
+    content = document.get(section)
+    found = {}
+    for name, body in content.items() if isinstance(content, dict) else ():
+        try:
+            found[name] = msgspec.convert(body, part)
+        except msgspec.ValidationError:
+            continue
+    return found
+
+
+def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the declaration with what its things share put into each; lines of a thing's own win."""
+    defaults = document.get("defaults")
+    vaults = document.get("vaults")
+    if not isinstance(defaults, dict) or not isinstance(vaults, dict):
+        return document
+
+    def shared(kind: str, body: Any) -> Any:
+        more = defaults.get(kind)
+        return {**more, **(body or {})} if isinstance(more, dict) and isinstance(body, (dict, type(None))) else body
+
+    whole = {}
+    for name, vault in vaults.items():
+        body = shared("vault", vault)
+        if isinstance(body, dict):
+            for collection, kind in (("keys", "key"), ("secrets", "secret")):
+                if isinstance(body.get(collection), dict):
+                    body = {**body, collection: {key: shared(kind, item) for key, item in body[collection].items()}}
+            if isinstance(body.get("access"), list):
+                body = {**body, "access": [shared("role_assignment", entry) for entry in body["access"]]}
+        whole[name] = body
+    return {**document, "vaults": whole}
+
+
+def _all_problems(document: dict[str, Any], problems: list[Located], verdict: str, allow_files: bool) -> list[Located]:
+    """Return what is wrong with a declaration whose shape is wrong, and with what is left of it without that."""
+    told = {problem.path for problem in problems}
+    shape = [problem for problem in shape_problems(document) if problem.path not in told]
+    if not shape and not problems:
+        # Types and schema are held against each other by a test; should they ever differ, say what is known.
+        shape = [Located((), f"the stack is not what it should be: {verdict}")]
+    beyond: list[Located] = []
+    try:
+        rest = msgspec.convert(without(document, [problem.path for problem in (*problems, *shape)]), StackFile)
+        resolved(rest, None, allow_files, beyond)
+    except msgspec.ValidationError:
+        beyond = []
+    wrong_sections = {problem.path[0] for problem in shape if problem.path}
+    return [
+        *problems,
+        *shape,
+        *(
+            problem
+            for problem in beyond
+            if problem.severity == "error"
+            and problem.path not in told
+            and not (problem.path[-1] == "principal" and "principals" in wrong_sections)
+        ),
+    ]
+
+
+def _as_written(problem: Located, vault_keys: Mapping[str, str]) -> Located:
+    match problem.path:
+        case ("vaults", str(name), *rest) if vault_keys.get(name, name) != name:
+            return msgspec.structs.replace(problem, path=("vaults", vault_keys[name], *rest))
+        case _:
+            return problem

@@ -1,0 +1,195 @@
+"""What is wrong with a declaration's shape, in words: the schema's verdicts, each with its path and how to mend it.
+
+No message shows what stands where a secret's value might have been written by mistake.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from kvstack.declare.graph import Path
+from kvstack.declare.stack import StackFile
+from kvstack.declare.variables import Located, near
+from kvstack.resources.catalog import RESOURCES
+from kvstack.schema.json_schema import Schema, json_schema
+
+_FORBIDDEN = {resource.__name__: resource.forbidden for resource in RESOURCES}
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
+}
+# Below these, people write secrets by mistake: what stands there is not repeated.
+_NEVER_SHOWN = frozenset({"value", "value_from"})
+
+
+def shape_problems(document: Any) -> list[Located]:
+    """Return everything the schema finds wrong with an interpolated declaration."""
+    found = list(_explained(document, _schema(), ()))
+    return list(dict.fromkeys(found))
+
+
+@cache
+def _schema() -> Schema:
+    schema = json_schema(StackFile, interpolation=False)
+    # A kvstack file says what it is by its attributes; the definition's own name is for messages.
+    return {**schema, "title": "Stack"}
+
+
+def _explained(instance: Any, schema: Schema, path: Path) -> Iterator[Located]:
+    for where, steps, keyword in _verdicts(schema, instance):
+        fragment = _followed(schema, steps[:-1])
+        there = _at(instance, where)
+        whole = (*path, *where)
+        if keyword == "anyOf":
+            # The only choice in these schemas is between something and nothing.
+            branch = fragment["anyOf"][0]
+            yield from _explained(there, {**branch, "$defs": schema.get("$defs", {})}, whole)
+            continue
+        yield from _words(keyword, fragment, there, whole)
+
+
+def _verdicts(schema: Schema, instance: Any) -> Iterator[tuple[Path, tuple[str | int, ...], str]]:
+    """Yield (path, path in the schema, keyword), by jsonschema-rs or, where it has no wheel, by jsonschema."""
+    try:
+        import jsonschema_rs
+    except ImportError:
+        import jsonschema
+
+        checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+        for error in checker.iter_errors(instance):
+            steps = tuple(error.absolute_schema_path)
+            yield tuple(error.absolute_path), steps, str(steps[-1])
+        return
+    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    for found in validator.iter_errors(instance):
+        steps = tuple(found.schema_path)
+        yield tuple(found.instance_path), steps, str(steps[-1])
+
+
+def _words(keyword: str, schema: Schema, instance: Any, path: Path) -> Iterator[Located]:
+    name = f"`{path[-1]}`" if path else "the stack"
+    limit = schema.get(keyword)
+    match keyword:
+        case "additionalProperties":
+            for key in [key for key in instance if key not in schema.get("properties", {})]:
+                yield _unknown(key, schema, path)
+        case "required":
+            for key in [key for key in schema["required"] if key not in instance]:
+                description = schema["properties"][key].get("description", "")
+                yield Located(path, f"{_thing(schema)} needs `{key}`", description, at_key=True)
+        case "type":
+            wanted = [limit] if isinstance(limit, str) else [each for each in limit or () if each != "null"]
+            expected = " or ".join(_TYPES[each] for each in wanted)
+            detail = _values_hint(path) or schema.get("description", "")
+            yield Located(path, f"{name} is {expected}, not {_type_of(instance)}", detail)
+        case "enum":
+            choices = [choice for choice in limit or () if choice is not None]
+            shown = "" if _hidden(path) or isinstance(instance, (dict, list)) else f", not `{_short(instance)}`"
+            meant = near(str(instance), [str(choice) for choice in choices]) if shown else ""
+            yield Located(path, f"{name} is {_listed(choices)}{shown}{meant}", schema.get("description", ""))
+        case "minimum" | "maximum":
+            yield Located(path, f"{name} is {_between(schema)}, not {instance}", schema.get("description", ""))
+        case "minLength" | "minItems" | "minProperties":
+            yield Located(path, f"{name} cannot be empty", schema.get("description", ""))
+        case "maxLength" | "maxItems" | "maxProperties":
+            yield Located(path, f"{name} has more than {limit} {'characters' if keyword == 'maxLength' else 'entries'}")
+        case "uniqueItems":
+            yield Located(path, f"an entry stands in {name} twice")
+        case "pattern":
+            example = next(iter(schema.get("examples", ())), None)
+            shown = "this" if _hidden(path) else f"`{_short(instance)}`"
+            detail = f"An example: `{example}`." if example is not None else f"It has to match {limit}"
+            yield Located(path, f"{name} cannot be {shown}", f"{schema.get('description', '')} {detail}".strip())
+        case "format":
+            yield Located(path, f"{name} is a moment such as 2027-01-31T00:00:00Z, with its time zone")
+        case _:
+            yield Located(path, f"{name} is not what it should be ({keyword})", schema.get("description", ""))
+
+
+def _unknown(key: str, schema: Schema, path: Path) -> Located:
+    definition = schema.get("title", "")
+    forbidden = _FORBIDDEN.get(definition, {})
+    if key in forbidden:
+        return Located((*path, key), f"{_thing(schema)} has no `{key}` in a file", forbidden[key], at_key=True)
+    known = list(schema.get("properties", {}))
+    meant = near(key, known)
+    detail = "" if meant else f"It has {', '.join(known)}."
+    return Located((*path, key), f"{_thing(schema)} has no attribute `{_short(key)}`{meant}", detail, at_key=True)
+
+
+def _thing(schema: Schema) -> str:
+    word = schema.get("title", "thing").lower()
+    word = {"vault block": "vault", "stack file": "stack"}.get(word, word)
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def _values_hint(path: Path) -> str:
+    if path and path[-1] == "value_from":
+        return "Write where the value comes from: `{env: NAME}`, `{file: PATH}`, `{generate: {length: 48}}` or `{command: [PROGRAM]}`."
+    return ""
+
+
+def _hidden(path: Path) -> bool:
+    return any(step in _NEVER_SHOWN for step in path)
+
+
+def _type_of(instance: Any) -> str:
+    match instance:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int():
+            return "a whole number"
+        case float():
+            return "a broken number"
+        case str():
+            return "text"
+        case dict():
+            return "a mapping"
+        case _:
+            return "a list"
+
+
+def _listed(choices: Sequence[Any]) -> str:
+    shown = [f"`{choice}`" for choice in choices]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
+
+
+def _between(schema: Mapping[str, Any]) -> str:
+    match (schema.get("minimum"), schema.get("maximum")):
+        case (int(least), int(most)):
+            return f"{least} to {most}"
+        case (int(least), _):
+            return f"at least {least}"
+        case (_, most):
+            return f"at most {most}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _at(instance: Any, path: Path) -> Any:
+    for step in path:
+        instance = instance[step]
+    return instance
+
+
+def _followed(schema: Schema, steps: Sequence[str | int]) -> Schema:
+    """Return the part of a schema these steps lead to; both validators' steps, with and without `$ref` named."""
+    part: Any = schema
+    for step in steps:
+        if step == "$ref":
+            part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+            continue
+        if isinstance(part, dict) and step not in part and "$ref" in part:
+            part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+        part = part[step]
+    return part  # type: ignore[no-any-return]  # steps of a schema lead to a schema

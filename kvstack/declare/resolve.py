@@ -1,0 +1,227 @@
+"""From a stack file to the graph of what is desired: names, scopes and principals resolved, and every rule checked."""
+
+from collections.abc import Mapping
+from functools import cache
+
+import msgspec
+
+from kvstack.declare.graph import Desired, Node, Path
+from kvstack.declare.resolve_access import Access
+from kvstack.declare.stack import StackFile
+from kvstack.declare.variables import Located, near
+from kvstack.resources.catalog import IN_A_VAULT
+from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.secret import Secret
+from kvstack.resources.vault import Vault
+from kvstack.schema.resource import Lifecycle, Resource, attributes
+from kvstack.terms.address import Address, joined
+from kvstack.terms.principal import Principal
+
+_NAMED = tuple(resource for resource in IN_A_VAULT if resource is not RoleAssignment)
+_ALWAYS = Lifecycle()
+
+
+def resolved(stack: StackFile, environment: str | None, allow_files: bool, problems: list[Located]) -> Desired:
+    """Return the graph, and add every problem found on the way."""
+    return _Resolution(stack, environment, allow_files, problems).desired()
+
+
+class _Resolution:
+    def __init__(self, stack: StackFile, environment: str | None, allow_files: bool, problems: list[Located]) -> None:
+        self.stack = stack
+        self.environment = environment
+        self.allow_files = allow_files
+        self.problems = problems
+        self.nodes: dict[Address, Node] = {}
+        self.identities: dict[str, Address] = {}
+
+    def desired(self) -> Desired:
+        principals = self._principals()
+        vaults = {key: _vault(key, block) for key, block in self.stack.vaults.items()}
+        access = Access(principals, vaults, self.stack.vaults)
+        for key, vault in vaults.items():
+            path: Path = ("vaults", key)
+            self._check(path, vault)
+            self._add(Address(key), vault, vault.name, None, path)
+            for resource in _NAMED:
+                self._items(key, vault, resource)
+            for index, assignment in enumerate(self.stack.vaults[key].access):
+                self._assignment(access, assignment, (*path, "access", index), key)
+        for index, assignment in enumerate(self.stack.access):
+            self._assignment(access, assignment, ("access", index), None)
+        self.problems.extend(access.redundant())
+        self._lines()
+        return Desired(
+            stack=self.stack.stack,
+            environment=self.environment,
+            nodes=self.nodes,
+            moves=self.stack.moved,
+            removals={removal.address: removal for removal in self.stack.removed},
+            imports=frozenset(line.address for line in self.stack.imports),
+            principals=principals,
+        )
+
+    def _principals(self) -> dict[str, Principal]:
+        declared = self.stack.principals
+        ids = {name: entry.id.lower() for name, entry in declared.items()}
+        seen: dict[str, str] = {}
+        found = {}
+        for name, entry in declared.items():
+            if ids[name] in seen:
+                self.problems.append(
+                    Located(("principals", name, "id"), f"`{name}` and `{seen[ids[name]]}` have the same id")
+                )
+            seen[ids[name]] = name
+            if entry.members and entry.type != "group":
+                self.problems.append(
+                    Located(("principals", name, "members"), f"only a group has members, not a {entry.type}")
+                )
+            for index, member in enumerate(entry.members):
+                if member not in declared:
+                    self.problems.append(
+                        Located(
+                            ("principals", name, "members", index),
+                            f"there is no principal `{member}`{near(member, declared)}",
+                        )
+                    )
+            members = frozenset(ids[member] for member in entry.members if member in ids)
+            found[name] = Principal(id=ids[name], type=entry.type, name=name, members=members)
+        return found
+
+    def _items(self, key: str, vault: Vault, resource: type[Resource]) -> None:
+        collection = resource.collection
+        base: Path = ("vaults", key, collection)
+        for name, declared in getattr(self.stack.vaults[key], collection).items():
+            item: Resource = declared if declared.name else msgspec.structs.replace(declared, name=name)
+            path = (*base, name)
+            found = len(self.problems)
+            for problem in item.problems():
+                self.problems.append(_named_by_key(Located.below(path, problem), declared, path))
+            if len(self.problems) == found:
+                item = item.resolved()
+            within = getattr(item, "problems_within", None)
+            if within is not None:
+                self.problems.extend(Located.below(path, problem) for problem in within(vault))
+            if item.lifecycle is not _ALWAYS:
+                self._check_lifecycle(path, item)
+            if isinstance(item, Secret) and not self.allow_files:
+                self._check_file(path, item)
+            self._add(Address(f"{key}/{collection}/{name}"), item, vault.name, Address(key), path)
+
+    def _assignment(self, access: Access, declared: RoleAssignment, path: Path, vault: str | None) -> None:
+        found = len(self.problems)
+        self.problems.extend(Located.below(path, problem) for problem in declared.problems())
+        assignment, vault_key = access.resolved(declared, path, vault, self.problems)
+        if len(self.problems) > found and any(problem.severity == "error" for problem in self.problems[found:]):
+            return
+        address = joined(*((vault,) if vault else ()), "access", *declared.address_parts())
+        if assignment.lifecycle is not _ALWAYS:
+            self._check_lifecycle(path, assignment)
+        real = access.vault_name(assignment)
+        self._add(address, assignment, real, Address(vault_key) if vault_key else None, path)
+
+    def _add(self, address: Address, resource: Resource, vault: str, vault_address: Address | None, path: Path) -> None:
+        identity = resource.identity(vault)
+        other = self.identities.get(identity)
+        if other is None and address in self.nodes:
+            other = address
+        if other is not None:
+            written = f"`{address}`" if other == address else f"`{other}` and `{address}`"
+            what = (
+                "is declared twice"
+                if other == address
+                else "are one and the same thing: names differ by more than case"
+            )
+            self.problems.append(Located(path, f"{written} {what}", at_key=True))
+        self.identities[identity] = address
+        self.nodes[address] = Node(
+            address=address, resource=resource, identity=identity, vault=vault, vault_address=vault_address, path=path
+        )
+
+    def _check(self, path: Path, resource: Resource) -> None:
+        declared = self.stack.vaults[str(path[1])]
+        for problem in resource.problems():
+            self.problems.append(_named_by_key(Located.below(path, problem), declared, path))
+        self._check_lifecycle(path, resource)
+
+    def _check_lifecycle(self, path: Path, resource: Resource) -> None:
+        known = _attribute_names(type(resource))
+        for index, name in enumerate(resource.lifecycle.ignore_changes):
+            if name != "all" and name not in known:
+                where = (*path, "lifecycle", "ignore_changes", index)
+                kind = resource.kind.replace("_", " ")
+                self.problems.append(Located(where, f"a {kind} has no attribute `{name}`{near(name, known)}"))
+
+    def _check_file(self, path: Path, secret: Secret) -> None:
+        file = secret.value_from.file if secret.value_from else None
+        if file is not None and (file.startswith("/") or ".." in file.split("/")):
+            self.problems.append(
+                Located(
+                    (*path, "value_from", "file"),
+                    "the file lies outside the stack's folder",
+                    "Move it inside, or allow it with `--allow-file`: a declaration could otherwise read any file of whoever applies it.",
+                )
+            )
+
+    def _lines(self) -> None:
+        for index, move in enumerate(self.stack.moved):
+            if move.source in self.nodes:
+                self.problems.append(
+                    Located(
+                        ("moved", index, "from"),
+                        f"`{move.source}` is still declared",
+                        "A thing moves away from an address that is no longer used.",
+                    )
+                )
+            if move.target not in self.nodes:
+                self.problems.append(
+                    Located(
+                        ("moved", index, "to"), f"nothing is declared at `{move.target}`{near(move.target, self.nodes)}"
+                    )
+                )
+        for index, removal in enumerate(self.stack.removed):
+            if removal.address in self.nodes:
+                self.problems.append(
+                    Located(("removed", index), f"`{removal.address}` is still declared", "Take it out, or this line.")
+                )
+            if removal.purge and not removal.destroy:
+                self.problems.append(
+                    Located(
+                        ("removed", index, "purge"),
+                        "what is kept cannot be purged",
+                        "Write `destroy: true`, or take `purge` out.",
+                    )
+                )
+        for index, line in enumerate(self.stack.imports):
+            if line.address not in self.nodes:
+                self.problems.append(
+                    Located(
+                        ("import", index, "address"),
+                        f"nothing is declared at `{line.address}`{near(line.address, self.nodes)}",
+                    )
+                )
+
+
+def _vault(key: str, block: Vault) -> Vault:
+    """Return a vault without what stands inside it, under its real name."""
+    own = {field: getattr(block, field) for field in Vault.__struct_fields__}
+    vault = Vault(**{**own, "name": block.name or key})
+    return vault.resolved()
+
+
+def _named_by_key(problem: Located, declared: Resource, path: Path) -> Located:
+    """Return a problem with a name at the thing's key, where the name is taken from it."""
+    if problem.path == (*path, "name") and not declared.name:
+        return msgspec.structs.replace(problem, path=path, at_key=True)
+    return problem
+
+
+@cache
+def _attribute_names(resource: type[Resource]) -> tuple[str, ...]:
+    names = tuple(entry.written for entry in attributes(resource) if entry.comparison != "meta")
+    return (*names, "value") if resource is Secret else names
+
+
+def vault_names(nodes: Mapping[Address, Node]) -> frozenset[str]:
+    """Return the real names of all vaults these things are, or are in."""
+    return frozenset(node.vault for node in nodes.values() if node.vault)

@@ -1,0 +1,168 @@
+"""Role assignments resolved: who is meant, which role, and where it holds."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from kvstack.declare.graph import Path
+from kvstack.declare.variables import Located, near
+from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.vault import Vault
+from kvstack.terms import name, role
+from kvstack.terms.principal import Principal, is_guid
+
+_COLLECTIONS = ("keys", "secrets", "certificates")
+
+
+class Access:
+    """Resolves the assignments of one stack. vaults: declared ones by key; blocks: the same with what stands inside them."""
+
+    def __init__(
+        self, principals: Mapping[str, Principal], vaults: Mapping[str, Vault], blocks: Mapping[str, Any]
+    ) -> None:
+        self.principals = principals
+        self.vaults = vaults
+        self.blocks = blocks
+        self._by_real_name = {vault.name.lower(): key for key, vault in vaults.items()}
+        self._roles: dict[str, str | ValueError] = {}
+        self._assigned: list[tuple[RoleAssignment, Path]] = []
+
+    def resolved(
+        self, declared: RoleAssignment, path: Path, vault: str | None, problems: list[Located]
+    ) -> tuple[RoleAssignment, str | None]:
+        """Return the assignment with ids, the role's own name and the whole scope; and the key of the vault it is about."""
+        principal = self._principal(declared, path, problems)
+        role_name = self._role(declared.role, path, problems)
+        scope, vault_key = self._scope(declared, path, vault, problems)
+        assignment = msgspec.structs.replace(
+            declared,
+            principal=principal.id if principal else declared.principal.lower(),
+            principal_type=principal.type if principal else declared.principal_type,
+            role=role_name or declared.role,
+            scope=scope,
+        )
+        self._assigned.append((assignment, path))
+        return assignment, vault_key
+
+    def vault_name(self, assignment: RoleAssignment) -> str:
+        """Return the real name of the vault an assignment is about; empty for a wider one."""
+        level, _, rest = assignment.scope.partition("/")
+        return rest.split("/")[0] if level == "vault" else ""
+
+    def redundant(self) -> Iterator[Located]:
+        """Yield a warning for every assignment that one at a wider scope makes useless."""
+        whole = {(given.principal, given.role, given.scope): given for given, _ in self._assigned}
+        for given, path in self._assigned:
+            for wider in _above(given.scope):
+                other = whole.get((given.principal, given.role, wider))
+                if other is not None and other.until is None:
+                    yield Located(
+                        path,
+                        f"`{given.role}` is given to the same principal at `{wider}` already",
+                        "This line grants nothing more.",
+                        "warning",
+                    )
+
+    def _principal(self, declared: RoleAssignment, path: Path, problems: list[Located]) -> Principal | None:
+        written = declared.principal
+        found = self.principals.get(written)
+        where = (*path, "principal")
+        if found is not None:
+            if declared.principal_type not in (None, found.type):
+                problems.append(Located((*path, "principal_type"), f"`{written}` is a {found.type} in `principals`"))
+            return found
+        if not is_guid(written):
+            there = f"`principals` has {', '.join(self.principals)}." if self.principals else "`principals` is empty."
+            problems.append(Located(where, f"there is no principal `{written}`{near(written, self.principals)}", there))
+        elif declared.principal_type is None:
+            problems.append(
+                Located(where, "an object id needs its `principal_type`", "Or give it a name in `principals`.")
+            )
+        return None
+
+    def _role(self, written: str, path: Path, problems: list[Located]) -> str | None:
+        if written not in self._roles:
+            try:
+                self._roles[written] = role.role(written).name
+            except ValueError as error:
+                self._roles[written] = error
+        match self._roles[written]:
+            case str(known):
+                return known
+            case error:
+                problems.append(Located((*path, "role"), str(error)))
+                return None
+
+    def _scope(
+        self, declared: RoleAssignment, path: Path, vault: str | None, problems: list[Located]
+    ) -> tuple[str, str | None]:
+        where = (*path, "scope") if declared.scope else path
+        parts = declared.scope.split("/") if declared.scope else []
+        match parts:
+            case [] if vault is not None:
+                return f"vault/{self.vaults[vault].name}", vault
+            case [collection, item] if vault is not None and collection in _COLLECTIONS:
+                return f"vault/{self.vaults[vault].name}/{self._item(vault, collection, item, where, problems)}", vault
+            case ["subscription"] if vault is None:
+                return "subscription", None
+            case ["resource_group", group] if vault is None:
+                if wrong := name.resource_group_name_problem(group):
+                    problems.append(Located(where, wrong))
+                return f"resource_group/{group}", None
+            case ["vault", other, *rest] if vault is None:
+                key = other if other in self.vaults else self._by_real_name.get(other.lower())
+                real = self.vaults[key].name if key else other
+                if wrong := name.vault_name_problem(real):
+                    problems.append(Located(where, wrong))
+                match rest:
+                    case []:
+                        return f"vault/{real}", key
+                    case [collection, item] if collection in _COLLECTIONS:
+                        inner = self._item(key, collection, item, where, problems) if key else f"{collection}/{item}"
+                        return f"vault/{real}/{inner}", key
+            case _:
+                pass
+        problems.append(_no_scope(declared.scope, where, vault))
+        return declared.scope, None
+
+    def _item(self, vault: str, collection: str, item: str, where: Path, problems: list[Located]) -> str:
+        """Return the scope of one thing in a declared vault, by its real name."""
+        if wrong := name.item_name_problem(item):
+            problems.append(Located(where, wrong))
+        declared = getattr(self.blocks[vault], collection, {})
+        if item in declared:
+            return f"{collection}/{declared[item].name or item}"
+        if all(item.lower() != (thing.name or key).lower() for key, thing in declared.items()):
+            problems.append(
+                Located(
+                    where,
+                    f"the stack declares no `{collection}/{item}` in `{vault}`{near(item, declared)}",
+                    "The assignment holds for whatever has that name.",
+                    "warning",
+                )
+            )
+        return f"{collection}/{item}"
+
+
+def _above(scope: str) -> Iterator[str]:
+    parts = scope.split("/")
+    if parts[0] == "vault" and len(parts) == 4:
+        yield "/".join(parts[:2])
+    if parts[0] != "subscription":
+        yield "subscription"
+
+
+def _no_scope(written: str, where: Path, vault: str | None) -> Located:
+    if vault is None:
+        return Located(
+            where,
+            f"`{written}` is no scope" if written else "an assignment outside a vault needs a `scope`",
+            "Write `subscription`, `resource_group/NAME`, `vault/NAME` or `vault/NAME/secrets/NAME`.",
+        )
+    return Located(
+        where,
+        f"`{written}` is no scope in a vault",
+        "Write `keys/NAME`, `secrets/NAME` or `certificates/NAME`, or nothing for the whole vault; "
+        "what reaches wider stands under the stack's own `access`.",
+    )

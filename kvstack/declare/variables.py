@@ -1,0 +1,210 @@
+"""Variables: which value each has, and `${var.x}` and `${principals.x.id}` put into a declaration."""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from kvstack.declare.graph import Path
+from kvstack.declare.stack import DeclaredPrincipal, Environment, Variable, VariableValue
+from kvstack.schema.resource import Problem
+
+ENVIRONMENT_PREFIX = "KVSTACK_VAR_"
+_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
+# What is read before variables are known.
+_NOT_INTERPOLATED = frozenset({"stack", "variables", "environments", "include"})
+
+
+class Located(msgspec.Struct, frozen=True):
+    """A problem with its whole path in the declaration. at_key: the key is wrong, not its value."""
+
+    path: Path
+    summary: str
+    detail: str = ""
+    severity: str = "error"
+    at_key: bool = False
+
+    @classmethod
+    def below(cls, path: Path, problem: Problem) -> "Located":
+        """Return a thing's problem under the path of the thing."""
+        return cls((*path, *problem.path), problem.summary, problem.detail, problem.severity)
+
+
+class Values(msgspec.Struct, frozen=True):
+    """What can be interpolated: variables and principals' ids. missing: declared, but without a value."""
+
+    variables: Mapping[str, VariableValue]
+    principals: Mapping[str, str]
+    missing: frozenset[str] = frozenset()
+
+
+def values(
+    declared: Mapping[str, Variable],
+    environment: Environment | None,
+    given: Mapping[str, str],
+    environ: Mapping[str, str],
+    principals: Mapping[str, DeclaredPrincipal],
+    problems: list[Located],
+) -> Values:
+    """Return every variable's value: `--var` before KVSTACK_VAR_NAME before the environment's before the default."""
+    for name in given:
+        if name not in declared:
+            problems.append(
+                Located(("variables",), f"`--var {name}=...`: there is no variable `{name}`{near(name, declared)}")
+            )
+    known: dict[str, VariableValue] = {}
+    missing = set()
+    for name, variable in declared.items():
+        text = given.get(name)
+        if text is None:
+            text = environ.get(
+                ENVIRONMENT_PREFIX + name, environ.get(ENVIRONMENT_PREFIX + name.upper().replace("-", "_"))
+            )
+        value: VariableValue | None
+        if text is not None:
+            value = _typed(text, variable)
+        elif environment is not None and name in environment.variables:
+            value = environment.variables[name]
+        else:
+            value = variable.default
+        if value is None and text is None:
+            missing.add(name)
+            problems.append(
+                Located(
+                    ("variables", name),
+                    f"the variable `{name}` has no value",
+                    f"Give one by `--var {name}=VALUE`, {ENVIRONMENT_PREFIX}{name}, an environment, or a `default`.",
+                )
+            )
+        elif value is None or not _fits(value, variable):
+            missing.add(name)
+            problems.append(
+                Located(
+                    ("variables", name),
+                    f"the variable `{name}` is a {variable.type}: it cannot be `{text if value is None else value}`",
+                )
+            )
+        elif variable.allowed and value not in variable.allowed:
+            missing.add(name)
+            allowed = ", ".join(f"`{choice}`" for choice in variable.allowed)
+            problems.append(
+                Located(("variables", name), f"the variable `{name}` cannot be `{value}`", f"It may be {allowed}.")
+            )
+        else:
+            known[name] = value
+    return Values(known, {name: principal.id.lower() for name, principal in principals.items()}, frozenset(missing))
+
+
+def interpolated(
+    document: dict[str, Any], known: Values, problems: list[Located]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the document with every reference replaced, and which vault's key came from which text."""
+    vault_keys: dict[str, str] = {}
+    whole: dict[str, Any] = {}
+    for section, content in document.items():
+        if section in _NOT_INTERPOLATED:
+            whole[section] = content
+        elif section == "vaults" and isinstance(content, dict):
+            vaults: dict[str, Any] = {}
+            for written, body in content.items():
+                name = (
+                    str(_text(written, known, ("vaults", written), problems, at_key=True))
+                    if "${" in written
+                    else written
+                )
+                if name in vaults:
+                    problems.append(
+                        Located(
+                            ("vaults", written), f"`{written}` and `{vault_keys[name]}` are both `{name}`", at_key=True
+                        )
+                    )
+                vault_keys[name] = written
+                vaults[name] = _value(body, known, ("vaults", written), problems)
+            whole[section] = vaults
+        else:
+            whole[section] = _value(content, known, (section,), problems)
+    return whole, vault_keys
+
+
+def near(name: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
+    """Return `; did you mean ...?` where something is near enough."""
+    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean `{found[0]}`?" if found else ""
+
+
+def _value(value: Any, known: Values, path: Path, problems: list[Located]) -> Any:
+    match value:
+        case str() if "${" in value:
+            return _text(value, known, path, problems)
+        case dict():
+            return {key: _value(inner, known, (*path, key), problems) for key, inner in value.items()}
+        case list():
+            return [_value(inner, known, (*path, index), problems) for index, inner in enumerate(value)]
+        case _:
+            return value
+
+
+def _text(text: str, known: Values, path: Path, problems: list[Located], *, at_key: bool = False) -> VariableValue:
+    whole = _REFERENCE.fullmatch(text)
+    if whole is not None and whole[1] is not None:
+        # A scalar that is one reference keeps the variable's type; among other text it becomes text.
+        return _referenced(whole, known, path, problems, at_key)
+
+    def written(found: re.Match[str]) -> str:
+        value = _referenced(found, known, path, problems, at_key)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return _REFERENCE.sub(written, text)
+
+
+def _referenced(
+    found: re.Match[str], known: Values, path: Path, problems: list[Located], at_key: bool
+) -> VariableValue:
+    if found[0] == "$${":
+        return "${"
+    reference = found[1]
+    match reference.split(".") if reference is not None else []:
+        case ["var", name] if name in known.variables:
+            return known.variables[name]
+        case ["var", name] if name in known.missing:
+            return found[0]  # told about already
+        case ["var", name]:
+            problems.append(Located(path, f"there is no variable `{name}`{near(name, known.variables)}", at_key=at_key))
+        case ["principals", name, "id"] if name in known.principals:
+            return known.principals[name]
+        case ["principals", name, "id"]:
+            problems.append(
+                Located(path, f"there is no principal `{name}`{near(name, known.principals)}", at_key=at_key)
+            )
+        case _:
+            problems.append(
+                Located(
+                    path,
+                    f"`{found[0]}` is no reference",
+                    "There are ${var.NAME} and ${principals.NAME.id}; `$${` stands for `${` itself.",
+                    at_key=at_key,
+                )
+            )
+    return found[0]
+
+
+def _typed(text: str, variable: Variable) -> VariableValue | None:
+    match variable.type:
+        case "string":
+            return text
+        case "number":
+            return int(text) if re.fullmatch(r"[-+]?[0-9]{1,18}", text) else None
+        case "bool":
+            return {"true": True, "false": False}.get(text.lower())
+
+
+def _fits(value: VariableValue, variable: Variable) -> bool:
+    match variable.type:
+        case "string":
+            return isinstance(value, str)
+        case "number":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "bool":
+            return isinstance(value, bool)

@@ -1,0 +1,58 @@
+"""What moved since the last apply: prior against actual."""
+
+from collections.abc import Iterator, Mapping
+
+from kvstack.backends.protocol import Actual, Snapshot
+from kvstack.declare.graph import Node
+from kvstack.plan import attributes, value
+from kvstack.plan.change import AttributeChange, Drifted
+from kvstack.resources.key import Key
+from kvstack.schema.differences import Difference, differences
+from kvstack.schema.resource import Resource, compared
+from kvstack.state.state import Record, State
+from kvstack.terms.address import Address
+
+_OF_A_VERSION = frozenset({"expires", "not_before", "enabled"})
+
+
+def drift(state: State, snapshot: Snapshot, nodes: Mapping[Address, Node]) -> tuple[Drifted, ...]:
+    """Return everything that is not as it was applied. nodes: what is declared now, for what it says to ignore."""
+    unread = tuple(entry.identity for entry in snapshot.unread)
+    found = []
+    for record in state.records.values():
+        actual = snapshot.things.get(record.identity)
+        if actual is None:
+            if not (unread and record.identity.startswith(unread)):
+                found.append(Drifted(address=record.address, kind=record.kind, what="gone"))
+        elif actual.deletion is not None:
+            found.append(Drifted(address=record.address, kind=record.kind, what="deleted"))
+        elif (drifted := _changed(record, actual, nodes.get(record.address))) is not None:
+            found.append(drifted)
+    return tuple(found)
+
+
+def _changed(record: Record, actual: Actual[Resource], node: Node | None) -> Drifted | None:
+    reader = compared(type(record.resource))
+    lost_tags = actual.owner is None and hasattr(record.resource, "tags")
+    moved_value = value.has_drifted(record, actual)
+    if not lost_tags and not moved_value and reader(record.resource) == reader(actual.resource):
+        return None
+    ignored = frozenset(node.resource.lifecycle.ignore_changes) if node is not None else frozenset()
+    changed: list[AttributeChange] = list(attributes.changes(tuple(_seen(record, actual, ignored))))
+    if moved_value and not {"all", "value", "value_from"} & ignored:
+        changed.append(value.attribute_change(None, record.fingerprint, actual.fingerprint))
+    if lost_tags and not {"all", "tags"} & ignored:
+        changed.append(AttributeChange("owner", "this stack", None))
+    if not changed:
+        return None
+    return Drifted(address=record.address, kind=record.kind, what="changed", attributes=tuple(changed))
+
+
+def _seen(record: Record, actual: Actual[Resource], ignored: frozenset[str]) -> Iterator[Difference]:
+    # A new version of a key with the declared attributes is nobody's drift: a version's own dates are the new one's.
+    of_new_version = isinstance(record.resource, Key) and record.version != actual.version
+    for difference in differences(record.resource, actual.resource):
+        written = difference.attribute.written
+        if written in ignored or "all" in ignored or (of_new_version and written in _OF_A_VERSION - {"enabled"}):
+            continue
+        yield difference

@@ -1,0 +1,42 @@
+"""Records under the addresses their things have now: what `moved` says, applied to the state."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kvstack.declare.graph import Move
+from kvstack.state.state import Record
+from kvstack.terms.address import Address, is_within
+from kvstack.terms.diagnostic import Diagnostic
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """records: by their addresses now; sources: the address each moved thing had; diagnostics: moves that could not be."""
+
+    records: Mapping[Address, Record]
+    sources: Mapping[Address, Address] = {}
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def moved_records(moves: tuple[Move, ...], records: Mapping[Address, Record]) -> Moved:
+    """Return the records once every move is made, one after another; a vault takes what is in it along."""
+    if not moves:
+        return Moved(records)
+    current = dict(records)
+    sources: dict[Address, Address] = {}
+    diagnostics = []
+    for move in moves:
+        for address in [address for address in current if is_within(address, move.source)]:
+            target = Address(move.target + address[len(move.source) :])
+            if target in current:
+                diagnostics.append(
+                    Diagnostic(
+                        summary=f"`{address}` cannot move to `{target}`: a thing is recorded there already",
+                        detail="Take the line out of `moved`, or move or remove the other one first.",
+                        address=target,
+                    )
+                )
+                continue
+            current[target] = current.pop(address)
+            sources[target] = sources.pop(address, address)
+    return Moved(current, sources, tuple(diagnostics))

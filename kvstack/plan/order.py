@@ -1,0 +1,41 @@
+"""Which change waits for which."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from kvstack.plan.change import Change
+from kvstack.terms.action import Action
+from kvstack.terms.address import Address, parent
+
+_ENDS = frozenset({Action.DELETE, Action.PURGE, Action.FORGET})
+
+
+def with_dependencies(changes: list[Change]) -> Iterator[Change]:
+    """Yield the changes, each with what has to be finished before it; ends come after everything else."""
+    by_address = {change.address: change for change in changes}
+    ends_in: dict[Address, list[Address]] = {}
+    for change in changes:
+        if change.action in _ENDS and not change.with_vault and change.address != parent(change.address):
+            ends_in.setdefault(parent(change.address), []).append(change.address)
+    for change in sorted(changes, key=lambda change: change.action in _ENDS):
+        yield msgspec.structs.replace(change, depends_on=tuple(_waits_for(change, by_address, ends_in)))
+
+
+def _waits_for(
+    change: Change, by_address: dict[Address, Change], ends_in: dict[Address, list[Address]]
+) -> Iterator[Address]:
+    vault_address = change.node.vault_address if change.node is not None else parent(change.address)
+    vault = by_address.get(vault_address) if vault_address and vault_address != change.address else None
+    if vault is not None:
+        ends_with_it = vault.action in _ENDS and not change.with_vault
+        purges_before = change.action is Action.PURGE and vault.action is Action.UPDATE
+        if not ends_with_it and not purges_before:
+            yield vault.address
+    if change.kind == "vault":
+        # A vault goes after what goes from it one by one; protection is switched on after what is still to be purged.
+        inside = ends_in.get(change.address, ())
+        if change.action in _ENDS or change.action is Action.REPLACE:
+            yield from inside
+        elif change.action is Action.UPDATE:
+            yield from (address for address in inside if by_address[address].action is Action.PURGE)

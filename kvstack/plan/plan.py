@@ -1,0 +1,232 @@
+"""The plan: what is desired, what was applied, and what is there, held against each other. Pure: data in, data out."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from kvstack.backends.protocol import Actual, Snapshot
+from kvstack.declare.graph import Desired, Node, Removal
+from kvstack.plan import order
+from kvstack.plan.change import Change, Plan, UnreadThing
+from kvstack.plan.decide import Situation, decision
+from kvstack.plan.drift import drift
+from kvstack.plan.moves import moved_records
+from kvstack.plan.standing import Standing, standing
+from kvstack.schema.differences import differences
+from kvstack.schema.resource import Resource
+from kvstack.state.state import Record, State
+from kvstack.terms.action import Action
+from kvstack.terms.address import Address, is_within
+from kvstack.terms.diagnostic import Diagnostic
+
+
+def plan(
+    desired: Desired,
+    state: State,
+    snapshot: Snapshot,
+    *,
+    now: datetime,
+    values: Mapping[Address, str] | None = None,
+    targets: tuple[Address, ...] = (),
+    destroy: bool = False,
+    refresh_only: bool = False,
+) -> Plan:
+    """Return what has to happen.
+
+    values: fingerprints of the secret values that `env` and `file` offer now, by address; targets: addresses the plan is
+    restricted to, with what they depend on; destroy: plan the end of everything; refresh_only: only tell what moved.
+    """
+    planned = _Planning(desired, state, snapshot, now, values or {}, destroy)
+    changes, bookkeeping = planned.changes() if not refresh_only else ([], [])
+    considered = len(desired.nodes)
+    diagnostics = list(planned.diagnostics)
+    if targets:
+        diagnostics += _unmatched(targets, desired, state)
+        changes, considered = _targeted(changes, targets, desired)
+        bookkeeping = [entry for entry in bookkeeping if any(is_within(entry.address, target) for target in targets)]
+    declared = frozenset(desired.nodes)
+    return Plan(
+        stack=desired.stack,
+        environment=desired.environment,
+        changes=tuple(order.with_dependencies(changes)),
+        unchanged=considered - sum(change.address in declared for change in changes) if not refresh_only else 0,
+        bookkeeping=tuple(bookkeeping),
+        compared_at_apply=tuple(entry.address for entry in bookkeeping if entry.compared_at_apply),
+        drift=drift(state, snapshot, desired.nodes),
+        unread=tuple(planned.unread),
+        diagnostics=tuple(diagnostics),
+        lineage=state.lineage,
+        serial=state.serial,
+        made_at=now,
+        destroy=destroy,
+        refresh_only=refresh_only,
+        targets=targets,
+    )
+
+
+class _Planning:
+    """One run over everything declared, recorded and tagged as ours."""
+
+    def __init__(
+        self,
+        desired: Desired,
+        state: State,
+        snapshot: Snapshot,
+        now: datetime,
+        values: Mapping[Address, str],
+        destroy: bool,
+    ) -> None:
+        self.desired = desired
+        self.snapshot = snapshot
+        self.now = now
+        self.values = values
+        self.destroy = destroy
+        self.nodes: Mapping[Address, Node] = {} if destroy else desired.nodes
+        self.moved = moved_records(desired.moves, state.records)
+        self.records = self.moved.records
+        self.by_identity = {record.identity: record for record in self.records.values()}
+        self.unread_identities = tuple(entry.identity for entry in snapshot.unread)
+        self.unread: list[UnreadThing] = []
+        self.diagnostics: list[Diagnostic] = list(self.moved.diagnostics)
+        self.decided: dict[Address, Change] = {}
+
+    def changes(self) -> tuple[list[Change], list[Change]]:
+        """Return what changes, and the no-ops whose record is missing or out of date."""
+        changes: list[Change] = []
+        bookkeeping: list[Change] = []
+        for change in self._all():
+            if change.action is not Action.NO_OP:
+                changes.append(change)
+                self.decided[change.address] = change
+            elif change.compared_at_apply or _record_is_stale(change):
+                bookkeeping.append(change)
+        return changes, bookkeeping
+
+    def _all(self) -> Iterator[Change]:
+        for address, node in self.nodes.items():
+            record = self.records.get(address)
+            yield from self._decided(address, node, record, node.identity)
+        claimed = {node.identity for node in self.nodes.values()}
+        for address, record in self.records.items():
+            if address not in self.nodes:
+                claimed.add(record.identity)
+                yield from self._decided(address, None, record, record.identity)
+        yield from self._leftovers(claimed)
+
+    def _leftovers(self, claimed: set[str]) -> Iterator[Change]:
+        """Decide about what carries this stack's tags and is neither declared nor recorded: made just before a crash."""
+        for identity, actual in self.snapshot.things.items():
+            if (
+                actual.owner is not None
+                and actual.owner.stack == self.desired.owner
+                and identity not in claimed
+                and identity not in self.by_identity
+                and (actual.deletion is None or actual.deletion.with_vault)
+            ):
+                address = Address(actual.owner.address)
+                if address not in self.nodes and address not in self.records:
+                    yield from self._decided(address, None, None, identity)
+
+    def _decided(self, address: Address, node: Node | None, record: Record | None, identity: str) -> Iterator[Change]:
+        there = self._standing(identity, record)
+        if there is Standing.UNREAD or (record is not None and self._is_unread(record.identity)):
+            self.unread.append(UnreadThing(address, self._reason(identity)))
+            return
+        vault_address = node.vault_address if node is not None else Address(address.split("/", 1)[0])
+        situation = Situation(
+            address=address,
+            kind=node.resource.kind if node else record.kind if record else self.snapshot.things[identity].kind,
+            node=node,
+            record=record,
+            actual=self.snapshot.things.get(identity),
+            before=self.snapshot.things.get(record.identity) if record and record.identity != identity else None,
+            standing=there,
+            owner=self.desired.owner,
+            offered=self.values.get(address),
+            imported=address in self.desired.imports,
+            removal=self._removal(address),
+            moved_from=self.moved.sources.get(address),
+            vault=self.decided.get(vault_address) if vault_address and vault_address != address else None,
+            now=self.now,
+            destroyed=self.desired.nodes.get(address) if self.destroy else None,
+        )
+        change = decision(situation, self._inside(identity) if node is None else ())
+        self.diagnostics.extend(change.diagnostics)
+        yield change.change
+
+    def _standing(self, identity: str, record: Record | None) -> Standing:
+        if self._is_unread(identity):
+            return Standing.UNREAD
+        recorded = self.by_identity.get(identity)
+        return standing(self.snapshot.things.get(identity), recorded or (record if record and record.identity == identity else None), self.desired.owner)
+
+    def _is_unread(self, identity: str) -> bool:
+        return bool(self.unread_identities) and identity.startswith(self.unread_identities)
+
+    def _reason(self, identity: str) -> str:
+        return next((entry.reason for entry in self.snapshot.unread if identity.startswith(entry.identity)), "not read")
+
+    def _removal(self, address: Address) -> Removal | None:
+        parts = address.split("/")
+        for length in range(len(parts), 0, -1):
+            found = self.desired.removals.get(Address("/".join(parts[:length])))
+            if found is not None:
+                return found
+        return None
+
+    def _inside(self, identity: str) -> tuple[Actual[Resource], ...]:
+        """Return what in this vault is not this stack's."""
+        if identity.count("/") != 1:
+            return ()
+        return tuple(
+            actual
+            for key, actual in self.snapshot.things.items()
+            if key.startswith(identity + "/")
+            and key not in self.by_identity
+            and actual.deletion is None
+            and (actual.owner is None or actual.owner.stack != self.desired.owner)
+        )
+
+
+def _record_is_stale(change: Change) -> bool:
+    """Tell whether the state does not say what the vault says about something that needs no change."""
+    record, actual = change.record, change.actual
+    if actual is None or change.node is None:
+        return False
+    return (
+        record is None
+        or record.address != change.address
+        or record.id != actual.id
+        or record.version != actual.version
+        or (record.fingerprint != actual.fingerprint and record.kind == "secret")
+        or bool(differences(record.resource, actual.resource))
+    )
+
+
+def _targeted(
+    changes: list[Change], targets: tuple[Address, ...], desired: Desired
+) -> tuple[list[Change], int]:
+    wanted = {change.address for change in changes if any(is_within(change.address, target) for target in targets)}
+    # What a target depends on comes along: a key cannot be made in a vault that is not there.
+    wanted |= {
+        Address(address.split("/", 1)[0])
+        for address in list(wanted)
+        if any(change.address == address and change.node is not None for change in changes)
+    }
+    wanted |= {change.address for change in changes if change.with_vault and Address(change.address.split("/", 1)[0]) in wanted}
+    considered = sum(any(is_within(address, target) for target in targets) for address in desired.nodes)
+    kept = [change for change in changes if change.address in wanted]
+    extra = sum(change.node is not None and not any(is_within(change.address, t) for t in targets) for change in kept)
+    return kept, considered + extra
+
+
+def _unmatched(targets: tuple[Address, ...], desired: Desired, state: State) -> Iterator[Diagnostic]:
+    yield Diagnostic(
+        severity="warning",
+        summary="the plan is restricted by --target: it is not the whole declaration",
+        detail="Use it to get out of trouble, not as a habit.",
+    )
+    known = [*desired.nodes, *state.records]
+    for target in targets:
+        if not any(is_within(address, target) for address in known):
+            yield Diagnostic(severity="error", summary=f"nothing is declared or recorded at `{target}`", address=target)
+

@@ -1,0 +1,39 @@
+"""How a thing stands: there or not, deleted or alive, and whose it is."""
+
+import enum
+
+from kvstack.backends.protocol import Actual
+from kvstack.schema.resource import Resource
+from kvstack.state.state import Record
+
+
+class Standing(enum.Enum):
+    """Where one name stands in its vault."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    FOREIGN = "somebody else's"
+    DELETED = "soft-deleted, ours"
+    DELETED_FOREIGN = "soft-deleted, somebody else's"
+    UNREAD = "unread"
+
+
+def standing(actual: Actual[Resource] | None, record: Record | None, stack: str) -> Standing:
+    """Return how a thing stands. record: what the state has under its identity; stack: what stands in our owner tags.
+
+    A thing is ours by the state or by its tags: lost tags do not change its owner, and a thing made just before a crash is known.
+    """
+    if actual is None:
+        return Standing.ABSENT
+    ours = record is not None or actual.named_by_us or (actual.owner is not None and actual.owner.stack == stack)
+    # What is alive in a deleted vault comes back with it: it counts as alive.
+    deleted = actual.deletion is not None and not actual.deletion.with_vault
+    match (ours, deleted):
+        case (True, False):
+            return Standing.OURS
+        case (True, True):
+            return Standing.DELETED
+        case (False, False):
+            return Standing.FOREIGN
+        case _:
+            return Standing.DELETED_FOREIGN

@@ -1,0 +1,49 @@
+"""Whether a secret's value has to be set anew, decided without ever knowing a value."""
+
+from typing import Literal
+
+from kvstack.backends.protocol import Actual
+from kvstack.plan.change import AttributeChange, KnownAfterApply, Sensitive
+from kvstack.resources.secret import Secret
+from kvstack.resources.value_source import ValueFrom
+from kvstack.schema.resource import Resource
+from kvstack.state.state import Record
+
+Verdict = Literal["same", "changed", "specification changed", "drifted", "compared at apply"]
+
+
+def verdict(declared: Secret, record: Record | None, actual: Actual[Resource], offered: str | None) -> Verdict:
+    """Return how a declared value stands against the one that is there.
+
+    offered: fingerprint of the value that `env` or `file` offers now, None where it is not there to read.
+    """
+    source = declared.value_from
+    if source is None or {"all", "value", "value_from"} & set(declared.lifecycle.ignore_changes):
+        return "same"
+    if source.read_at_plan:
+        if offered is None or actual.fingerprint is None:
+            return "compared at apply"
+        return "same" if offered == actual.fingerprint else "changed"
+    # A generated value, or a command's, was made once: it stands until its specification changes or somebody sets another.
+    if record is None or not isinstance(record.resource, Secret):
+        return "same"
+    if record.resource.value_from != source:
+        return "specification changed"
+    return "drifted" if has_drifted(record, actual) else "same"
+
+
+def has_drifted(record: Record, actual: Actual[Resource]) -> bool:
+    """Tell whether somebody set another value since the last apply; a rotation is nobody's doing."""
+    return (
+        record.fingerprint is not None
+        and actual.fingerprint is not None
+        and record.fingerprint != actual.fingerprint
+        and not actual.by_rotation
+    )
+
+
+def attribute_change(source: ValueFrom | None, before: str | None, after: str | None) -> AttributeChange:
+    """Return the change of a value as a plan shows it. before, after: fingerprints, None where unknown."""
+    made = after is None and source is not None and not source.read_at_plan
+    becomes = KnownAfterApply("known after apply") if made else Sensitive(after)
+    return AttributeChange("value", Sensitive(before) if before is not None else None, becomes, "new version")
