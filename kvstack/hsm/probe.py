@@ -16,8 +16,8 @@ from kvstack.terms.key import KeySpecification
 class Weaknesses(msgspec.Struct, frozen=True):
     """What succeeded and should not have.
 
-    wrapping: how a wrapped key comes out, which condemns wrapped keys; holding: how a holder of the PIN takes the token's
-    own keys out, which condemns them too and is to be told; reading: that the module simply gives them out, which
+    wrapping: how a wrapped key comes out, which condemns wrapped keys; holding: how a holder of the PIN takes the
+    token's own keys out, which condemns them too and is to be told; reading: that the module simply gives them out, which
     condemns the module.
     """
 
@@ -107,7 +107,7 @@ _WEAKER = ((ck.CKA_EXTRACTABLE, True), (ck.CKA_SENSITIVE, False))
 
 
 def _opened_otherwise(cryptoki: Cryptoki, session: int, root: int, blob: bytes) -> bool:
-    """Unwrap a piece of a wrapped key as an AES key: what it does to known text would tell what the piece decrypts to."""
+    """Unwrap a piece of a wrapped key as an AES key: what it does to known text would tell what the piece holds."""
     template = {**_AS_SECRET, ck.CKA_KEY_TYPE: ck.CKK_AES, ck.CKA_EXTRACTABLE: False, ck.CKA_SENSITIVE: True}
     method = mechanism(ck.CKM_AES_CBC, bytes(16))
     cryptoki.destroy(session, cryptoki.unwrap(session, method, root, blob[:32], template))

@@ -191,7 +191,7 @@ def _warnings(wanted: HsmConfiguration, ready: HsmConfiguration, found: Weakness
             Diagnostic(
                 severity="warning",
                 summary=f"whoever has the PIN can take keys out of the HSM module {ready.module}",
-                detail=f"Tried: {'; '.join(found.holding)}. Guard the PIN like a key, or use a module that keeps its keys.",
+                detail=f"Tried: {'; '.join(found.holding)}. Guard the PIN like a key, or use another module.",
             )
         )
     if wanted.keys != ready.keys:
