@@ -1,8 +1,8 @@
 """Who did what, when, and how it ended: records that cannot be changed, taken out, or cut off unnoticed.
 
 Records stand in one order, without gaps. Each carries a MAC over the one its process wrote before it (its chain), its
-position, and itself. The newest one stands in the ledger's root whenever something changes, so that cutting the end off goes
-unnoticed only back to the last change.
+position, and itself. The newest one stands in the ledger's root whenever something changes, so that cutting the end
+off goes unnoticed only back to the last change.
 """
 
 import hmac
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from kvstack.vault.faults import TamperedAudit
+from kvstack.vault.ledger import genuine
 from kvstack.vault.store import Store, Transaction
 from kvstack.vault.time_step import microseconds
 
@@ -90,8 +91,8 @@ class AuditLog:
         store.participants.append(self)
 
     def append(self, tx: Transaction, record: AuditRecord) -> None:
-        """Write a record with the transaction, after what it did: whether it changed anything is noted with it. A nested
-        transaction that is undone takes its records with it."""
+        """Write a record with the transaction, after what it did: whether it changed anything is noted with it. A
+        nested transaction that is undone takes its records with it."""
         time = microseconds(record.time)
         tx.moment = max(tx.moment, time)
         changed = record.resource.lower() if tx.changed_here else None
@@ -163,8 +164,8 @@ class AuditLog:
         limit: int | None = None,
         newest_first: bool = False,
     ) -> Iterator[AuditRecord]:
-        """Yield records, oldest first unless told otherwise. subject: a resource's path, with all below it; limit: how many
-        at most."""
+        """Yield records, oldest first unless told otherwise. subject: a resource's path, with all below it; limit:
+        how many at most."""
         start = microseconds(since) if since is not None else None
         below = subject.lower().rstrip("/") if subject is not None else None
         left = limit
@@ -246,8 +247,7 @@ class AuditLog:
         if position != expected:
             return f"follows a gap: record {expected} is missing"
         before, before_mac = heads.get(writer, (0, b""))
-        genuine = self._chained(before_mac, position, sequence, time, changed, body, writer)
-        if not isinstance(mac, bytes) or not hmac.compare_digest(genuine, mac):
+        if not genuine(self._chained(before_mac, position, sequence, time, changed, body, writer), mac):
             return "was edited, or does not belong here"
         if sequence != before + 1:
             return f"follows a gap in the records of its process: {before + 1} is missing"

@@ -36,8 +36,8 @@ _encode = msgspec.msgpack.Encoder().encode
 class Barrier:
     """Seals and opens values under a data key a scope; data keys are wrapped by the key-encryption key.
 
-    A scope is a vault's id, or `store`. A data key is unwrapped when it is first needed, once a process. recovery: the PEM of
-    the public key data keys are also encrypted to, empty for none.
+    A scope is a vault's id, or `store`. A data key is unwrapped when it is first needed, once a process. recovery:
+    the PEM of the public key data keys are also encrypted to, empty for none.
     """
 
     def __init__(
@@ -75,21 +75,21 @@ class Barrier:
         barrier = cls(store, kek, random(DATA_KEY_BYTES), recovery=recovery, random=random)
         store.authenticate(barrier.mac_key, create=True)
         with store.transaction() as tx:
-            DATA_KEYS.put(tx, barrier._wrapped(STORE, barrier._store_key, kek))
+            DATA_KEYS.put(tx, barrier._wrapped(STORE, barrier._store_key))
         return barrier
 
     @classmethod
     def unlock(
         cls,
         store: Store,
-        kek: KeyEncryptionKey | None,
+        kek: KeyEncryptionKey,
         *,
         unwrapping: Unwrapping | None = None,
         random: Callable[[int], bytes] = os.urandom,
     ) -> "Barrier":
-        """Unwrap the key of a store, and authenticate the store by it. unwrapping: by another key than the key-encryption
-        key, which may then be missing until `rewrap`. Raises StoreFault, HsmUnavailable."""
-        found = _unauthenticated_row(store)
+        """Unwrap the key of a store, and authenticate the store by it. unwrapping: by another key than the
+        key-encryption key. Raises StoreFault, HsmUnavailable."""
+        found = stored_key(store)
         barrier = cls(store, kek, (unwrapping or by_kek(kek))(found), unwrapping=unwrapping, random=random)
         store.authenticate(barrier.mac_key)
         with store.transaction() as tx:
@@ -105,7 +105,8 @@ class Barrier:
     # Values
 
     def seal(self, scope: str, context: tuple[str, ...], value: bytes) -> bytes:
-        """Encrypt a value for one place. context: vault, kind, name, version, column. Returns 29 bytes more than the value.
+        """Encrypt a value for one place. context: vault, kind, name, version, column. Returns 29 bytes more than the
+        value.
 
         AES-256-GCM with a random 96-bit nonce: good for 2**32 values a data key (NIST SP 800-38D, 8.3).
         """
@@ -125,7 +126,8 @@ class Barrier:
             raise faults.TamperedValue(context) from None
 
     def fingerprint(self, context: tuple[str, ...], value: bytes) -> str:
-        """Return what tells two values of one place apart and tells nothing else: HMAC-SHA256, 64 hexadecimal digits."""
+        """Return what tells two values of one place apart and tells nothing else: HMAC-SHA256, 64 hexadecimal
+        digits."""
         return hmac.digest(self._fingerprint_key, _encode((context, value)), "sha256").hex()
 
     # Data keys
@@ -134,7 +136,7 @@ class Barrier:
         """Make a scope's data key. Raises HsmUnavailable."""
         key = self._random(DATA_KEY_BYTES)
         tx.journal.append((self._forget, (scope,)))
-        DATA_KEYS.put(tx, self._wrapped(scope, key, self._kek))
+        DATA_KEYS.put(tx, self._wrapped(scope, key))
         self._ciphers[scope] = _cipher(key)
 
     def destroy_data_key(self, tx: Transaction, scope: str) -> None:
@@ -143,18 +145,17 @@ class Barrier:
         tx.scrub = True
         self._forget(scope)
 
-    def rewrap(self, tx: Transaction, kek: KeyEncryptionKey) -> int:
-        """Wrap all data keys by another key-encryption key. Returns how many."""
+    def rewrap(self, tx: Transaction) -> int:
+        """Wrap all data keys by the key-encryption key, which did not wrap them before. Returns how many."""
         rows = DATA_KEYS.scan(tx)
         for row in rows:
-            wrapped = kek.wrap(self._unwrapped(row), context(row.scope))
-            DATA_KEYS.put(tx, msgspec.structs.replace(row, kek=kek.id, wrapped=wrapped))
-        self._kek, self._unwrapped = kek, by_kek(kek)
+            wrapped = self._kek.wrap(self._unwrapped(row), context(row.scope))
+            DATA_KEYS.put(tx, msgspec.structs.replace(row, kek=self._kek.id, wrapped=wrapped))
         return len(rows)
 
-    def _wrapped(self, scope: str, key: bytes, kek: KeyEncryptionKey) -> DataKey:
+    def _wrapped(self, scope: str, key: bytes) -> DataKey:
         recovery = for_recovery(recovery_public_key(self._recovery), key, scope) if self._recovery else b""
-        return DataKey(scope, kek.id, kek.wrap(key, context(scope)), recovery)
+        return DataKey(scope, self._kek.id, self._kek.wrap(key, context(scope)), recovery)
 
     def _cipher(self, scope: str) -> "AESGCM":
         found = self._ciphers.get(scope)
@@ -210,7 +211,7 @@ def by_kek(kek: KeyEncryptionKey) -> Unwrapping:
     return unwrapped
 
 
-def _unauthenticated_row(store: Store) -> DataKey:
+def stored_key(store: Store) -> DataKey:
     """Read the store's own data key, under which everything else is authenticated. Its wrapping authenticates it."""
     try:
         body = store.raw(f"SELECT body FROM {DATA_KEYS.name} WHERE scope = '{STORE}'")  # noqa: S608

@@ -72,8 +72,8 @@ class SimulatedClock:
 class TimeGuard:
     """Tells whether a time can be believed, by the high-water mark of time in the ledger's root.
 
-    Every change moves the mark to the time its audit record gives. A step (back, or further ahead than `LONGEST_PAUSE`) stays
-    one, whatever is done meanwhile, until `confirm`: nothing may be purged until then.
+    Every change moves the mark to the time its audit record gives. A step (back, or further ahead than
+    `LONGEST_PAUSE`) stays one, whatever is done meanwhile, until `confirm`: nothing may be purged until then.
     """
 
     def __init__(self, store: Store) -> None:

@@ -15,8 +15,8 @@ LEAST_RECOVERY_BITS = 2048
 
 
 class DataKey(Row, frozen=True):
-    """One wrapped data key. scope: a vault's id, or `store`; kek: the id of the key that wrapped it; recovery: the same data
-    key encrypted to the recovery public key (RSA-OAEP with SHA-256), empty where there is none."""
+    """One wrapped data key. scope: a vault's id, or `store`; kek: the id of the key that wrapped it; recovery: the
+    same data key encrypted to the recovery public key (RSA-OAEP with SHA-256), empty where there is none."""
 
     scope: str
     kek: str
@@ -70,7 +70,8 @@ def for_recovery(key: "RSAPublicKey", data_key: bytes, scope: str) -> bytes:
 
 
 def by_recovery(key: "RSAPrivateKey") -> Unwrapping:
-    """Return what unwraps data keys by the recovery private key. It raises KvstackError where that is not the right one."""
+    """Return what unwraps data keys by the recovery private key. It raises KvstackError where that is not the right
+    one."""
 
     def unwrapped(row: DataKey) -> bytes:
         if not row.recovery:

@@ -32,17 +32,15 @@ class GroupSync:
     def wait(self, number: int) -> None:
         """Return when this commit is on the disk. Raises StoreFault; the store must then be opened anew."""
         with self._condition:
-            while self._durable < number:
-                if self._failure is not None:
-                    # After a failed fsync the kernel may have dropped the pages: a second one proves nothing.
-                    raise faults.of_file(self._failure, self._log)
-                if not self._flushing:
-                    self._flushing = True
-                    goal = self._committed
-                    break
+            while self._flushing and self._durable < number and self._failure is None:
                 self._condition.wait()
-            else:
+            if self._failure is not None:
+                # After a failed fsync the kernel may have dropped the pages: a second one proves nothing.
+                raise faults.of_file(self._failure, self._log)
+            if self._durable >= number:
                 return
+            self._flushing = True
+            goal = self._committed
         failure: OSError | None = None
         try:
             self._flush()
@@ -74,7 +72,8 @@ class GroupSync:
         flush(self._file)
 
     def close(self) -> None:
-        """Let go of the log. No other file of the database may be closed like this: it would drop SQLite's locks on it."""
+        """Let go of the log. No other file of the database may be closed like this: it would drop SQLite's locks on
+        it."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -13,7 +13,7 @@ from kvstack.vault.barrier import Barrier
 from kvstack.vault.clock import Clock, SimulatedClock, SystemClock, TimeGuard
 from kvstack.vault.data_key import recovery_public_key
 from kvstack.vault.exclusive import exclusive
-from kvstack.vault.key_home import HsmChoice, KeyHome, Token, chosen_module, make_key_home
+from kvstack.vault.key_home import OWN_TOKEN, HsmChoice, KeyHome, Token, chosen_module, make_key_home
 from kvstack.vault.layout import Layout, layout, write_configuration
 from kvstack.vault.recover import Recovered, recover
 from kvstack.vault.settings import SETTINGS, StoreSettings
@@ -28,7 +28,7 @@ def initialise(
     *,
     clock: Clock | None = None,
     hsm: HsmChoice = None,
-    token: Token = Token(),
+    token: Token = OWN_TOKEN,
     recovery_key: bytes | None = None,
     simulated_clock: bool = False,
     subscription: str | None = None,
@@ -40,10 +40,10 @@ def initialise(
 ) -> Unlocked:
     """Make a vault in `directory/.kvstack`. Raises KvstackError where there is one, StoreFault, HsmError.
 
-    clock: the system's by default; a simulated clock starts at its time. hsm: a PKCS#11 module; True to find one; False for
-    software keys; None to find one and else use software keys. recovery_key: PEM of an RSA public key. subscription: a GUID,
-    drawn where none is given. prepare: writes what belongs to a new vault; only after it is there a vault. random: draws
-    every key and id.
+    clock: the system's by default; a simulated clock starts at its time. hsm: a PKCS#11 module; True to find one;
+    False for software keys; None to find one and else use software keys. recovery_key: PEM of an RSA public key.
+    subscription: a GUID, drawn where none is given. prepare: writes what belongs to a new vault; only after it is
+    there a vault. random: draws every key and id.
     """
     subscription_id = subscription.lower() if subscription is not None else _guid(random)
     _check(subscription_id, resource_group, recovery_key)
@@ -114,8 +114,8 @@ def _parts(paths: Layout) -> tuple[Path, ...]:
 
 
 def _set_aside(paths: Layout, random: Callable[[int], bytes]) -> tuple[Diagnostic, ...]:
-    """Move what an unfinished initialisation left out of the way. It is kept: should only the configuration of a real vault
-    have been lost, nothing else must be."""
+    """Move what an unfinished initialisation left out of the way. It is kept: should only the configuration of a real
+    vault have been lost, nothing else must be."""
     if not any(any(part.iterdir()) for part in _parts(paths)):
         return ()
     aside = paths.root / f"unfinished-{random(4).hex()}"

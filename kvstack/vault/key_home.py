@@ -12,14 +12,15 @@ from kvstack.hsm.protocol import KeyEncryptionKey, KeyProvider
 from kvstack.terms.diagnostic import Diagnostic, KvstackError
 from kvstack.vault.layout import FORMAT_VERSION, Layout, VaultConfiguration
 
-# Whether to use an HSM: its module; True to find one; False for none; None to find one and do without where there is none.
+# Whether to use an HSM: its module; True to find one; False for none; None to find one and do without where there is
+# none.
 HsmChoice = bool | Path | None
 
 
 class Token(msgspec.Struct, frozen=True):
-    """How to make the token. label; adopt: take one its security officer has made instead; pin_environment, pin_file: where
-    its PIN is, neither for one drawn at random and kept in a file; parameters: for NSS softokn; keys_in_token: keep every key
-    in the token itself, instead of wrapped outside."""
+    """How to make the token. label; adopt: take one its security officer has made instead; pin_environment, pin_file:
+    where its PIN is, neither for one drawn at random and kept in a file; parameters: for NSS softokn; keys_in_token:
+    keep every key in the token itself, instead of wrapped outside."""
 
     label: str = "kvstack"
     adopt: bool = False
@@ -29,9 +30,12 @@ class Token(msgspec.Struct, frozen=True):
     keys_in_token: bool = False
 
 
+OWN_TOKEN = Token()
+
+
 class KeyHome(msgspec.Struct, frozen=True):
-    """An open key-encryption key. configuration: how to open it again; providers: by name, `software` and, where there is an
-    HSM, `pkcs11`; warnings: what the user should know of it."""
+    """An open key-encryption key. configuration: how to open it again; providers: by name, `software` and, where
+    there is an HSM, `pkcs11`; warnings: what the user should know of it."""
 
     kek: KeyEncryptionKey
     configuration: VaultConfiguration
@@ -41,7 +45,8 @@ class KeyHome(msgspec.Struct, frozen=True):
 
 
 def chosen_module(hsm: HsmChoice, environ: Mapping[str, str]) -> Path | None:
-    """Return the PKCS#11 module to use, None for software keys. Raises KvstackError where one was asked for and is not there."""
+    """Return the PKCS#11 module to use, None for software keys. Raises KvstackError where one was asked for and is
+    not there."""
     match hsm:
         case Path():
             return hsm
@@ -52,7 +57,7 @@ def chosen_module(hsm: HsmChoice, environ: Mapping[str, str]) -> Path | None:
             if found is None and hsm:
                 raise KvstackError(
                     "no PKCS#11 module is found",
-                    f"Install SoftHSM2, or name a module in {MODULE_VARIABLE}; without one, only software keys can be made.",
+                    f"Install SoftHSM2, or name a module in {MODULE_VARIABLE}; without one, use software keys.",
                 )
             return found
 

@@ -1,6 +1,5 @@
 """Where everything of a vault lies: the folder `.kvstack`, only its owner's."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -48,7 +47,7 @@ class Layout(msgspec.Struct, frozen=True):
         try:
             for folder in (self.root, self.configuration.parent, self.hsm, self.keys):
                 private_folder(folder)
-                os.chmod(folder, 0o700)
+                folder.chmod(0o700)
         except OSError as error:
             raise faults.of_file(error, self.root) from error
 
@@ -59,8 +58,8 @@ def layout(directory: Path) -> Layout:
 
 
 class VaultConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What has to be known before unlocking. kek: where the key-encryption key lives; file: the key's own file, or the HSM's
-    configuration, relative to `.kvstack`."""
+    """What has to be known before unlocking. kek: where the key-encryption key lives; file: the key's own file, or
+    the HSM's configuration, relative to `.kvstack`."""
 
     format_version: int
     kek: Literal["software", "pkcs11"]
@@ -93,7 +92,7 @@ def read_configuration(paths: Layout) -> VaultConfiguration:
         version = msgspec.json.decode(text, type=_Format).format_version
         if version > FORMAT_VERSION:
             raise KvstackError(
-                f"the vault in {paths.root.parent} has format {version}; this kvstack knows formats up to {FORMAT_VERSION}",
+                f"the vault in {paths.root.parent} has format {version}; this kvstack knows up to {FORMAT_VERSION}",
                 "Use the newer kvstack that made it.",
             )
         return msgspec.json.decode(text, type=VaultConfiguration)

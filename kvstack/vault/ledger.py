@@ -1,18 +1,20 @@
 """Which generation every row is at: what makes an older, a removed or a brought-back row as wrong as an edited one.
 
-Every row carries a MAC and a generation, so an edited row is refused. An older copy of a row has a genuine MAC, too; so the
-ledger notes the generation each row is at. A row's name hashes to one of BUCKETS buckets; a bucket holds the generations of
-its rows and has a generation and a MAC of its own; the root, with a MAC, holds the generations of all buckets. Undoing one
-change unnoticed needs undoing every change since: only putting back all files together goes unnoticed.
+Every row carries a MAC and a generation, so an edited row is refused. An older copy of a row has a genuine MAC, too;
+so the ledger notes the generation each row is at. A row's name hashes to one of BUCKETS buckets; a bucket holds the
+generations of its rows and has a generation and a MAC of its own; the root, with a MAC, holds the generations of all
+buckets. Undoing one change unnoticed needs undoing every change since: only putting back all files together goes
+unnoticed.
 
-The ledger also counts the rows of each table, and of each part of it that can be scanned, so that a scan that misses a row
-is noticed. A transaction that changes something writes the buckets it touched and the root, once.
+The ledger also counts the rows of each table, and of each part of it that can be scanned, so that a scan that misses
+a row is noticed. A transaction that changes something writes the buckets it touched and the root, once.
 """
 
 import hmac
 import itertools
 import os
 import sqlite3
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -28,8 +30,12 @@ if TYPE_CHECKING:
 BUCKETS = 512
 _MASK = BUCKETS - 1
 _ROOT = -1
+_MANY = 64  # from here on reading the ledger whole is cheaper than in parts
 
-_SCHEMA = "CREATE TABLE ledger (bucket INTEGER PRIMARY KEY, generation INTEGER NOT NULL, body BLOB NOT NULL, mac BLOB NOT NULL) STRICT"
+_SCHEMA = (
+    "CREATE TABLE ledger "
+    "(bucket INTEGER PRIMARY KEY, generation INTEGER NOT NULL, body BLOB NOT NULL, mac BLOB NOT NULL) STRICT"
+)
 _READ = "SELECT generation, body, mac FROM ledger WHERE bucket = ?"
 _READ_ALL = "SELECT bucket, generation, body, mac FROM ledger WHERE bucket >= 0"
 _WRITE = (
@@ -62,15 +68,15 @@ class Ledger:
         """Derive the keys of rows, of the ledger itself, and of the rows' hashes from the store's MAC key."""
         self.row_key = hmac.digest(key, b"rows", "sha256")
         self._key = hmac.digest(key, b"ledger", "sha256")
-        self.hash_key = hmac.digest(key, b"names", "sha256")
+        self._name_key = hmac.digest(key, b"names", "sha256")
         self._root = Root(0, [0] * BUCKETS)
         self._buckets: dict[int, dict[int, int]] = {}
         self._dirty: set[int] = set()
-        # A generation must not come twice, not even when a transaction was undone and its number is used again: part of it
-        # counts on within the process, from a random start.
+        # A generation must not come twice, not even when a transaction was undone and its number is used again: part
+        # of it counts on within the process, from a random start.
         self._sequence = itertools.count(int.from_bytes(os.urandom(3)))
         self._base = 0
-        self.group_hash = lru_cache(4096)(self._group_hash)
+        self.group_number = lru_cache(4096)(self._group_number)
 
     @property
     def root(self) -> Root:
@@ -89,7 +95,7 @@ class Ledger:
         if found is None:
             raise TamperedLedger("has no root")
         generation, body, mac = found
-        if not _genuine(self._mac(_ROOT, generation, body), mac):
+        if not genuine(self._mac(_ROOT, generation, body), mac):
             raise TamperedLedger("has a root that was edited")
         before, self._root = self._root, _decode_root(body)
         for bucket in [b for b in self._buckets if self._root.buckets[b] != before.buckets[b] or b in self._dirty]:
@@ -99,19 +105,21 @@ class Ledger:
 
     # Rows and their generations
 
-    def row_hash(self, table: str, key: tuple[str, ...]) -> int:
-        """Return the number a row is entered under; keyed, so that nobody can choose two names that share it."""
-        return int.from_bytes(blake2b(encode((table, key)), digest_size=8, key=self.hash_key).digest())
+    def row_number(self, table: str, key: tuple[str, ...]) -> int:
+        """Return the number a row is entered and stored under: 63 bits, keyed, so that nobody can choose two names that
+        share it."""
+        return int.from_bytes(blake2b(encode((table, key)), digest_size=8, key=self._name_key).digest()) >> 1
 
-    def _group_hash(self, table: str, group: str, values: tuple[object, ...]) -> int:
-        return int.from_bytes(blake2b(encode((table, group, values)), digest_size=8, key=self.hash_key).digest())
+    def _group_number(self, table: str, group: str, values: tuple[object, ...]) -> int:
+        return int.from_bytes(blake2b(encode((table, group, values)), digest_size=8, key=self._name_key).digest()) >> 1
 
     def next_generation(self) -> int:
         """Return a generation no row had before."""
         return self._base | (next(self._sequence) & 0xFFFFFF)
 
     def entry(self, connection: sqlite3.Connection, number: int) -> int | None:
-        """Return the generation (or the count) entered under a number, None where there is none. Raises TamperedLedger."""
+        """Return the generation (or the count) entered under a number, None where there is none. Raises
+        TamperedLedger."""
         bucket = self._buckets.get(number & _MASK)
         if bucket is None:
             bucket = self._read(connection, number & _MASK)
@@ -140,14 +148,17 @@ class Ledger:
         """Write nothing of what was entered: all of it has been undone."""
         self._dirty.clear()
 
-    def all_buckets(self, connection: sqlite3.Connection) -> dict[int, dict[int, int]]:
-        """Return every bucket, read at once: for looking up many rows. Raises TamperedLedger."""
-        if len(self._buckets) < BUCKETS:
+    def entries(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, int | None]:
+        """Return what is entered under many numbers. Raises TamperedLedger."""
+        if len(numbers) > _MANY and len(self._buckets) < BUCKETS:
             found = {row[0]: row[1:] for row in connection.execute(_READ_ALL)}
             for index in range(BUCKETS):
                 if index not in self._buckets:
                     self._buckets[index] = self._checked(index, found.get(index))
-        return self._buckets
+        buckets = self._buckets
+        for index in {number & _MASK for number in numbers}.difference(buckets):
+            self._read(connection, index)
+        return {number: buckets[number & _MASK].get(number) for number in numbers}
 
     def _read(self, connection: sqlite3.Connection, index: int) -> dict[int, int]:
         bucket = self._checked(index, connection.execute(_READ, (index,)).fetchone())
@@ -161,7 +172,7 @@ class Ledger:
                 raise TamperedLedger(f"has lost its part {index}")
             return {}
         generation, body, mac = found
-        if not _genuine(self._mac(index, generation, body), mac):
+        if not genuine(self._mac(index, generation, body), mac):
             raise TamperedLedger(f"has a part, {index}, that was edited")
         if generation != expected:
             raise TamperedLedger(f"has a part, {index}, from another time than its root")
@@ -207,6 +218,6 @@ def _set(bucket: dict[int, int], number: int, value: int | None) -> None:
         bucket[number] = value
 
 
-def _genuine(expected: bytes, mac: object) -> bool:
-    # A column whose type was changed must be refused, not crash.
+def genuine(expected: bytes, mac: object) -> bool:
+    """Tell whether a MAC is the one expected. A column whose type was changed is refused, too."""
     return isinstance(mac, bytes) and hmac.compare_digest(expected, mac)

@@ -7,19 +7,19 @@ from pathlib import Path
 import msgspec
 
 from kvstack.vault.audit import AuditRecord
-from kvstack.vault.barrier import Barrier
+from kvstack.vault.barrier import Barrier, stored_key
 from kvstack.vault.clock import Clock, SystemClock
 from kvstack.vault.data_key import by_recovery, recovery_private_key
 from kvstack.vault.exclusive import exclusive
-from kvstack.vault.key_home import HsmChoice, Token, chosen_module, make_key_home
+from kvstack.vault.key_home import OWN_TOKEN, HsmChoice, Token, chosen_module, make_key_home
 from kvstack.vault.layout import layout, read_configuration, write_configuration
 from kvstack.vault.store import Store
 from kvstack.vault.unlock import Unlocked, unlocked
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """A recovered vault. data_keys: how many were wrapped anew. Versions of `-HSM` keys made by the lost token cannot be used
-    until that token is restored: their material names a provider, but is wrapped by a root that is gone."""
+    """A recovered vault. data_keys: how many were wrapped anew. Versions of `-HSM` keys made by the lost token cannot
+    be used until that token is restored: their material names a provider, but is wrapped by a root that is gone."""
 
     unlocked: Unlocked
     data_keys: int
@@ -32,17 +32,18 @@ def recover(
     password: bytes | None = None,
     clock: Clock | None = None,
     hsm: HsmChoice = None,
-    token: Token = Token(),
+    token: Token = OWN_TOKEN,
     environ: Mapping[str, str] = os.environ,
     random: Callable[[int], bytes] = os.urandom,
 ) -> Recovered:
-    """Make a new key-encryption key and wrap every data key by it. private_key: PEM, password where it is encrypted; hsm and
-    token as for `initialise`. Raises KvstackError, StoreFault, HsmError.
+    """Make a new key-encryption key and wrap every data key by it. private_key: PEM, password where it is encrypted;
+    hsm and token as for `initialise`. Raises KvstackError, StoreFault, HsmError.
 
-    It can be interrupted at any instant and run again: what the recovery key opens is never changed, and the configuration,
-    which says where the key-encryption key is, is written last. Files of the lost one are left where they are.
+    It can be interrupted at any instant and run again: what the recovery key opens is never changed, and the
+    configuration, which says where the key-encryption key is, is written last. Files of the lost one are left where
+    they are.
     """
-    key = recovery_private_key(private_key, password)
+    unwrapping = by_recovery(recovery_private_key(private_key, password))
     module = chosen_module(hsm, environ)
     paths = layout(directory)
     if not paths.database.exists():
@@ -51,11 +52,11 @@ def recover(
     with exclusive(paths.lock):
         store = Store.open(paths.database, existing=True)
         try:
-            # Before anything is made: is it the right key, and is the store whole?
-            barrier = Barrier.unlock(store, None, unwrapping=by_recovery(key), random=random)
+            unwrapping(stored_key(store))  # is it the right key? Before anything is made
             name = f"-{random(4).hex()}"
             keys = make_key_home(paths, module, token=token, name=name, environ=environ, random=random)
             try:
+                barrier = Barrier.unlock(store, keys.kek, unwrapping=unwrapping, random=random)
                 vault = unlocked(store, barrier, keys, paths, clock or SystemClock())
                 count = _wrapped_anew(vault)
                 write_configuration(paths, keys.configuration)
@@ -79,6 +80,6 @@ def _wrapped_anew(vault: Unlocked) -> int:
         details={"kek": vault.keys.kek.id},
     )
     with vault.store.transaction() as tx:
-        count = vault.barrier.rewrap(tx, vault.keys.kek)
+        count = vault.barrier.rewrap(tx)
         vault.audit.append(tx, record)
     return count

@@ -2,14 +2,15 @@
 
 from datetime import datetime
 
-from kvstack.vault.store import Transaction
 from kvstack.vault.faults import CorruptStore
+from kvstack.vault.store import Transaction
 from kvstack.vault.table import Row, Table
 
 
 class StoreSettings(Row, frozen=True, kw_only=True):
-    """The one row of settings. tenant_id, subscription_id, operator_id: GUIDs drawn at initialisation; resource_group: where
-    vaults are that name none; recovery_key: the PEM of the public key data keys are also encrypted to, empty for none."""
+    """The one row of settings. tenant_id, subscription_id, operator_id: GUIDs drawn at initialisation;
+    resource_group: where vaults are that name none; recovery_key: the PEM of the public key data keys are also
+    encrypted to, empty for none."""
 
     id: str = "store"
     tenant_id: str

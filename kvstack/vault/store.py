@@ -32,8 +32,8 @@ class Transaction:
     """One outermost transaction and all that are nested in it.
 
     journal: how to undo in memory what the transaction has done, newest last. pending: audit records to be written at
-    commit. moment: the latest time an audit record gave, in microseconds since 1970. scrub: whether what was deleted has to
-    be gone from the files, too. lost: whether SQLite has undone everything by itself.
+    commit. moment: the latest time an audit record gave, in microseconds since 1970. scrub: whether what was deleted
+    has to be gone from the files, too. lost: whether SQLite has undone everything by itself.
     """
 
     __slots__ = ("_marks", "connection", "journal", "ledger", "lost", "moment", "pending", "scrub", "store")
@@ -198,7 +198,8 @@ class Store:
         }
 
     def raw(self, sql: str) -> Any:
-        """Return one value read without any check: what is needed to get at the key of all checks. None where there is none."""
+        """Return one value read without any check: what is needed to get at the key of all checks. None where there
+        is none."""
         with self._lock:
             found = self._connection.execute(sql).fetchone()
         return found[0] if found else None
@@ -297,8 +298,8 @@ class Store:
             for participant in self.participants:
                 participant.after_commit(tx)
             if tx.scrub:
-                # Empties the log, where pages from before stand. A reader in another process can keep it from doing so; the
-                # next checkpoint does it then.
+                # Empties the log, where pages from before stand. A reader in another process can keep it from doing
+                # so; the next checkpoint does it then.
                 tx.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return self._sync.committed() if tx.journal else 0
         except BaseException as failure:

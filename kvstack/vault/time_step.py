@@ -23,7 +23,7 @@ class StepBack(msgspec.Struct, frozen=True):
     now: datetime
 
     def __str__(self) -> str:
-        return f"the clock stepped back: it says {self.now:%Y-%m-%d %H:%M}Z, and the vault was used at {self.mark:%Y-%m-%d %H:%M}Z"
+        return f"the clock stepped back: it says {_words(self.now)}, and the vault was used at {_words(self.mark)}"
 
 
 class StepForward(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class StepForward(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         days = (self.now - self.mark).days
-        return f"the clock is {days} days ahead of the vault's last change, on {self.mark:%Y-%m-%d %H:%M}Z"
+        return f"the clock is {days} days ahead of the vault's last change, on {_words(self.mark)}"
 
 
 TimeStep = Steady | StepBack | StepForward
@@ -52,8 +52,8 @@ def step(mark: datetime | None, now: datetime) -> TimeStep:
 
 
 def moved(mark: int, now: int) -> int:
-    """Return the mark after a change at this time, both in microseconds since 1970: it never goes back, and makes no step
-    by itself, so that a step stays one until it was confirmed."""
+    """Return the mark after a change at this time, both in microseconds since 1970: it never goes back, and makes no
+    step by itself, so that a step stays one until it was confirmed."""
     if mark == 0:
         return now
     return now if mark < now <= mark + _LONGEST_PAUSE else mark
@@ -67,6 +67,10 @@ def microseconds(moment: datetime) -> int:
 def moment(count: int) -> datetime:
     """Return the moment this many microseconds after the beginning of 1970."""
     return _EPOCH + timedelta(microseconds=count)
+
+
+def _words(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"
 
 
 _LONGEST_PAUSE = LONGEST_PAUSE // _MICROSECOND

@@ -18,8 +18,8 @@ from kvstack.vault.store import Store
 
 
 class Unlocked(msgspec.Struct, frozen=True):
-    """A vault's parts, open. providers: by name, `software` and, where there is an HSM, `pkcs11`; warnings: what the user
-    should know of how it was made."""
+    """A vault's parts, open. providers: by name, `software` and, where there is an HSM, `pkcs11`; warnings: what the
+    user should know of how it was made."""
 
     store: Store
     barrier: Barrier
@@ -41,8 +41,8 @@ class Unlocked(msgspec.Struct, frozen=True):
 
 
 def unlock(directory: Path, *, clock: Clock | None = None, environ: Mapping[str, str] = os.environ) -> Unlocked:
-    """Open the vault of a project's folder. clock: the system's by default; a vault made with a simulated clock has its own.
-    environ: where the PIN may be. Raises KvstackError where there is none, StoreFault, HsmError."""
+    """Open the vault of a project's folder. clock: the system's by default; a vault made with a simulated clock has
+    its own. environ: where the PIN may be. Raises KvstackError where there is none, StoreFault, HsmError."""
     paths = layout(directory)
     keys = open_key_home(paths, read_configuration(paths), environ=environ)
     try:
