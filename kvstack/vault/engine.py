@@ -1,9 +1,8 @@
 """One operation on the vault: authorised, done, audited and committed in one transaction, or refused and audited."""
 
 import os
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -45,31 +44,10 @@ class Engine:
         self._doomed: list[KeyReference] = []
         self.top = Scope(unlocked.settings.subscription_id)
 
-    @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> AbstractContextManager[None]:
         """Make everything done in the block durable in one commit. Each operation stands for itself: one that is
         refused undoes only itself. Generate keys before it (`prepare_key`): other threads wait for the block's end."""
-        with self._committed():
-            yield
-
-    @contextmanager
-    def _committed(self) -> Iterator[Transaction]:
-        """One transaction, and what can only follow once it is durable."""
-        doomed: list[KeyReference] = []
-        try:
-            with self._store.transaction() as tx:
-                outermost = tx.depth == 0
-                try:
-                    yield tx
-                finally:
-                    if outermost:
-                        doomed, self._doomed = self._doomed, []
-        except BaseException:
-            self._registry = None  # what was put into it was undone with the transaction
-            raise
-        # A crash before this leaves a key in an HSM that nothing names any more.
-        for reference in doomed:
-            self._forget(reference)
+        return _Step(self)
 
     def _forget(self, reference: KeyReference) -> None:
         raise NotImplementedError
@@ -84,9 +62,8 @@ class Engine:
         return VaultTime(attempt.now, max(attempt.now, mark) if mark is not None else attempt.now, doubt)
 
     def _current_registry(self, tx: Transaction) -> Registry:
-        mark = stored_mark(tx)
-        if self._registry is None or self._registry.mark != mark:
-            self._registry = read_registry(tx, mark)
+        if self._registry is None or self._registry.mark != stored_mark(tx):
+            self._registry = read_registry(tx)
         return self._registry
 
     def _scope(self, vault: Vault | str, item: str = "") -> Scope:
@@ -126,26 +103,24 @@ class Attempt:
                 self.now = self._engine._clock.now()
                 self._append(tx, *_outcome(error))
 
-    @contextmanager
-    def transaction(self) -> Iterator[Self]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Do the operation: what the block changes and the audit record of it are committed together."""
-        with self._engine._committed() as tx:
-            self._begin(tx)
-            yield self
-            self._append(tx, "Success", 200, "")
-            self._engine._doomed.extend(self._doomed)
+        return _Step(self._engine, self, audited=True)
 
-    @contextmanager
-    def look(self) -> Iterator[Self]:
+    def look(self) -> AbstractContextManager[None]:
         """Read only, and refuse early."""
-        with self._engine._store.transaction() as tx:
-            self._begin(tx)
-            yield self
+        return _Step(self._engine, self)
 
-    def _begin(self, tx: Transaction) -> None:
+    def begin(self, tx: Transaction) -> None:
+        """Work in this transaction from here on."""
         self.tx = tx
         self.now = self._engine._clock.now()
         self.registry = self._engine._current_registry(tx)
+
+    def succeed(self) -> None:
+        """Audit that the operation was done; what it purged is forgotten once that is durable."""
+        self._append(self.tx, "Success", 200, "")
+        self._engine._doomed += self._doomed
 
     def forget_later(self, reference: KeyReference) -> None:
         """Let the key's provider forget it once the purge is durable."""
@@ -153,7 +128,7 @@ class Attempt:
 
     def changes_registry(self) -> Registry:
         """Return the registry for changing it."""
-        self.registry.set_mark(self.tx, self._engine._random(16))
+        self.registry.set_mark(self.tx)
         return self.registry
 
     # Access
@@ -238,10 +213,57 @@ class Attempt:
                 result=result,
                 status=status,
                 description=description,
-                correlation_id=str(uuid.UUID(bytes=os.urandom(16))),
+                correlation_id=_guid(os.urandom(16).hex()),
                 details=self.details,
             ),
         )
+
+
+class _Step:
+    """One transaction of the engine's, of an attempt's or of a batch, and what can only follow once it is durable."""
+
+    __slots__ = ("_attempt", "_audited", "_engine", "_tx")
+
+    def __init__(self, engine: Engine, attempt: Attempt | None = None, *, audited: bool = False) -> None:
+        self._engine = engine
+        self._attempt = attempt
+        self._audited = audited
+
+    def __enter__(self) -> None:
+        transaction = self._engine._store.transaction()
+        self._tx = transaction.__enter__()
+        if self._attempt is not None:
+            try:
+                self._attempt.begin(self._tx)
+            except BaseException as error:
+                transaction.__exit__(type(error), error, None)
+                raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        engine, transaction = self._engine, self._engine._store.transaction()
+        doomed: list[KeyReference] = []
+        try:
+            if error is None and self._audited and self._attempt is not None:
+                self._attempt.succeed()
+            if self._tx.depth == 0:
+                doomed, engine._doomed = engine._doomed, []
+        except BaseException as failure:
+            transaction.__exit__(type(failure), failure, None)
+            engine._registry = None
+            raise
+        if error is not None:
+            engine._registry = None  # what was put into it is undone with the transaction
+        transaction.__exit__(kind, error, trace)
+        if error is None:
+            # A crash before this leaves a key in an HSM that nothing names any more.
+            for reference in doomed:
+                engine._forget(reference)
+
+
+def _guid(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _outcome(error: Exception) -> tuple[str, int, str]:

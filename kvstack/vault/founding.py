@@ -1,25 +1,22 @@
 """The first rights in a new vault: its operator's. Without them nobody could ever do anything."""
 
-import os
-from collections.abc import Callable
-
 from kvstack.terms.role import KEY_VAULT_ADMINISTRATOR, OWNER
 from kvstack.terms.scope import Scope
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.assignments import assignment_id
 from kvstack.vault.audit import AuditRecord
 from kvstack.vault.caller import SYSTEM
-from kvstack.vault.registry import PrincipalRow, read_registry, stored_mark
+from kvstack.vault.registry import PrincipalRow, read_registry
 from kvstack.vault.unlock import Unlocked
 
 
-def initialise_access(unlocked: Unlocked, *, random: Callable[[int], bytes] = os.urandom) -> None:
+def initialise_access(unlocked: Unlocked) -> None:
     """Make the operator Owner and Key Vault Administrator of everything. Doing it twice is no error."""
     settings = unlocked.settings
     top = Scope(settings.subscription_id)
     with unlocked.store.transaction() as tx:
         now = unlocked.clock.now()
-        registry = read_registry(tx, stored_mark(tx))
+        registry = read_registry(tx)
         for role_id in (OWNER, KEY_VAULT_ADMINISTRATOR):
             assignment = RoleAssignment(
                 id=assignment_id(top, role_id, settings.operator_id),
@@ -34,7 +31,7 @@ def initialise_access(unlocked: Unlocked, *, random: Callable[[int], bytes] = os
             if assignment.id not in registry.role_assignments:
                 registry.put_assignment(tx, assignment)
         registry.put_principal(tx, PrincipalRow(id=settings.operator_id, type="user", name=settings.operator_name))
-        registry.set_mark(tx, random(16))
+        registry.set_mark(tx)
         unlocked.audit.append(
             tx,
             AuditRecord(

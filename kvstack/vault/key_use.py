@@ -324,5 +324,6 @@ def _require_usable(item: Key, row: KeyVersionRow, operation: Operation, now: da
         )
     if row.expires is not None and now >= row.expires:
         raise Forbidden(
-            f"the key `{item.name}` in vault `{item.vault}` has expired, {errors.day(row.expires)}, and may not {operation}"
+            f"the key `{item.name}` in vault `{item.vault}` has expired and may not {operation}",
+            f"It expired at {errors.day(row.expires)}.",
         )

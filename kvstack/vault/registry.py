@@ -24,10 +24,9 @@ class PrincipalRow(Row, frozen=True, kw_only=True):
 
 
 class RegistryMark(Row, frozen=True, kw_only=True):
-    """Which state the registry is in: a random value, drawn anew at every change, so that no two states share one."""
+    """Written anew at every change: its generation, which no row had before, tells which state the registry is in."""
 
     name: str
-    value: bytes
 
 
 VAULTS = Table("vaults", Vault, ("folded",))
@@ -45,7 +44,7 @@ class Registry:
 
     def __init__(
         self,
-        mark: bytes,
+        mark: int,
         vaults: Iterable[Vault],
         assignments: Iterable[RoleAssignment],
         principals: Iterable[PrincipalRow],
@@ -106,10 +105,10 @@ class Registry:
         self._groups_of = None
         self._asking = {}
 
-    def set_mark(self, tx: Transaction, value: bytes) -> None:
-        """Tell other processes that what they hold in memory is no longer so."""
-        MARKS.put(tx, RegistryMark(name=_MARK, value=value))
-        self.mark = value
+    def set_mark(self, tx: Transaction) -> None:
+        """Tell others that what they hold in memory is no longer so."""
+        MARKS.put(tx, RegistryMark(name=_MARK))
+        self.mark = stored_mark(tx)
 
     def _direct_groups(self) -> dict[str, set[str]]:
         if self._groups_of is None:
@@ -120,12 +119,11 @@ class Registry:
         return self._groups_of
 
 
-def stored_mark(tx: Transaction) -> bytes:
-    """Return the state the store's registry is in."""
-    row = MARKS.get(tx, _MARK)
-    return row.value if row is not None else b""
+def stored_mark(tx: Transaction) -> int:
+    """Return the state the store's registry is in, from the ledger: it is in memory, so every operation can ask."""
+    return tx.ledger.entry(tx.connection, tx.ledger.row_number(MARKS.name, (_MARK,))) or 0
 
 
-def read_registry(tx: Transaction, mark: bytes) -> Registry:
+def read_registry(tx: Transaction) -> Registry:
     """Read the registry, checking every row."""
-    return Registry(mark, VAULTS.scan(tx), ROLE_ASSIGNMENTS.scan(tx), PRINCIPALS.scan(tx))
+    return Registry(stored_mark(tx), VAULTS.scan(tx), ROLE_ASSIGNMENTS.scan(tx), PRINCIPALS.scan(tx))
