@@ -16,7 +16,7 @@ setup: .venv/.installed ## Virtual environment, dependencies, and a PKCS#11 modu
 	@scripts/virtual-environment.sh
 	@touch $@
 
-# The version stands in kvstack/__init__.py, the entry point and the extras in pyproject.toml.
+# The version stands in kvstack/__init__.py, the entry point in pyproject.toml.
 .venv/.installed: .venv/.dependencies pyproject.toml kvstack/__init__.py
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

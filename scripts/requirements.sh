@@ -16,7 +16,7 @@ trap 'rm -rf "$tools"' EXIT
 
 compile() {
     "$tools/bin/pip-compile" --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host \
-        --no-emit-find-links --extra hsm "$@"
+        --no-emit-find-links "$@"
 }
 compile "$@" --output-file requirements/run.txt pyproject.toml requirements/run.in
 compile "$@" --constraint requirements/run.txt --output-file requirements/dev.txt \
