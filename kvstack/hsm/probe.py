@@ -17,8 +17,8 @@ class Weaknesses(msgspec.Struct, frozen=True):
     """What succeeded and should not have.
 
     wrapping: how a wrapped key comes out, which condemns wrapped keys; holding: how a holder of the PIN takes the
-    token's own keys out, which condemns them too and is to be told; reading: that the module simply gives them out, which
-    condemns the module.
+    token's own keys out, which condemns them too and is to be told; reading: that the module simply gives them
+    out, which condemns the module.
     """
 
     wrapping: tuple[str, ...] = ()
