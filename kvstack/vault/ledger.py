@@ -1,7 +1,7 @@
 """Which generation every row is at: what makes an older, a removed or a brought-back row as wrong as an edited one.
 
 Every row carries a MAC and a generation, so an edited row is refused. An older copy of a row has a genuine MAC, too;
-so the ledger notes the generation each row is at. A row's name hashes to one of BUCKETS buckets; a bucket holds the
+so the ledger notes the generation each row is at. A row's name hashes to one bucket of many; a bucket holds the
 generations of its rows and has a generation and a MAC of its own; the root, with a MAC, holds the generations of all
 buckets. Undoing one change unnoticed needs undoing every change since: only putting back all files together goes
 unnoticed.
@@ -27,8 +27,8 @@ from kvstack.vault.time_step import moved
 if TYPE_CHECKING:
     from kvstack.vault.store import Transaction
 
-BUCKETS = 512
-_MASK = BUCKETS - 1
+_FIRST_BUCKETS = 512
+_FULL = 96  # entries a bucket holds on average before the buckets are doubled
 _ROOT = -1
 _MANY = 64  # from here on reading the ledger whole is cheaper than in parts
 
@@ -48,11 +48,13 @@ _decode_bucket = msgspec.msgpack.Decoder(dict[int, int]).decode
 
 
 class Root(msgspec.Struct, array_like=True):
-    """What the whole store is at. number: of the last changing transaction; buckets: their generations, 0 where empty;
-    audit_position, audit_mac: the last audit record then; time: the high-water mark, microseconds since 1970."""
+    """What the whole store is at. number: of the last changing transaction; entries: in all buckets; buckets: their
+    generations, 0 where empty; audit_position, audit_mac: the last audit record then; time: the high-water mark,
+    microseconds since 1970."""
 
     number: int
     buckets: list[int]
+    entries: int = 0
     audit_position: int = 0
     audit_mac: bytes = b""
     time: int = 0
@@ -69,7 +71,8 @@ class Ledger:
         self.row_key = hmac.digest(key, b"rows", "sha256")
         self._key = hmac.digest(key, b"ledger", "sha256")
         self._name_key = hmac.digest(key, b"names", "sha256")
-        self._root = Root(0, [0] * BUCKETS)
+        self._root = Root(0, [0] * _FIRST_BUCKETS)
+        self._mask = _FIRST_BUCKETS - 1
         self._buckets: dict[int, dict[int, int]] = {}
         self._dirty: set[int] = set()
         # A generation must not come twice, not even when a transaction was undone and its number is used again: part
@@ -86,7 +89,7 @@ class Ledger:
     def create(self, connection: sqlite3.Connection) -> None:
         """Write the first root of a new database."""
         connection.execute(_SCHEMA)
-        self._root = Root(0, [0] * BUCKETS)
+        self._root = Root(0, [0] * _FIRST_BUCKETS)
         self._write_root(connection)
 
     def refresh(self, connection: sqlite3.Connection) -> None:
@@ -98,7 +101,11 @@ class Ledger:
         if not genuine(self._mac(_ROOT, generation, body), mac):
             raise TamperedLedger("has a root that was edited")
         before, self._root = self._root, _decode_root(body)
-        for bucket in [b for b in self._buckets if self._root.buckets[b] != before.buckets[b] or b in self._dirty]:
+        self._mask = len(self._root.buckets) - 1
+        if len(before.buckets) != len(self._root.buckets):
+            self._buckets.clear()
+        changed = [b for b in self._buckets if self._root.buckets[b] != before.buckets[b] or b in self._dirty]
+        for bucket in changed:
             del self._buckets[bucket]
         self._dirty.clear()
         self._base = self._root.number + 1 << 24
@@ -120,19 +127,19 @@ class Ledger:
     def entry(self, connection: sqlite3.Connection, number: int) -> int | None:
         """Return the generation (or the count) entered under a number, None where there is none. Raises
         TamperedLedger."""
-        bucket = self._buckets.get(number & _MASK)
+        bucket = self._buckets.get(number & self._mask)
         if bucket is None:
-            bucket = self._read(connection, number & _MASK)
+            bucket = self._read(connection, number & self._mask)
         return bucket.get(number)
 
     def enter(self, tx: "Transaction", number: int, value: int | None) -> int | None:
         """Enter a generation (or a count), None to take the entry out. Returns what was there."""
-        index = number & _MASK
+        index = number & self._mask
         bucket = self._buckets.get(index)
         if bucket is None:
             bucket = self._read(tx.connection, index)
         before = bucket.get(number)
-        _set(bucket, number, value)
+        self._set(bucket, number, value)
         self._dirty.add(index)
         tx.journal.append((self._restore, (number, before)))
         return before
@@ -142,7 +149,15 @@ class Ledger:
         self.enter(tx, number, (self.entry(tx.connection, number) or 0) + by or None)
 
     def _restore(self, number: int, value: int | None) -> None:
-        _set(self._buckets[number & _MASK], number, value)
+        self._set(self._buckets[number & self._mask], number, value)
+
+    def _set(self, bucket: dict[int, int], number: int, value: int | None) -> None:
+        before = len(bucket)
+        if value is None:
+            bucket.pop(number, None)
+        else:
+            bucket[number] = value
+        self._root.entries += len(bucket) - before
 
     def discard(self) -> None:
         """Write nothing of what was entered: all of it has been undone."""
@@ -150,15 +165,19 @@ class Ledger:
 
     def entries(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, int | None]:
         """Return what is entered under many numbers. Raises TamperedLedger."""
-        if len(numbers) > _MANY and len(self._buckets) < BUCKETS:
-            found = {row[0]: row[1:] for row in connection.execute(_READ_ALL)}
-            for index in range(BUCKETS):
-                if index not in self._buckets:
-                    self._buckets[index] = self._checked(index, found.get(index))
+        if len(numbers) > _MANY:
+            self._read_all(connection)
         buckets = self._buckets
-        for index in {number & _MASK for number in numbers}.difference(buckets):
+        for index in {number & self._mask for number in numbers}.difference(buckets):
             self._read(connection, index)
-        return {number: buckets[number & _MASK].get(number) for number in numbers}
+        return {number: buckets[number & self._mask].get(number) for number in numbers}
+
+    def _read_all(self, connection: sqlite3.Connection) -> None:
+        missing = set(range(len(self._root.buckets))).difference(self._buckets)
+        if missing:
+            found = {row[0]: row[1:] for row in connection.execute(_READ_ALL)}
+            for index in missing:
+                self._buckets[index] = self._checked(index, found.get(index))
 
     def _read(self, connection: sqlite3.Connection, index: int) -> dict[int, int]:
         bucket = self._checked(index, connection.execute(_READ, (index,)).fetchone())
@@ -182,6 +201,8 @@ class Ledger:
 
     def write(self, tx: "Transaction") -> None:
         """Write what the transaction entered, and the root."""
+        while self._root.entries > _FULL * len(self._root.buckets):
+            self._double(tx.connection)
         written = []
         for index in self._dirty:
             generation = self.next_generation()
@@ -194,6 +215,18 @@ class Ledger:
         self._root.time = moved(self._root.time, tx.moment)
         self._write_root(tx.connection)
         self._base = self._root.number + 1 << 24
+
+    def _double(self, connection: sqlite3.Connection) -> None:
+        """Split every bucket in two, so that a change writes no more in a large vault than in a small one."""
+        self._read_all(connection)
+        count = len(self._root.buckets)
+        for index in range(count):
+            entries = self._buckets[index]
+            self._buckets[index] = {number: value for number, value in entries.items() if not number & count}
+            self._buckets[index + count] = {number: value for number, value in entries.items() if number & count}
+        self._root.buckets.extend([0] * count)
+        self._mask = 2 * count - 1
+        self._dirty.update(range(2 * count))
 
     def set_time(self, tx: "Transaction", mark: int) -> None:
         """Move the high-water mark of time, forwards or backwards: somebody has confirmed the clock."""
@@ -209,13 +242,6 @@ class Ledger:
 
     def _mac(self, index: int, generation: int, body: bytes) -> bytes:
         return hmac.digest(self._key, encode((index, generation, body)), "sha256")
-
-
-def _set(bucket: dict[int, int], number: int, value: int | None) -> None:
-    if value is None:
-        bucket.pop(number, None)
-    else:
-        bucket[number] = value
 
 
 def genuine(expected: bytes, mac: object) -> bool:
