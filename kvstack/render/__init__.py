@@ -1,0 +1,1 @@
+"""Everything people and pipelines see: text made of a plan, and of nothing else."""
