@@ -1,5 +1,6 @@
 """One operation on the vault: authorised, done, audited and committed in one transaction, or refused and audited."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -7,7 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from kvstack.hsm.protocol import DecryptionFailed, KeyReference
+from kvstack.hsm.protocol import DecryptionFailed, HsmError, HsmUnavailable, KeyProvider, KeyReference
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
 from kvstack.terms.role import built_in_roles, data_actions
@@ -15,7 +16,7 @@ from kvstack.terms.scope import Scope
 from kvstack.vault import errors
 from kvstack.vault.access import Decision, Request, decision, smallest_role
 from kvstack.vault.audit import AuditRecord
-from kvstack.vault.caller import Caller
+from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.errors import VaultError
 from kvstack.vault.firewall import lets_in
 from kvstack.vault.records import Vault
@@ -50,7 +51,20 @@ class Engine:
         return _Step(self)
 
     def _forget(self, reference: KeyReference) -> None:
-        raise NotImplementedError
+        """Let a key's provider forget it. A refusal is audited: what the caller asked for was done all the same."""
+        with contextlib.suppress(HsmError), self._attempt(SYSTEM, "KeyMaterialForget", self.top) as attempt:
+            attempt.details["key"] = reference.id
+            self._provider(reference.material.provider).destroy(reference)
+
+    def _provider(self, name: str) -> KeyProvider:
+        """Return the provider that made a key and has to be asked to use it: `pkcs11-wrapped` is made by `pkcs11`."""
+        provider = self._providers.get(name) or self._providers.get(name.split("-", maxsplit=1)[0])
+        if provider is None:
+            raise HsmUnavailable(
+                f"the provider `{name}` that holds this key is not there",
+                "The vault was opened without its HSM module.",
+            )
+        return provider
 
     def _attempt(self, caller: Caller, operation: str, subject: Scope) -> "Attempt":
         return Attempt(self, caller, operation, subject)
@@ -62,6 +76,7 @@ class Engine:
         return VaultTime(attempt.now, max(attempt.now, mark) if mark is not None else attempt.now, doubt)
 
     def _current_registry(self, tx: Transaction) -> Registry:
+        # Undone changes are still in memory, under a mark that was undone with them.
         if self._registry is None or self._registry.mark != stored_mark(tx):
             self._registry = read_registry(tx)
         return self._registry
@@ -251,10 +266,7 @@ class _Step:
                 doomed, engine._doomed = engine._doomed, []
         except BaseException as failure:
             transaction.__exit__(type(failure), failure, None)
-            engine._registry = None
             raise
-        if error is not None:
-            engine._registry = None  # what was put into it is undone with the transaction
         transaction.__exit__(kind, error, trace)
         if error is None:
             # A crash before this leaves a key in an HSM that nothing names any more.

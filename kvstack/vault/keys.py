@@ -63,8 +63,7 @@ class KeyOperations(ItemOperations):
 
     def discard_key(self, prepared: PreparedKey) -> None:
         """Let a prepared key go that nothing keeps."""
-        reference = KeyReference("discarded", prepared.specification, prepared.material)
-        self._provider(prepared.material.provider).destroy(reference)
+        self._forget(KeyReference("discarded", prepared.specification, prepared.material))
 
     def create_key(
         self,

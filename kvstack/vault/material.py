@@ -13,16 +13,6 @@ from kvstack.vault.versions import KeyVersionRow
 class MaterialOperations(Engine):
     """The engine with its key providers."""
 
-    def _provider(self, name: str) -> KeyProvider:
-        """Return the provider that made a key and has to be asked to use it: `pkcs11-wrapped` is made by `pkcs11`."""
-        provider = self._providers.get(name) or self._providers.get(name.split("-", maxsplit=1)[0])
-        if provider is None:
-            raise Unavailable(
-                f"the provider `{name}` that holds this key is not there",
-                "The vault was opened without its HSM module.",
-            )
-        return provider
-
     def _provider_for(self, specification: KeySpecification) -> KeyProvider:
         """Return the provider that makes such keys."""
         if not specification.in_hsm:
@@ -35,9 +25,6 @@ class MaterialOperations(Engine):
             )
         return provider
 
-    def _forget(self, reference: KeyReference) -> None:
-        self._provider(reference.material.provider).destroy(reference)
-
     def _generated(self, specification: KeySpecification) -> KeyMaterial:
         return self._provider_for(specification).generate(specification)
 
@@ -47,7 +34,7 @@ class MaterialOperations(Engine):
         try:
             yield
         except BaseException:
-            self._provider(material.provider).destroy(KeyReference("discarded", specification, material))
+            self._forget(KeyReference("discarded", specification, material))
             raise
 
     def _sealed_material(self, vault_id: str, name: str, version: str, material: KeyMaterial) -> bytes:
