@@ -30,7 +30,9 @@ def write_private(
 
 def private_folder(path: Path) -> None:
     """Make a folder only its owner can enter, and those above it where they are missing."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_folder(path: Path) -> None:
