@@ -1,12 +1,9 @@
 """How long a whole process takes, and how much memory it holds at its peak."""
 
-import os
 import signal
 import statistics
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -73,30 +70,23 @@ def interleaved(contenders: Sequence[Contender], repeat: int) -> dict[str, Measu
 
 def sample(command: Command) -> Sample:
     """Run one process to its end. Raises Failed where its exit code or output is not what it has to be."""
-    output_path = command.folder / "output.txt"
-    with output_path.open("wb") as output:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            command.arguments,
-            cwd=command.folder,
-            env=dict(command.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        late = threading.Timer(LIMIT_SECONDS, os.kill, (process.pid, signal.SIGKILL))
-        late.start()
-        # wait4, because it tells the memory of this one child; Popen is told that there is nothing left to wait for.
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        late.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode == -signal.SIGKILL and seconds >= LIMIT_SECONDS:
+    output = command.folder / "output.txt"
+    told = subprocess.run(
+        [sys.executable, "-I", "-S", str(_STOPWATCH), str(LIMIT_SECONDS), str(output), *command.arguments],
+        cwd=command.folder,
+        env=dict(command.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout.split()
+    seconds, peak, exit_code = float(told[0]), int(told[1]), int(told[2])
+    if exit_code == -signal.SIGKILL and seconds >= LIMIT_SECONDS:
         raise Failed(f"not done after {LIMIT_SECONDS:.0f} s")
-    _check(command, process.returncode, output_path)
-    return Sample(seconds=seconds, peak_mib=usage.ru_maxrss / _MAXRSS_UNITS_PER_MIB)
+    _check(command, exit_code, output)
+    return Sample(seconds=seconds, peak_mib=peak / _MAXRSS_UNITS_PER_MIB)
 
 
+_STOPWATCH = Path(__file__).with_name("stopwatch.py")
 # Linux counts in KiB, macOS in bytes.
 _MAXRSS_UNITS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
@@ -105,7 +95,7 @@ def _check(command: Command, exit_code: int, output: Path) -> None:
     unsaid = set(command.says)
     last = "no output"
     with output.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:  # line by line: a child's peak memory counts from what this process holds
+        for line in lines:
             unsaid -= {text for text in unsaid if text in line}
             last = line.strip() or last
     if exit_code != command.exit_code:

@@ -49,7 +49,6 @@ def write_terraform(stack: Stack, folder: Path) -> Written:
 
 
 def _written(file: Path, lines: Iterator[str]) -> Written:
-    # Line by line: a child's peak memory counts from what this process holds when it is started.
     fault_lines = []
     with file.open("w", encoding="utf-8") as text:
         for number, line in enumerate(lines, 1):

@@ -132,7 +132,7 @@ class Terraform(msgspec.Struct, frozen=True):
             (applied / "terraform.tfstate").open(encoding="utf-8") as theirs,
             (folder / "terraform.tfstate").open("w", encoding="utf-8") as mine,
         ):
-            for line in theirs:  # line by line: a child's peak memory counts from what this process holds
+            for line in theirs:
                 mine.write(re.sub(r'^(  "terraform_version": )"[^"]*"', rf'\g<1>"{version}"', line))
 
     def _command(self, folder: Path, *arguments: str) -> Command:
