@@ -1,10 +1,9 @@
 """The lines of one change: what happens to which thing, why, and attribute by attribute."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from kvstack.plan.change import AttributeChange, Change, Drifted
+from kvstack.plan.change import Change, Drifted
 from kvstack.render import values
-from kvstack.render.defaults import is_default
 from kvstack.render.entries import Entry, Side, entries
 from kvstack.render.escape import plain
 from kvstack.render.layout import BOLD, BOLD_RED, DIM, GREEN, KEEP, PLAIN, RED, Line, Span, columns
@@ -44,13 +43,13 @@ def details(change: Change) -> Iterator[Line]:
     refused = change.action is Action.REFUSE
     if refused and change.place is not None:
         yield Line(((DIM, f"at {plain(str(change.place))}"),), _INDENT, _INDENT + 2)
-    # What happens to a thing because it happens to its vault is explained there.
-    if refused or not change.with_vault:
+    # What happens to a thing only because it happens to its vault is explained there.
+    if refused or not change.with_vault or len(change.reasons) > 1:
         for reason in change.reasons:
             yield Line(((PLAIN if refused else DIM, f"#{KEEP}{plain(reason)}"),), _INDENT, _INDENT + 2)
     if change.attributes:
         side = _side(change)
-        shown = [(attribute.rule, entries(attribute, side)) for attribute in _shown(change, side)]
+        shown = [(attribute.rule, entries(attribute, side)) for attribute in change.attributes]
         yield from _aligned(shown, notes=side == "both")
 
 
@@ -79,7 +78,10 @@ def drift_details(change: Drifted) -> Iterator[Line]:
 
 def _side(change: Change) -> Side:
     match change.action:
-        case Action.CREATE if all(attribute.before is None for attribute in change.attributes):
+        # A thing replaced with its vault is made from nothing, like one that is created.
+        case Action.CREATE | Action.REPLACE if (change.action is Action.CREATE or change.with_vault) and all(
+            attribute.before is None for attribute in change.attributes
+        ):
             return "after"
         case Action.DELETE | Action.PURGE | Action.FORGET if all(
             attribute.after is None for attribute in change.attributes
@@ -87,27 +89,6 @@ def _side(change: Change) -> Side:
             return "before"
         case _:
             return "both"
-
-
-def _shown(change: Change, side: Side) -> Iterable[AttributeChange]:
-    """Leave out what a thing has by default, where it is wholly new or wholly gone."""
-    match side:
-        case "both":
-            return change.attributes
-        case "after":
-            return [
-                attribute
-                for attribute in change.attributes
-                if attribute.after is not None
-                and not is_default(change.kind, change.address, attribute.path, attribute.after)
-            ]
-        case "before":
-            return [
-                attribute
-                for attribute in change.attributes
-                if attribute.before is not None
-                and not is_default(change.kind, change.address, attribute.path, attribute.before)
-            ]
 
 
 def _aligned(attributes: list[tuple[str, tuple[Entry, ...]]], *, notes: bool) -> Iterator[Line]:

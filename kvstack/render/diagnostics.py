@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kvstack.render import values
-from kvstack.render.escape import plain
+from kvstack.render.escape import encodable, plain
 from kvstack.render.layout import BOLD, BOLD_RED, BOLD_YELLOW, DIM, PLAIN, Line, fitted
 from kvstack.terms.diagnostic import Diagnostic
 
@@ -16,7 +16,7 @@ def diagnostics_terminal(diagnostics: Iterable[Diagnostic], *, width: int, colou
 
 def diagnostics_document(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     """Return what `--json` prints instead of an answer (design section 9)."""
-    return {"diagnostics": [diagnostic.document() for diagnostic in diagnostics]}
+    return {"diagnostics": [_encodable(diagnostic.document()) for diagnostic in diagnostics]}
 
 
 def lines(diagnostic: Diagnostic, *, indent: int = 0) -> Iterator[Line]:
@@ -34,7 +34,12 @@ def lines(diagnostic: Diagnostic, *, indent: int = 0) -> Iterator[Line]:
         indent,
         indent + 4,
     )
+    # Four columns in, where no symbol of a change can stand.
     if diagnostic.place is not None and diagnostic.address is not None:
-        yield Line(((DIM, f"in {values.address(diagnostic.address)}"),), indent + 2, indent + 4)
+        yield Line(((DIM, f"in {values.address(diagnostic.address)}"),), indent + 4, indent + 6)
     if diagnostic.detail:
-        yield Line(((PLAIN, plain(diagnostic.detail)),), indent + 2, indent + 2)
+        yield Line(((PLAIN, plain(diagnostic.detail)),), indent + 4, indent + 4)
+
+
+def _encodable(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: encodable(data) if isinstance(data, str) else data for key, data in document.items()}

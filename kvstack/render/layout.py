@@ -30,8 +30,8 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 def text_line(text: str, indent: int = 0, style: str = PLAIN) -> Line:
-    """Return a line of one piece that goes on two columns further in."""
-    return Line(((style, text),), indent, indent + 2)
+    """Return a line of one piece. It goes on where no change can begin, so that data in it cannot look like one."""
+    return Line(((style, text),), indent, indent + 4)
 
 
 def fitted(lines: Iterable[Line], *, width: int, colour: bool) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from kvstack.render import diagnostics, values
 from kvstack.render.escape import plain
 from kvstack.render.events import Outcome
@@ -39,7 +41,9 @@ def _outcome(outcome: Outcome) -> Iterator[Line]:
             verb = VERBS[failed.action]
             yield Line(((verb.style, failed.action.symbol + KEEP), (BOLD, values.address(failed.address))), 2, 6)
             for diagnostic in failed.diagnostics:
-                yield from diagnostics.lines(diagnostic, indent=6)
+                about_it = diagnostic.place is None and diagnostic.address == failed.address
+                shown = msgspec.structs.replace(diagnostic, address=None) if about_it else diagnostic
+                yield from diagnostics.lines(shown, indent=6)
         yield Line()
     if outcome.skipped:
         yield text_line(f"Skipped ({counted(len(outcome.skipped), 'change')})", style=BOLD_YELLOW)

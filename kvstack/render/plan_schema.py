@@ -1,5 +1,9 @@
-"""The JSON Schemas (2020-12) of what `--json` prints, made from the documents' types."""
+"""The JSON Schemas (2020-12) of what `--json` prints, made from the documents' types.
 
+To write them anew: python -m kvstack.render.plan_schema
+"""
+
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,3 +44,13 @@ def text(file: str) -> str:
 def _words(name: str, component: dict[str, Any]) -> dict[str, Any]:
     """Return a component under the title people know it by."""
     return {**component, "title": name.removesuffix("Document")}
+
+
+def write(folder: Path) -> None:
+    """Write all schemas into a folder."""
+    for file in DOCUMENTS:
+        (folder / file).write_text(text(file), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parents[2] / "schemas")

@@ -12,6 +12,7 @@ from kvstack.render.words import VERBS, seconds
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 
+_ENDLESS = 1 << 40  # a log's lines are read by programs too: an event is one line
 _LEAST_SHOWN = 12  # columns: of less, nothing can be made out
 _CLEARED = "\r\x1b[2K"
 
@@ -100,7 +101,7 @@ class Printer:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if not self._live:
-            self._write(fitted((event_line(event),), width=self._width, colour=self._colour))
+            self._write(fitted((event_line(event),), width=_ENDLESS, colour=self._colour))
             return
         self._progress = self._progress.after(event)
         line = ""

@@ -91,7 +91,7 @@ def _compared(plan: Plan) -> Iterator[Line]:
         return
     yield Line(((BOLD, sections.COMPARED), (DIM, f"  #{KEEP}{sections.COMPARED_WHY}")), 0, 2)
     for address in plan.compared_at_apply:
-        yield text_line(values.address(address), 2)
+        yield text_line(values.address(address), 4)
     yield _EMPTY
 
 

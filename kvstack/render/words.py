@@ -120,7 +120,9 @@ def moment(at: datetime) -> str:
 
 
 def seconds(length: float) -> str:
-    """Return a duration as people say it: `0.3 s`, `42 s`, `3 min 5 s`."""
+    """Return a duration as people say it: `20 ms`, `1.3 s`, `42 s`, `3 min 5 s`."""
+    if length < 0.0995:
+        return f"{round(length * 1000)} ms"
     if length < 9.95:
         return f"{length:.1f} s"
     minutes, rest = divmod(round(length), 60)
