@@ -50,10 +50,13 @@ class HsmConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 def write_configuration(configuration: HsmConfiguration, path: Path) -> None:
-    """Write the file, with paths in its own folder relative to it."""
+    """Write the file, with paths in its own folder relative to it. Raises HsmUnavailable."""
     folder = str(path.absolute().parent)
     text = msgspec.json.format(msgspec.json.encode(configuration), indent=2).decode()
-    write_private(path, text.replace(folder + "/", _FOLDER + "/").encode() + b"\n", replace=True)
+    try:
+        write_private(path, text.replace(folder + "/", _FOLDER + "/").encode() + b"\n", replace=True)
+    except OSError as error:
+        raise HsmUnavailable(f"the HSM's configuration {path} cannot be written: {error.strerror}") from None
 
 
 def read_configuration(path: Path) -> HsmConfiguration:

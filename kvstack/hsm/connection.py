@@ -1,6 +1,7 @@
 """A token this process is logged in to: its sessions, its two keys above all others, and the keys held open."""
 
 import os
+from pathlib import Path
 
 from kvstack.hsm import constants as ck
 from kvstack.hsm.configuration import HsmConfiguration
@@ -11,6 +12,7 @@ from kvstack.hsm.library import Library, acquired, alone, released
 from kvstack.hsm.protocol import HsmUnavailable
 from kvstack.hsm.return_values import CKR_USER_ALREADY_LOGGED_IN
 from kvstack.hsm.sessions import SessionPool
+from kvstack.hsm.softhsm_files import keep, settle
 from kvstack.terms.secret import SecretValue
 
 
@@ -30,7 +32,9 @@ class Connection:
         self._library = library
         self._epoch = library.epoch
         self.process = os.getpid()
+        self._closed = False
         self._root = 0
+        self._durable: set[Path] = set()
         self._mechanisms: frozenset[int] = frozenset()
 
     @property
@@ -51,12 +55,20 @@ class Connection:
             self._root = found_key(self.cryptoki, session, self.configuration, self.configuration.root, "wrapping root")
         return self._root
 
+    def settle(self) -> None:
+        """Make token objects durable, where the module leaves that to the system."""
+        if self.configuration.tokens:
+            settle(Path(self.configuration.tokens), self._durable)
+
     def retire(self) -> bool:
         """Begin nothing new, and wait for what is under way. Returns whether all of it ended."""
         return self.sessions.retire() and self.keepers.retire()
 
     def close(self) -> None:
         """Close the sessions and give the library back; those of another epoch or process are not ours to close."""
+        if self._closed:
+            return
+        self._closed = True
         if self.current:
             self.sessions.close()
             self.keepers.close()
@@ -80,6 +92,8 @@ class Connection:
 
 def connected(configuration: HsmConfiguration, pin: SecretValue) -> Connection:
     """Load the module, log in and find the key-encryption key. Raises HsmUnavailable."""
+    if configuration.tokens and not Path(configuration.tokens).is_dir():
+        raise _missing(configuration, "none, their folder is gone")
     with alone(configuration.lock):
         library = acquired(
             configuration.module,
@@ -94,6 +108,8 @@ def connected(configuration: HsmConfiguration, pin: SecretValue) -> Connection:
             kek = found_key(library.cryptoki, session, configuration, configuration.kek, "key-encryption key")
             connection = Connection(configuration, library, token, kek)
             connection.keepers.adopt(session)
+            if configuration.tokens:
+                keep(Path(configuration.tokens))
             return connection
         except CryptokiError as error:
             released(configuration.module)
@@ -138,10 +154,12 @@ def _token(cryptoki: Cryptoki, configuration: HsmConfiguration) -> TokenInfo:
             f"{namesakes[0].serial}, the vault's is {configuration.token_serial} (module {configuration.module})",
             "The token was made anew and has other keys: restore the files or the backup of the vault's own token.",
         )
-    there = ", ".join(f"`{token.label}`" for token in tokens) or "none"
-    raise HsmUnavailable(
-        f"the HSM token `{configuration.token_label}` is missing (module {configuration.module}, tokens there: "
-        f"{there})",
+    raise _missing(configuration, ", ".join(f"`{token.label}`" for token in tokens) or "none")
+
+
+def _missing(configuration: HsmConfiguration, there: str) -> HsmUnavailable:
+    return HsmUnavailable(
+        f"the HSM token `{configuration.token_label}` is missing (module {configuration.module}, tokens there: {there})",
         f"Restore {configuration.tokens} from a backup."
         if configuration.tokens
         else "Plug it in, or see that the module's configuration names it.",

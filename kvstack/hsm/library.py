@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kvstack.hsm.cryptoki import Cryptoki, CryptokiError
-from kvstack.hsm.private_file import private_folder, write_private
 from kvstack.hsm.protocol import HsmUnavailable
 from kvstack.hsm.return_values import CKR_CRYPTOKI_ALREADY_INITIALIZED, CKR_CRYPTOKI_NOT_INITIALIZED
+from kvstack.hsm.softhsm_files import mend, softhsm_configuration
 
 
 class Library:
@@ -134,6 +134,7 @@ def _environment(environment: Mapping[str, str], tokens: str) -> Iterator[None]:
     """Set what the module reads while it starts, and put it back: nothing outside kvstack's folder is touched."""
     wanted = dict(environment)
     if tokens:
+        mend(Path(tokens))
         wanted["SOFTHSM2_CONF"] = str(softhsm_configuration(Path(tokens)))
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -145,21 +146,3 @@ def _environment(environment: Mapping[str, str], tokens: str) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def softhsm_configuration(tokens: Path) -> Path:
-    """Return SoftHSM's configuration for a folder of tokens, written anew where the folder was moved."""
-    path = tokens.parent / "softhsm2.conf"
-    content = (
-        f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n"
-    )
-    try:
-        if path.is_file() and path.read_text() == content:
-            return path
-        private_folder(tokens.parent)
-        write_private(path, content.encode(), replace=True)
-    except OSError as error:
-        raise HsmUnavailable(
-            f"the HSM's folder {tokens.parent} cannot be written: {error.strerror}", "It has to belong to this user."
-        ) from None
-    return path

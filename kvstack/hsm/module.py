@@ -89,8 +89,9 @@ class Pkcs11Module:
                     f"the HSM token `{self.configuration.token_label}` was lost while calls hang in its module",
                     "Stop this process and start it again.",
                 )
-            self._connection = connected(self.configuration, pin(self.configuration.pin_source, self._environ))
+            # Where nobody else in this process uses the library, this shuts it down: it then looks at its tokens anew.
             connection.close()
+            self._connection = connected(self.configuration, pin(self.configuration.pin_source, self._environ))
             return self._connection
 
     def _after_fork(self) -> None:

@@ -37,13 +37,15 @@ class SoftwareKeyEncryptionKey:
     def create(cls, path: Path, *, random: Callable[[int], bytes] = os.urandom) -> "SoftwareKeyEncryptionKey":
         """Make a key and its file, 0600 from its first byte. Raises KeyFileUnusable where there is a file already."""
         key = random(KEY_BYTES)
-        private_folder(path.parent)
         try:
+            private_folder(path.parent)
             write_private(path, key)
         except FileExistsError:
             raise KeyFileUnusable(
                 f"the key file {path} is there already", "What it encrypted would be lost: move it away first."
             ) from None
+        except OSError as error:
+            raise KeyFileUnusable(f"the key file {path} cannot be written: {error.strerror}") from None
         return cls(key, random=random)
 
     @classmethod

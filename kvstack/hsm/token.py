@@ -16,6 +16,7 @@ from kvstack.hsm.private_file import private_folder, write_private
 from kvstack.hsm.probe import Weaknesses, weaknesses
 from kvstack.hsm.protocol import HsmError, HsmUnavailable
 from kvstack.hsm.return_values import LOST
+from kvstack.hsm.softhsm_files import keep, settle
 from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.secret import SecretValue
 
@@ -55,8 +56,13 @@ def initialise_token(
     folder = folder.absolute()
     own_tokens = not adopt and "softhsm" in module.name
     tokens = folder / "tokens" if own_tokens else None
-    private_folder(tokens or folder)
-    source, user_pin = _pin(folder, pin_source, environ, random)
+    try:
+        private_folder(tokens or folder)
+        source, user_pin = _pin(folder, pin_source, environ, random)
+    except OSError as error:
+        raise HsmUnavailable(
+            f"the HSM's folder {folder} cannot be written: {error.strerror}", "It has to belong to this user."
+        ) from None
     lock = str(folder / "lock")
     with alone(lock):
         library = acquired(str(module), tokens=str(tokens or ""), environment={}, parameters=parameters)
@@ -74,7 +80,11 @@ def initialise_token(
                 tokens=str(tokens or ""),
                 parameters=parameters,
             )
-            return _with_keys(cryptoki, token, user_pin, made)
+            ready = _with_keys(cryptoki, token, user_pin, made)
+            if tokens is not None:
+                settle(tokens, set())
+                keep(tokens)
+            return ready
         except CryptokiError as error:
             raise refused(error, str(module), label) from None
         finally:

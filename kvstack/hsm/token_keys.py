@@ -30,6 +30,7 @@ def generate(connection: Connection, specification: KeySpecification) -> KeyMate
         _, public = generated(cryptoki, session, specification, named)
     finally:
         connection.keepers.give_back(session)
+    connection.settle()
     held = _Held(1, connection.token.serial, identity)
     return KeyMaterial(PROVIDER, msgspec.msgpack.encode(held), public)
 

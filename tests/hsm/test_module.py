@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,11 @@ import pytest
 
 from kvstack.hsm.configuration import HsmConfiguration, PinSource, write_configuration
 from kvstack.hsm.connection import Connection
-from kvstack.hsm.library import softhsm_configuration
 from kvstack.hsm.module import Pkcs11Module
 from kvstack.hsm.pkcs11 import Pkcs11Keys
 from kvstack.hsm.pkcs11_kek import Pkcs11KeyEncryptionKey
 from kvstack.hsm.protocol import HsmUnavailable
+from kvstack.hsm.softhsm_files import softhsm_configuration
 from kvstack.hsm.token import initialise_token
 from kvstack.terms.algorithm import ALGORITHMS
 from tests.hsm.conftest import requires_softhsm, softhsm
@@ -24,6 +25,7 @@ from tests.hsm.examples import EC, key
 
 pytestmark = requires_softhsm
 ES256 = ALGORITHMS["ES256"]
+Accident = Callable[[Connection], None]
 
 
 def test_a_wrong_pin_names_module_token_and_answer(token: HsmConfiguration) -> None:
@@ -56,8 +58,9 @@ def test_a_missing_token_is_told_with_those_there_are(token: HsmConfiguration) -
 
 def test_a_tokens_folder_that_is_gone_is_told(token: HsmConfiguration) -> None:
     shutil.rmtree(token.tokens)
-    with pytest.raises(HsmUnavailable):
+    with pytest.raises(HsmUnavailable, match=r"token `kvstack` is missing .*their folder is gone") as failure:
         Pkcs11Module.open(token)
+    assert f"Restore {token.tokens}" in str(failure.value)
 
 
 def test_a_token_made_anew_under_the_same_label_is_told(token: HsmConfiguration) -> None:
@@ -118,7 +121,7 @@ def _log_out(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("accident", [_finalise, _close_all_sessions, _log_out])
-def test_after_a_lost_session_the_next_call_logs_in_again(module: Pkcs11Module, accident: object) -> None:
+def test_after_a_lost_session_the_next_call_logs_in_again(module: Pkcs11Module, accident: Accident) -> None:
     provider, kek = Pkcs11Keys(module), Pkcs11KeyEncryptionKey(module)
     made = key(provider, EC)
     wrapped = kek.wrap(bytes(32), b"vault")
@@ -129,7 +132,7 @@ def test_after_a_lost_session_the_next_call_logs_in_again(module: Pkcs11Module, 
         lambda: provider.random(8),
     ):
         provider.sign(made, ES256, bytes(32))
-        module.run(accident)  # type: ignore[arg-type]
+        module.run(accident)
         assert operation()
     signature = provider.sign(made, ES256, bytes(32))
     assert provider.verify(made, ES256, bytes(32), signature)
@@ -164,20 +167,22 @@ def test_threads_survive_a_module_that_was_shut_down_under_them(module: Pkcs11Mo
     assert not failures
 
 
-def test_a_token_that_vanishes_under_way_is_told_and_found_again(token: HsmConfiguration) -> None:
+@pytest.mark.parametrize("accident", [_finalise, lambda _: None], ids=["shut down", "nothing else"])
+def test_a_token_that_vanishes_under_way_is_told_and_found_again(token: HsmConfiguration, accident: Accident) -> None:
     module = Pkcs11Module.open(token)
     provider, kek = Pkcs11Keys(module), Pkcs11KeyEncryptionKey(module)
     made = key(provider, EC)
     wrapped = kek.wrap(bytes(32), b"")
     aside = Path(token.tokens).with_name("aside")
     Path(token.tokens).rename(aside)
-    module.run(_finalise)
+    module.run(accident)
     for _ in range(2):
         with pytest.raises(HsmUnavailable) as failure:
-            provider.sign(made, ES256, bytes(32))
-        assert "CKR_" in str(failure.value) or "missing" in str(failure.value)
-        with pytest.raises(HsmUnavailable):
             kek.unwrap(wrapped, b"")
+        assert token.module in str(failure.value)
+        assert "CKR_" in str(failure.value) or "missing" in str(failure.value)
+    with pytest.raises(HsmUnavailable):
+        provider.sign(made, ES256, bytes(32))
     aside.rename(token.tokens)
     assert kek.unwrap(wrapped, b"") == bytes(32)
     assert provider.sign(made, ES256, bytes(32))
@@ -298,6 +303,48 @@ def test_a_process_that_forgets_to_close_ends_well(token: HsmConfiguration, tmp_
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_login_killed_while_it_rewrites_the_token_loses_nothing(token: HsmConfiguration) -> None:
+    # SoftHSM empties token.object before it writes it: what kill -9 leaves there.
+    (file,) = Path(token.tokens).glob("*/token.object")
+    good = file.read_bytes()
+    for damage in (b"", b""):
+        file.write_bytes(damage)
+        module = Pkcs11Module.open(token)
+        assert Pkcs11KeyEncryptionKey(module).wrap(bytes(32), b"")
+        module.close()
+        assert len(file.read_bytes()) == len(good)
+
+
+_LOGIN = """
+import sys
+from pathlib import Path
+from kvstack.hsm.configuration import read_configuration
+from kvstack.hsm.module import Pkcs11Module
+configuration = read_configuration(Path(sys.argv[1]))
+print(flush=True)
+while True:
+    Pkcs11Module.open(configuration).close()
+"""
+
+
+def test_logins_killed_at_any_instant_lose_nothing(token: HsmConfiguration, tmp_path: Path) -> None:
+    write_configuration(token, tmp_path / "hsm.json")
+    module = Pkcs11Module.open(token)
+    wrapped = Pkcs11KeyEncryptionKey(module).wrap(bytes(32), b"vault")
+    module.close()
+    command = [sys.executable, "-c", _LOGIN, str(tmp_path / "hsm.json")]
+    for _ in range(6):
+        with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": _root()}, stdout=subprocess.PIPE) as worker:
+            assert worker.stdout is not None
+            worker.stdout.readline()
+            for _ in range(int.from_bytes(os.urandom(1), "big")):
+                Path(token.tokens).stat()  # a moment of random length
+            worker.kill()
+        module = Pkcs11Module.open(token)
+        assert Pkcs11KeyEncryptionKey(module).unwrap(wrapped, b"vault") == bytes(32)
+        module.close()
 
 
 def test_the_lock_file_of_a_folder_that_cannot_be_written_is_told(token: HsmConfiguration) -> None:
