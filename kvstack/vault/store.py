@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from kvstack.vault import faults
 from kvstack.vault.durability import GroupSync
+from kvstack.vault.faults import StoreFault
 from kvstack.vault.ledger import Ledger
 
 BUSY_SECONDS = 10.0
@@ -46,7 +47,7 @@ class Transaction:
         self.pending: list[Any] = []
         self.moment = 0
         self.scrub = False
-        self.lost = False
+        self.lost: StoreFault | None = None
         self._marks: list[tuple[int, int]] = [(0, 0)]
 
     @property
@@ -66,8 +67,7 @@ class Transaction:
 
     def nest(self) -> None:
         """Begin a nested transaction."""
-        if self.lost:
-            raise faults.StoreFault("the transaction was undone after an error", "Nothing was changed; try again.")
+        self.require()
         self.connection.execute(f"SAVEPOINT nested_{len(self._marks)}")
         self._marks.append((len(self.journal), len(self.pending)))
 
@@ -76,18 +76,34 @@ class Transaction:
         self._marks.pop()
         self.connection.execute(f"RELEASE nested_{len(self._marks)}")
 
-    def undo_nested(self) -> None:
-        """Undo the innermost nested transaction, and it alone."""
+    def undo_nested(self, error: BaseException | None) -> None:
+        """Undo the innermost nested transaction, and it alone. error: what it failed with."""
         journal, pending = self._marks.pop()
         self._undo(journal)
         del self.pending[pending:]
         # A full disk, for one, makes SQLite undo everything at once: there is no savepoint to go back to then.
         if not self.connection.in_transaction:
-            self.lost = True
+            self.lost = self.lost or self._why_lost(error)
             return
         name = f"nested_{len(self._marks)}"
         self.connection.execute(f"ROLLBACK TO {name}")
         self.connection.execute(f"RELEASE {name}")
+
+    def require(self) -> None:
+        """Refuse to go on where SQLite has undone everything: what came now would be committed by itself."""
+        if not self.connection.in_transaction:
+            self.lost = self.lost or self._why_lost(None)
+            raise self.lost
+
+    def _why_lost(self, error: BaseException | None) -> StoreFault:
+        match error:
+            case StoreFault():
+                return error
+            case sqlite3.Error():
+                return faults.of_database(error, self.store.path)
+            case _:
+                why = "the transaction was undone after an error"
+                return StoreFault(f"{self.store.path}: {why}", "Nothing was changed; try again.")
 
     def undo(self) -> None:
         """Undo everything."""
@@ -132,7 +148,7 @@ class Store:
             file = os.open(path, flags, 0o600)
             try:
                 # SQLite gives its log files the mode of the database.
-                if os.fstat(file).st_mode & 0o077:
+                if os.fstat(file).st_mode & 0o777 != 0o600:  # whatever the umask made of it
                     os.fchmod(file, 0o600)
             finally:
                 os.close(file)
@@ -272,14 +288,13 @@ class Store:
         return Transaction(self, connection, self._ledger)
 
     def _end_nested(self, tx: Transaction, error: BaseException | None) -> None:
-        if error is None and not tx.lost:
+        if error is None and tx.lost is None:
             tx.keep()
             return
-        tx.undo_nested()
-        self.tables.clear()  # a table may have been made and undone
-        if tx.lost:
-            self._fail_lost(error)
-        self.read_tables()
+        tx.undo_nested(error)
+        self.read_tables()  # one may have been made and undone
+        if error is None and tx.lost is not None:
+            raise tx.lost
 
     def _end_outermost(self, tx: Transaction, error: BaseException | None) -> int:
         """Commit or undo. Returns the commit's number to wait for, or 0."""
@@ -287,8 +302,7 @@ class Store:
         try:
             if error is not None:
                 raise _Undo
-            if tx.lost:
-                self._fail_lost(None)
+            tx.require()
             writing = True
             for participant in self.participants:
                 participant.before_commit(tx)
@@ -297,11 +311,6 @@ class Store:
             tx.connection.execute("COMMIT")
             for participant in self.participants:
                 participant.after_commit(tx)
-            if tx.scrub:
-                # Empties the log, where pages from before stand. A reader in another process can keep it from doing
-                # so; the next checkpoint does it then.
-                tx.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return self._sync.committed() if tx.journal else 0
         except BaseException as failure:
             tx.undo()
             if writing:
@@ -313,13 +322,17 @@ class Store:
         finally:
             self._transaction = None
             self._holder = 0
+        if tx.scrub:
+            self._scrub()
+        return self._sync.committed() if tx.journal else 0
 
-    def _fail_lost(self, error: BaseException | None) -> NoReturn:
-        if isinstance(error, sqlite3.Error):
-            raise error
-        raise faults.StoreFault(
-            f"{self.path}: the transaction was undone after an error", "Nothing was changed; try again."
-        )
+    def _scrub(self) -> None:
+        """Empty the log, where pages from before stand."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            # Another process reads just now, or the disk is full. What was committed stays; a later checkpoint does it.
+            return
 
 
 class _Undo(Exception):

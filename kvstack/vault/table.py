@@ -91,8 +91,14 @@ class Table(Generic[R]):
         (row,) = self._checked(tx, (found,), {number: generation})
         return row
 
+    def generation(self, tx: "Transaction", *key: str) -> int | None:
+        """Return what changes with every put of a row, None where there is none: asked of the ledger, without reading
+        the row, so that what was made of it can be kept in memory."""
+        return tx.ledger.entry(tx.connection, tx.ledger.row_number(self.name, key))
+
     def put(self, tx: "Transaction", row: R) -> None:
         """Insert a row, or replace the one of the same key."""
+        tx.require()
         self._prepare(tx)
         key = self._key_of(row)
         ledger = tx.ledger
@@ -113,6 +119,7 @@ class Table(Generic[R]):
 
     def delete(self, tx: "Transaction", *key: str) -> None:
         """Delete a row; one that is not there is no error. Raises TamperedRow."""
+        tx.require()
         number = tx.ledger.row_number(self.name, key)
         row = self._numbered(tx, number, key)
         if row is None:

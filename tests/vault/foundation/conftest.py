@@ -1,0 +1,23 @@
+"""A store of its own for each test that asks for one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kvstack.vault.store import Store
+from tests.vault.foundation.things import new_store
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the store lies."""
+    return tmp_path / "vault.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """A new store, open."""
+    made = new_store(path)
+    yield made
+    made.close()
