@@ -159,7 +159,8 @@ def _token(cryptoki: Cryptoki, configuration: HsmConfiguration) -> TokenInfo:
 
 def _missing(configuration: HsmConfiguration, there: str) -> HsmUnavailable:
     return HsmUnavailable(
-        f"the HSM token `{configuration.token_label}` is missing (module {configuration.module}, tokens there: {there})",
+        f"the HSM token `{configuration.token_label}` is missing "
+        f"(module {configuration.module}, tokens there: {there})",
         f"Restore {configuration.tokens} from a backup."
         if configuration.tokens
         else "Plug it in, or see that the module's configuration names it.",

@@ -5,7 +5,7 @@ import os
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvstack.hsm.oaep import unpadded
@@ -23,11 +23,13 @@ def encoded(message: bytes) -> bytes:
     return pow(ciphertext, NUMBERS.d, NUMBERS.public_numbers.n).to_bytes(SIZE, "big")
 
 
+@settings(max_examples=40)
 @given(st.binary(max_size=190))
 def test_a_message_comes_back(message: bytes) -> None:
     assert unpadded(encoded(message)) == message
 
 
+@settings(max_examples=40)
 @given(st.integers(0, SIZE - 1), st.integers(1, 255))
 def test_any_changed_byte_is_the_one_error(position: int, change: int) -> None:
     damaged = bytearray(encoded(b"message"))
