@@ -15,8 +15,9 @@ import msgspec
 
 from kvstack.vault.faults import TamperedAudit
 from kvstack.vault.ledger import genuine
-from kvstack.vault.store import Store, Transaction
+from kvstack.vault.store import Store
 from kvstack.vault.time_step import microseconds
+from kvstack.vault.transaction import Transaction
 
 _SCHEMA = (
     "CREATE TABLE audit (position INTEGER PRIMARY KEY, writer TEXT NOT NULL, sequence INTEGER NOT NULL, "
@@ -24,6 +25,7 @@ _SCHEMA = (
     # Who changed a thing is asked for many things at once; who read it is looked for by reading through.
     "CREATE INDEX audit_changes ON audit (changed, position) WHERE changed IS NOT NULL",
 )
+_SELECT = "SELECT position, writer, sequence, time, changed, body, mac FROM audit"
 _INSERT = "INSERT INTO audit (position, writer, sequence, time, changed, body, mac) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PAGE = 1000
 
@@ -166,14 +168,12 @@ class AuditLog:
     ) -> Iterator[AuditRecord]:
         """Yield records, oldest first unless told otherwise. subject: a resource's path, with all below it; limit:
         how many at most."""
-        start = microseconds(since) if since is not None else None
+        start = microseconds(since) if since is not None else -(2**62)
         below = subject.lower().rstrip("/") if subject is not None else None
         left = limit
-        for row in self._rows(newest_first=newest_first):
+        for row in self._rows(start, newest_first=newest_first):
             if left is not None and left <= 0:
                 return
-            if start is not None and row[3] < start:
-                continue
             record = self._read(row)
             if below is not None and not _is_at_or_below(record.resource.lower(), below):
                 continue
@@ -183,10 +183,7 @@ class AuditLog:
 
     def last_changes(self, subjects: Iterable[str]) -> dict[str, AuditRecord]:
         """Return the newest successful record that changed each of these resources, by the path as given."""
-        sql = (
-            "SELECT position, writer, sequence, time, changed, body, mac FROM audit "
-            "WHERE changed = ? ORDER BY position DESC LIMIT 1"
-        )
+        sql = f"{_SELECT} WHERE changed = ? ORDER BY position DESC LIMIT 1"
         found = {}
         with self._store.transaction() as tx:
             if "audit" in self._store.tables:
@@ -196,16 +193,15 @@ class AuditLog:
                         found[subject] = self._read(row)
         return found
 
-    def _rows(self, *, newest_first: bool = False) -> Iterator[tuple[int, str, int, int, str | None, bytes, bytes]]:
+    def _rows(
+        self, since: int = -(2**62), *, newest_first: bool = False
+    ) -> Iterator[tuple[int, str, int, int, str | None, bytes, bytes]]:
         """Yield the stored rows in constant memory, a page at a time, so that others can write in between."""
         order, beyond, last = ("DESC", "<", 2**62) if newest_first else ("ASC", ">", -(2**62))
-        sql = (
-            f"SELECT position, writer, sequence, time, changed, body, mac FROM audit WHERE position {beyond} ? "  # noqa: S608
-            f"ORDER BY position {order} LIMIT {_PAGE}"
-        )
+        sql = f"{_SELECT} WHERE position {beyond} ? AND time >= ? ORDER BY position {order} LIMIT {_PAGE}"
         while True:
             with self._store.transaction() as tx:
-                page = tx.connection.execute(sql, (last,)).fetchall() if "audit" in self._store.tables else []
+                page = tx.connection.execute(sql, (last, since)).fetchall() if "audit" in self._store.tables else []
             yield from page
             if len(page) < _PAGE:
                 return

@@ -20,7 +20,8 @@ from kvstack.vault.data_key import (
     for_recovery,
     recovery_public_key,
 )
-from kvstack.vault.store import Store, Transaction
+from kvstack.vault.store import Store
+from kvstack.vault.transaction import Transaction
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

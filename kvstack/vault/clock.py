@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from kvstack.terms.diagnostic import KvstackError
-from kvstack.vault.store import Store, Transaction
+from kvstack.vault.store import Store
 from kvstack.vault.table import Row, Table
 from kvstack.vault.time_step import TimeStep, microseconds, moment, step
+from kvstack.vault.transaction import Transaction
 
 
 class Clock(Protocol):

@@ -1,7 +1,6 @@
 """Making a vault: its token and key-encryption key, its store, its operator; whole, or not there."""
 
 import os
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -106,6 +105,8 @@ def _check(subscription: str, resource_group: str, recovery_key: bytes | None) -
 
 
 def _guid(random: Callable[[int], bytes]) -> str:
+    import uuid
+
     return str(uuid.UUID(bytes=random(16), version=4))
 
 

@@ -25,7 +25,7 @@ from kvstack.vault.faults import TamperedLedger
 from kvstack.vault.time_step import moved
 
 if TYPE_CHECKING:
-    from kvstack.vault.store import Transaction
+    from kvstack.vault.transaction import Transaction
 
 _FIRST_BUCKETS = 512
 _FULL = 96  # entries a bucket holds on average before the buckets are doubled
@@ -118,6 +118,7 @@ class Ledger:
         return int.from_bytes(blake2b(encode((table, key)), digest_size=8, key=self._name_key).digest()) >> 1
 
     def _group_number(self, table: str, group: str, values: tuple[object, ...]) -> int:
+        values = tuple(int(value) if isinstance(value, bool) else value for value in values)  # as the database has it
         return int.from_bytes(blake2b(encode((table, group, values)), digest_size=8, key=self._name_key).digest()) >> 1
 
     def next_generation(self) -> int:

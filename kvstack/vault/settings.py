@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from kvstack.vault.faults import CorruptStore
-from kvstack.vault.store import Transaction
 from kvstack.vault.table import Row, Table
+from kvstack.vault.transaction import Transaction
 
 
 class StoreSettings(Row, frozen=True, kw_only=True):

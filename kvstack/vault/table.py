@@ -11,7 +11,7 @@ from kvstack.vault.faults import TamperedRow, UnreadableRow
 from kvstack.vault.ledger import encode
 
 if TYPE_CHECKING:
-    from kvstack.vault.store import Transaction
+    from kvstack.vault.transaction import Transaction
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):

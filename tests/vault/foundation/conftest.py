@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from kvstack.vault.store import Store
-from tests.vault.foundation.things import new_store
+from tests.vault.foundation.things import close_all, new_store
+
+
+@pytest.fixture(autouse=True)
+def closed_stores() -> Iterator[None]:
+    """No test leaves a store open."""
+    yield
+    close_all()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from kvstack.vault.barrier import Barrier
 from kvstack.vault.data_key import DATA_KEYS
 from kvstack.vault.faults import StoreFault, Tampered, TamperedRow, TamperedValue
 from kvstack.vault.store import Store
-from tests.vault.foundation.things import by_hand, undone
+from tests.vault.foundation.things import by_hand, kept_track_of, new_store, undone
 
 PLACE = ("vault-1", "secrets", "db-password", "v1", "value")
 CANARY = b"canary-5e1f-never-in-a-file"
@@ -32,7 +32,7 @@ def parts(path: Path) -> Iterator[Parts]:
 
 
 def unlocked_again(path: Path, kek: SoftwareKeyEncryptionKey) -> tuple[Store, Barrier]:
-    store = Store.open(path, existing=True)
+    store = kept_track_of(Store.open(path, existing=True))
     return store, Barrier.unlock(store, kek)
 
 
@@ -139,7 +139,8 @@ def test_a_data_key_edited_or_of_another_vault_is_refused(path: Path, parts: Par
 
 def test_fingerprints_need_the_vault(tmp_path: Path, parts: Parts) -> None:
     barrier = parts[2]
-    other = Barrier.create(Store.open(tmp_path / "other.db"), SoftwareKeyEncryptionKey(bytes(32)))
+    other_store = kept_track_of(Store.open(tmp_path / "other.db"))
+    other = Barrier.create(other_store, SoftwareKeyEncryptionKey(bytes(32)))
     assert barrier.fingerprint(("v", "n"), b"password") == barrier.fingerprint(("v", "n"), b"password")
     prints = {
         barrier.fingerprint(("v", "n"), b"password"),
@@ -156,7 +157,7 @@ def test_derived_keys_are_hkdf(path: Path) -> None:
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
     key = os.urandom(32)
-    barrier = Barrier(Store.open(path), SoftwareKeyEncryptionKey(bytes(32)), key)
+    barrier = Barrier(new_store(path), SoftwareKeyEncryptionKey(bytes(32)), key)
     assert barrier.mac_key == HKDF(SHA256(), 32, b"kvstack store", b"rows").derive(key)
     assert barrier.audit_key == HKDF(SHA256(), 32, b"kvstack store", b"audit").derive(key)
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvstack.vault.faults import UnreadableRow
-from kvstack.vault.store import Store, Transaction
+from kvstack.vault.store import Store
 from kvstack.vault.table import Row, Table
+from kvstack.vault.transaction import Transaction
 from tests.vault.foundation.things import THINGS, Thing, get, new_store, opened, put, scan, undone
 
 Model = dict[tuple[str, str], Thing]
@@ -107,6 +108,24 @@ def test_the_ledger_grows_with_the_vault(path: Path, store: Store) -> None:
 
 class Number(Row, frozen=True):
     id: str
+
+
+class Lamp(Row, frozen=True):
+    id: str
+    lit: bool
+
+
+def test_a_flag_is_found_by_itself_and_by_what_the_database_makes_of_it(path: Path, store: Store) -> None:
+    lamps = Table("lamps", Lamp, key=("id",), indexes=(("lit",),))
+    with store.transaction() as tx:
+        lamps.put(tx, Lamp("hall", True))
+        lamps.put(tx, Lamp("cellar", False))
+        lamps.put(tx, Lamp("cellar", True))
+    other = opened(path)
+    with other.transaction() as tx:
+        assert len(lamps.scan(tx, lit=1)) == len(lamps.scan(tx, lit=True)) == 2
+        assert lamps.scan(tx, lit=False) == []
+    other.close()
 
 
 names = st.sampled_from(["a", "b", "c"])

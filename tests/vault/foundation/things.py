@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from kvstack.vault.store import Store, Transaction
+from kvstack.vault.store import Store
 from kvstack.vault.table import Row, Table
+from kvstack.vault.transaction import Transaction
 
 KEY = bytes(range(32))
 
@@ -27,16 +28,31 @@ class Thing(Row, frozen=True):
 THINGS = Table("things", Thing, key=("vault", "name"), indexes=(("color",), ("vault", "size")))
 
 
+_open: list[Store] = []
+
+
+def kept_track_of(store: Store) -> Store:
+    """Return a store that is closed when the test is over."""
+    _open.append(store)
+    return store
+
+
+def close_all() -> None:
+    """Close every store that was opened here."""
+    while _open:
+        _open.pop().close()
+
+
 def new_store(path: Path) -> Store:
     """Return a store that was just made."""
-    store = Store.open(path)
+    store = kept_track_of(Store.open(path))
     store.authenticate(KEY, create=True)
     return store
 
 
 def opened(path: Path, *, busy_seconds: float = 10) -> Store:
     """Return a store that was made before."""
-    store = Store.open(path, existing=True, busy_seconds=busy_seconds)
+    store = kept_track_of(Store.open(path, existing=True, busy_seconds=busy_seconds))
     store.authenticate(KEY)
     return store
 

@@ -1,0 +1,102 @@
+"""What is done together in a store, or not at all; nested transactions are undone alone."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kvstack.vault import faults
+from kvstack.vault.faults import StoreFault
+from kvstack.vault.ledger import Ledger
+
+if TYPE_CHECKING:
+    from kvstack.vault.store import Store
+
+
+class Transaction:
+    """One outermost transaction and all that are nested in it.
+
+    journal: how to undo in memory what the transaction has done, newest last. pending: audit records to be written at
+    commit. moment: the latest time an audit record gave, in microseconds since 1970. scrub: whether what was deleted
+    has to be gone from the files, too. lost: whether SQLite has undone everything by itself.
+    """
+
+    __slots__ = ("_marks", "connection", "journal", "ledger", "lost", "moment", "pending", "scrub", "store")
+
+    def __init__(self, store: "Store", connection: sqlite3.Connection, ledger: Ledger) -> None:
+        self.store = store
+        self.connection = connection
+        self.ledger = ledger
+        self.journal: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.pending: list[Any] = []
+        self.moment = 0
+        self.scrub = False
+        self.lost: StoreFault | None = None
+        self._marks: list[tuple[int, int]] = [(0, 0)]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was put or deleted so far: if so the commit waits for the disk."""
+        return bool(self.journal)
+
+    @property
+    def changed_here(self) -> bool:
+        """Whether anything was put or deleted since the innermost transaction began."""
+        return len(self.journal) > self._marks[-1][0]
+
+    @property
+    def depth(self) -> int:
+        """How many transactions this one is nested in."""
+        return len(self._marks) - 1
+
+    def nest(self) -> None:
+        """Begin a nested transaction."""
+        self.require()
+        self.connection.execute(f"SAVEPOINT nested_{len(self._marks)}")
+        self._marks.append((len(self.journal), len(self.pending)))
+
+    def keep(self) -> None:
+        """End the innermost nested transaction; its changes stay in the one around it."""
+        self._marks.pop()
+        self.connection.execute(f"RELEASE nested_{len(self._marks)}")
+
+    def undo_nested(self, error: BaseException | None) -> None:
+        """Undo the innermost nested transaction, and it alone. error: what it failed with."""
+        journal, pending = self._marks.pop()
+        self._undo(journal)
+        del self.pending[pending:]
+        # A full disk, for one, makes SQLite undo everything at once: there is no savepoint to go back to then.
+        if not self.connection.in_transaction:
+            self.lost = self.lost or self._why_lost(error)
+            return
+        name = f"nested_{len(self._marks)}"
+        self.connection.execute(f"ROLLBACK TO {name}")
+        self.connection.execute(f"RELEASE {name}")
+
+    def require(self) -> None:
+        """Refuse to go on where SQLite has undone everything: what came now would be committed by itself."""
+        if not self.connection.in_transaction:
+            self.lost = self.lost or self._why_lost(None)
+            raise self.lost
+
+    def _why_lost(self, error: BaseException | None) -> StoreFault:
+        match error:
+            case StoreFault():
+                return error
+            case sqlite3.Error():
+                return faults.of_database(error, self.store.path)
+            case _:
+                why = "the transaction was undone after an error"
+                return StoreFault(f"{self.store.path}: {why}", "Nothing was changed; try again.")
+
+    def undo(self) -> None:
+        """Undo everything."""
+        self._undo(0)
+        self.ledger.discard()
+        self.pending.clear()
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def _undo(self, mark: int) -> None:
+        while len(self.journal) > mark:
+            restore, arguments = self.journal.pop()
+            restore(*arguments)
