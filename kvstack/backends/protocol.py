@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from kvstack.schema.resource import Resource
+from kvstack.terms.principal import Principal
 from kvstack.terms.secret import SecretValue
 from kvstack.terms.tags import Owner
 
@@ -26,9 +27,10 @@ class Deletion(msgspec.Struct, frozen=True):
 class Actual(msgspec.Struct, Generic[R], frozen=True):
     """One thing as just read.
 
-    id: the backend's own id. vault: real name of the vault it is in, empty for a vault and for wider things. version: id
-    of the newest version. fingerprint: of the newest secret value, keyed by the vault. by_rotation: the newest version was
-    made by a rotation. named_by_us: it has no tags, and the name kvstack would give it. deletion: None while it is alive.
+    id: the backend's own id. vault: real name of the vault it is in, empty for a vault and for wider things. version:
+    id of the newest version. fingerprint: of the newest secret value, keyed by the vault. by_rotation: the newest
+    version was made by a rotation. named_by_us: it has no tags, and the name kvstack would give it. deletion: None
+    while it is alive.
     """
 
     kind: str
@@ -68,7 +70,8 @@ class Wanted(msgspec.Struct, Generic[R], frozen=True):
 
 
 class Handler(Protocol[R]):
-    """Changes things of one resource type. Every method is durable when it returns (or when the batch around it ends)."""
+    """Changes things of one resource type. Every method is durable when it returns (or when the batch around it
+    ends)."""
 
     def create(self, wanted: Wanted[R]) -> Actual[R]:
         """Make it. Idempotent: a thing that is there, and already ours and as wanted, is simply returned."""
@@ -119,25 +122,57 @@ class LastChange(msgspec.Struct, frozen=True):
     operation: str
 
 
+class Offer(msgspec.Struct, frozen=True):
+    """A value a secret could be set to. vault, name: real names."""
+
+    vault: str
+    name: str
+    value: SecretValue
+
+
+class Clock(Protocol):
+    """What tells the time."""
+
+    def now(self) -> datetime:
+        """Return the moment, in UTC."""
+        ...
+
+
 class Backend(Protocol):
     """A place vaults are in."""
 
     name: str
+    id: str  # which vaults these are: a state belongs to one backend
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time these vaults go by."""
+        ...
 
     def snapshot(self, vaults: Iterable[str]) -> Snapshot:
-        """Read everything in these vaults (real names; alive or soft-deleted) and all role assignments, never a value."""
+        """Read everything in these vaults (real names; alive or soft-deleted) and all role assignments, never a
+        value."""
         ...
 
     def handler(self, kind: str) -> Handler[Resource] | None:
         """Return the handler of a resource type, None where this backend has no such thing."""
         ...
 
-    def fingerprint(self, vault: str, name: str, value: SecretValue) -> str:
-        """Return what tells one value of a secret from another and nothing else: keyed, the key never leaves the vault."""
+    def fingerprints(self, offers: Iterable[Offer]) -> tuple[str, ...]:
+        """Return, for each offered value, what tells it from another and nothing else: keyed, and the key never leaves
+        the vault."""
         ...
 
     def last_changes(self, identities: Iterable[str]) -> Mapping[str, LastChange]:
         """Return who changed these things last, where that is known."""
+        ...
+
+    def principals(self) -> Mapping[str, Principal]:
+        """Return the principals the backend knows by name, by id; with the members of groups that are kept there."""
+        ...
+
+    def make_known(self, principal: Principal) -> None:
+        """Tell the backend a principal's name, and a group's members where they are kept there."""
         ...
 
     def batch(self) -> AbstractContextManager[None]:

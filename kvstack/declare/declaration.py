@@ -12,16 +12,16 @@ from kvstack.declare.partial import without
 from kvstack.declare.resolve import resolved
 from kvstack.declare.sources import Sources
 from kvstack.declare.stack import BackendChoice, DeclaredPrincipal, Environment, StackFile, Variable
-from kvstack.declare.variables import Located, interpolated, near, values
+from kvstack.declare.variables import Located, interpolated, values
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, Place
-
+from kvstack.terms.near import meant
 
 T = TypeVar("T")
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a folder declares. warnings: what is allowed and yet worth a word; state_path: as written, None for the default;
-    sources: the files, for the place of what a plan has to say later."""
+    """What a folder declares. warnings: what is allowed and yet worth a word; state_path: as written, None for the
+    default; sources: the files, for the place of what a plan has to say later."""
 
     directory: FilePath
     desired: Desired
@@ -45,7 +45,8 @@ def declaration(
     allow_files: bool = False,
 ) -> Declaration:
     """Read the stack in a folder. variables: of `--var`; environ: the process's environment, for KVSTACK_VAR_NAME;
-    allow_files: whether a secret's file may lie outside the folder. Raises InvalidInput with everything that is wrong."""
+    allow_files: whether a secret's file may lie outside the folder. Raises InvalidInput with everything that is
+    wrong."""
     sources = Sources(directory)
     sources.read()
     problems: list[Located] = []
@@ -99,7 +100,7 @@ def _environment(document: Mapping[str, Any], name: str | None, problems: list[L
     declared = _section(document, "environments", Environment)
     if name not in declared:
         there = f"There are {', '.join(declared)}." if declared else "The stack declares none."
-        problems.append(Located(("environments",), f"there is no environment `{name}`{near(name, declared)}", there))
+        problems.append(Located(("environments",), f"there is no environment `{name}`{meant(name, declared)}", there))
         return None
     return declared[name]
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from kvstack.declare.graph import Path
 from kvstack.declare.stack import StackFile
-from kvstack.declare.variables import Located, near
+from kvstack.declare.variables import Located
 from kvstack.resources.catalog import RESOURCES
 from kvstack.schema.json_schema import Schema, json_schema
+from kvstack.terms.near import meant
 
 _FORBIDDEN = {resource.__name__: resource.forbidden for resource in RESOURCES}
 _TYPES = {
@@ -90,8 +91,8 @@ def _words(keyword: str, schema: Schema, instance: Any, path: Path) -> Iterator[
         case "enum":
             choices = [choice for choice in limit or () if choice is not None]
             shown = "" if _hidden(path) or isinstance(instance, (dict, list)) else f", not `{_short(instance)}`"
-            meant = near(str(instance), [str(choice) for choice in choices]) if shown else ""
-            yield Located(path, f"{name} is {_listed(choices)}{shown}{meant}", schema.get("description", ""))
+            hint = meant(str(instance), [str(choice) for choice in choices]) if shown else ""
+            yield Located(path, f"{name} is {_listed(choices)}{shown}{hint}", schema.get("description", ""))
         case "minimum" | "maximum":
             yield Located(path, f"{name} is {_between(schema)}, not {instance}", schema.get("description", ""))
         case "minLength" | "minItems" | "minProperties":
@@ -117,9 +118,9 @@ def _unknown(key: str, schema: Schema, path: Path) -> Located:
     if key in forbidden:
         return Located((*path, key), f"{_thing(schema)} has no `{key}` in a file", forbidden[key], at_key=True)
     known = list(schema.get("properties", {}))
-    meant = near(key, known)
-    detail = "" if meant else f"It has {', '.join(known)}."
-    return Located((*path, key), f"{_thing(schema)} has no attribute `{_short(key)}`{meant}", detail, at_key=True)
+    hint = meant(key, known)
+    detail = "" if hint else f"It has {', '.join(known)}."
+    return Located((*path, key), f"{_thing(schema)} has no attribute `{_short(key)}`{hint}", detail, at_key=True)
 
 
 def _thing(schema: Schema) -> str:
@@ -130,7 +131,10 @@ def _thing(schema: Schema) -> str:
 
 def _values_hint(path: Path) -> str:
     if path and path[-1] == "value_from":
-        return "Write where the value comes from: `{env: NAME}`, `{file: PATH}`, `{generate: {length: 48}}` or `{command: [PROGRAM]}`."
+        return (
+            "Write where the value comes from: `{env: NAME}`, `{file: PATH}`, `{generate: {length: 48}}` "
+            "or `{command: [PROGRAM]}`."
+        )
     return ""
 
 

@@ -1,4 +1,5 @@
-"""A declaration less what is wrong with its shape, so that the rest can be checked too and everything is told at once."""
+"""A declaration less what is wrong with its shape, so that the rest can be checked too and everything is told at
+once."""
 
 from collections.abc import Iterable
 from typing import Any

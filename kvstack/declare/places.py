@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from yaml.cyaml import CParser
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave libyaml's parser out
 from yaml.error import YAMLError
 from yaml.events import (
     MappingEndEvent,
@@ -32,7 +32,8 @@ class Spot:
 
 
 def spots(content: bytes, file: str, paths: Iterable[Path]) -> dict[Path, Spot]:
-    """Return where these paths stand; one that is not in the file is left out. The file has been read before without error."""
+    """Return where these paths stand; one that is not in the file is left out. The file has been read before without
+    error."""
     wanted = {path[:length] for path in paths for length in range(len(path) + 1)}
     found: dict[Path, Spot] = {}
     parser = CParser(content.decode("utf-8-sig"))

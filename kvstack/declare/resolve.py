@@ -8,13 +8,14 @@ import msgspec
 from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.resolve_access import Access
 from kvstack.declare.stack import StackFile
-from kvstack.declare.variables import Located, near
+from kvstack.declare.variables import Located
 from kvstack.resources.catalog import IN_A_VAULT
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Lifecycle, Resource, attributes
 from kvstack.terms.address import Address, joined
+from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal
 
 _NAMED = tuple(resource for resource in IN_A_VAULT if resource is not RoleAssignment)
@@ -45,7 +46,7 @@ class _Resolution:
             self._add(Address(key), vault, vault.name, None, path)
             for resource in _NAMED:
                 self._items(key, vault, resource)
-            for index, assignment in enumerate(self.stack.vaults[key].access):
+            for index, assignment in enumerate(getattr(self.stack.vaults[key], RoleAssignment.collection)):
                 self._assignment(access, assignment, (*path, "access", index), key)
         for index, assignment in enumerate(self.stack.access):
             self._assignment(access, assignment, ("access", index), None)
@@ -81,7 +82,7 @@ class _Resolution:
                     self.problems.append(
                         Located(
                             ("principals", name, "members", index),
-                            f"there is no principal `{member}`{near(member, declared)}",
+                            f"there is no principal `{member}`{meant(member, declared)}",
                         )
                     )
             members = frozenset(ids[member] for member in entry.members if member in ids)
@@ -150,7 +151,7 @@ class _Resolution:
             if name != "all" and name not in known:
                 where = (*path, "lifecycle", "ignore_changes", index)
                 kind = resource.kind.replace("_", " ")
-                self.problems.append(Located(where, f"a {kind} has no attribute `{name}`{near(name, known)}"))
+                self.problems.append(Located(where, f"a {kind} has no attribute `{name}`{meant(name, known)}"))
 
     def _check_file(self, path: Path, secret: Secret) -> None:
         file = secret.value_from.file if secret.value_from else None
@@ -159,7 +160,8 @@ class _Resolution:
                 Located(
                     (*path, "value_from", "file"),
                     "the file lies outside the stack's folder",
-                    "Move it inside, or allow it with `--allow-file`: a declaration could otherwise read any file of whoever applies it.",
+                    "Move it inside, or allow it with `--allow-file`: a declaration could otherwise read any file of "
+                    "whoever applies it.",
                 )
             )
 
@@ -176,7 +178,8 @@ class _Resolution:
             if move.target not in self.nodes:
                 self.problems.append(
                     Located(
-                        ("moved", index, "to"), f"nothing is declared at `{move.target}`{near(move.target, self.nodes)}"
+                        ("moved", index, "to"),
+                        f"nothing is declared at `{move.target}`{meant(move.target, self.nodes)}",
                     )
                 )
         for index, removal in enumerate(self.stack.removed):
@@ -197,7 +200,7 @@ class _Resolution:
                 self.problems.append(
                     Located(
                         ("import", index, "address"),
-                        f"nothing is declared at `{line.address}`{near(line.address, self.nodes)}",
+                        f"nothing is declared at `{line.address}`{meant(line.address, self.nodes)}",
                     )
                 )
 

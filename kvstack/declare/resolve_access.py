@@ -6,17 +6,19 @@ from typing import Any
 import msgspec
 
 from kvstack.declare.graph import Path
-from kvstack.declare.variables import Located, near
+from kvstack.declare.variables import Located
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
 from kvstack.terms import name, role
+from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal, is_guid
 
 _COLLECTIONS = ("keys", "secrets", "certificates")
 
 
 class Access:
-    """Resolves the assignments of one stack. vaults: declared ones by key; blocks: the same with what stands inside them."""
+    """Resolves the assignments of one stack. vaults: declared ones by key; blocks: the same with what stands inside
+    them."""
 
     def __init__(
         self, principals: Mapping[str, Principal], vaults: Mapping[str, Vault], blocks: Mapping[str, Any]
@@ -31,7 +33,8 @@ class Access:
     def resolved(
         self, declared: RoleAssignment, path: Path, vault: str | None, problems: list[Located]
     ) -> tuple[RoleAssignment, str | None]:
-        """Return the assignment with ids, the role's own name and the whole scope; and the key of the vault it is about."""
+        """Return the assignment with ids, the role's own name and the whole scope; and the key of the vault it is
+        about."""
         principal = self._principal(declared, path, problems)
         role_name = self._role(declared.role, path, problems)
         scope, vault_key = self._scope(declared, path, vault, problems)
@@ -74,7 +77,9 @@ class Access:
             return found
         if not is_guid(written):
             there = f"`principals` has {', '.join(self.principals)}." if self.principals else "`principals` is empty."
-            problems.append(Located(where, f"there is no principal `{written}`{near(written, self.principals)}", there))
+            problems.append(
+                Located(where, f"there is no principal `{written}`{meant(written, self.principals)}", there)
+            )
         elif declared.principal_type is None:
             problems.append(
                 Located(where, "an object id needs its `principal_type`", "Or give it a name in `principals`.")
@@ -87,12 +92,11 @@ class Access:
                 self._roles[written] = role.role(written).name
             except ValueError as error:
                 self._roles[written] = error
-        match self._roles[written]:
-            case str(known):
-                return known
-            case error:
-                problems.append(Located((*path, "role"), str(error)))
-                return None
+        found = self._roles[written]
+        if isinstance(found, str):
+            return found
+        problems.append(Located((*path, "role"), str(found)))
+        return None
 
     def _scope(
         self, declared: RoleAssignment, path: Path, vault: str | None, problems: list[Located]
@@ -137,7 +141,7 @@ class Access:
             problems.append(
                 Located(
                     where,
-                    f"the stack declares no `{collection}/{item}` in `{vault}`{near(item, declared)}",
+                    f"the stack declares no `{collection}/{item}` in `{vault}`{meant(item, declared)}",
                     "The assignment holds for whatever has that name.",
                     "warning",
                 )

@@ -16,7 +16,8 @@ _LISTS = ("access", "moved", "removed", "import")
 
 
 class Sources:
-    """One stack's files, read and joined. document: all of them as one; interpolates: whether any file holds a reference."""
+    """One stack's files, read and joined. document: all of them as one; interpolates: whether any file holds a
+    reference."""
 
     def __init__(self, directory: FilePath) -> None:
         self.directory = directory

@@ -67,7 +67,8 @@ class StatePlace(_Part, frozen=True):
 
 
 def _block() -> type[Vault]:
-    """Return a vault with what stands inside it: one collection a resource type, so that a new type needs no line here."""
+    """Return a vault with what stands inside it: one collection a resource type, so that a new type needs no line
+    here."""
     annotations: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
     for resource in IN_A_VAULT:

@@ -1,8 +1,7 @@
 """Variables: which value each has, and `${var.x}` and `${principals.x.id}` put into a declaration."""
 
 import re
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from kvstack.declare.graph import Path
 from kvstack.declare.stack import DeclaredPrincipal, Environment, Variable, VariableValue
 from kvstack.schema.resource import Problem
+from kvstack.terms.near import meant
 
 ENVIRONMENT_PREFIX = "KVSTACK_VAR_"
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
@@ -49,11 +49,11 @@ def values(
     problems: list[Located],
 ) -> Values:
     """Return every variable's value: `--var` before KVSTACK_VAR_NAME before the environment's before the default."""
-    for name in given:
-        if name not in declared:
-            problems.append(
-                Located(("variables",), f"`--var {name}=...`: there is no variable `{name}`{near(name, declared)}")
-            )
+    problems.extend(
+        Located(("variables",), f"`--var {name}=...`: there is no variable `{name}`{meant(name, declared)}")
+        for name in given
+        if name not in declared
+    )
     known: dict[str, VariableValue] = {}
     missing = set()
     for name, variable in declared.items():
@@ -128,12 +128,6 @@ def interpolated(
     return whole, vault_keys
 
 
-def near(name: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
-    """Return `; did you mean ...?` where something is near enough."""
-    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{found[0]}`?" if found else ""
-
-
 def _value(value: Any, known: Values, path: Path, problems: list[Located]) -> Any:
     match value:
         case str() if "${" in value:
@@ -171,12 +165,14 @@ def _referenced(
         case ["var", name] if name in known.missing:
             return found[0]  # told about already
         case ["var", name]:
-            problems.append(Located(path, f"there is no variable `{name}`{near(name, known.variables)}", at_key=at_key))
+            problems.append(
+                Located(path, f"there is no variable `{name}`{meant(name, known.variables)}", at_key=at_key)
+            )
         case ["principals", name, "id"] if name in known.principals:
             return known.principals[name]
         case ["principals", name, "id"]:
             problems.append(
-                Located(path, f"there is no principal `{name}`{near(name, known.principals)}", at_key=at_key)
+                Located(path, f"there is no principal `{name}`{meant(name, known.principals)}", at_key=at_key)
             )
         case _:
             problems.append(

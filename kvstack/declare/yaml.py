@@ -1,13 +1,13 @@
 """YAML 1.2 as plain data, read from libyaml's events.
 
-Every mapping key is text and stands once; `on` and `no` are text; there are no tags, no merge keys, and aliases cannot grow a
-small file into a large one.
+Every mapping key is text and stands once; `on` and `no` are text; there are no tags, no merge keys, and aliases cannot
+grow a small file into a large one.
 """
 
 import re
 from typing import Any
 
-from yaml.cyaml import CParser
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave libyaml's parser out
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.events import (
     AliasEvent,
@@ -39,7 +39,8 @@ _BROKEN = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 def data(content: bytes, file: str) -> Any:
-    """Return what a file holds: dicts, lists, str, int, float, bool, None. Raises InvalidInput with the place of everything wrong."""
+    """Return what a file holds: dicts, lists, str, int, float, bool, None. Raises InvalidInput with the place of
+    everything wrong."""
     text = _text(content, file)
     problems: list[Diagnostic] = []
     try:
@@ -79,7 +80,7 @@ def scalar(text: str) -> Any:
     return text
 
 
-def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:
+def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:  # noqa: C901  # a case an event
     """Read one node with everything in it. One loop and no recursion: it is what every command waits for."""
     next_event = parser.get_event
     anchors: dict[str, tuple[Any, int]] = {}

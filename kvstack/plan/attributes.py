@@ -64,6 +64,7 @@ def _flattened(path: str, before: Any, after: Any, rule: str) -> Iterator[Attrib
     for field in msgspec.structs.fields(one):
         was = getattr(before, field.name) if before is not None else None
         becomes = getattr(after, field.name) if after is not None else None
-        absent = field.default if before is None or after is None else msgspec.UNSET
-        if was != becomes and not (absent in (was, becomes) and None in (was, becomes)):
+        # Where the whole is new, or gone, what is at its default is not worth a line.
+        unremarkable = (before is None and becomes == field.default) or (after is None and was == field.default)
+        if was != becomes and not unremarkable:
             yield from _flattened(f"{path}.{field.encode_name}", was, becomes, rule)

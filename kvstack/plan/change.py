@@ -13,6 +13,7 @@ from kvstack.state.state import Record
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import Diagnostic, Place
+from kvstack.terms.principal import Principal
 
 
 class Sensitive(msgspec.Struct, frozen=True):
@@ -40,11 +41,11 @@ class AttributeChange(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One step for one address.
 
-    reasons: why it happens, most important first. irreversible: what it does cannot be undone. moved_from: the address it
-    had. with_vault: it happens to the thing because it happens to its vault (deletion, recovery), in the same step.
+    reasons: why it happens, most important first. irreversible: what it does cannot be undone. moved_from: the address
+    it had. with_vault: it happens to the thing because it happens to its vault (deletion, recovery), in the same step.
     purge_first: a replacement whose name has to be purged first. depends_on: what has to be finished before.
-    node, actual, record, changed (names of attributes to change, `owner` for the tags) and new_version are what apply works on;
-    renderings do not look at them.
+    node, actual, record, changed (names of attributes to change, `owner` for the tags) and new_version are what apply
+    works on; renderings do not look at them.
     """
 
     address: Address
@@ -88,7 +89,8 @@ class UnreadThing(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What would change. changes: everything that is not a no-op, in the order of the declaration (deletions at the
     end); unchanged: how many no-ops there are; bookkeeping: no-ops whose record in
-    the state is missing or out of date; compared_at_apply: secrets whose value was not there to compare."""
+    the state is missing or out of date; compared_at_apply: secrets whose value was not there to compare;
+    principals: those the backend does not know yet, or knows otherwise."""
 
     stack: str
     environment: str | None
@@ -99,6 +101,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     drift: tuple[Drifted, ...] = ()
     unread: tuple[UnreadThing, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    principals: tuple[Principal, ...] = ()
     lineage: str = ""
     serial: int = 0
     declaration_digest: str = ""
@@ -125,5 +128,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.changes
+        """Whether there is nothing to do. That the backend learns a name is nothing; that a group has other members
+        is."""
+        return not self.changes and not any(principal.type == "group" for principal in self.principals)

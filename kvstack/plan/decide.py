@@ -15,7 +15,7 @@ from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Vault
 from kvstack.schema.differences import Difference, differences
 from kvstack.schema.resource import Lifecycle, Resource
-from kvstack.state.state import Record
+from kvstack.state.state import Intend, Record
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import Diagnostic
@@ -24,15 +24,17 @@ from kvstack.terms.diagnostic import Diagnostic
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that bears on one address.
 
-    node: as declared, None where it is not. record: as applied last. actual: what is under the declared (or else the recorded)
-    identity. before: what is under the recorded identity, where that is another. vault: what is decided about the vault it is in,
-    None where nothing changes there. destroyed: as declared, where the plan is to destroy it all the same.
+    node: as declared, None where it is not. record: as applied last. intent: what a run that ended early was about to
+    make. actual: what is under the declared (or else the recorded) identity. before: what is under the recorded
+    identity, where that is another. vault: what is decided about the vault it is in, None where nothing changes there.
+    destroyed: as declared, where the plan is to destroy it all the same.
     """
 
     address: Address
     kind: str
     node: Node | None
     record: Record | None
+    intent: Intend | None
     actual: Actual[Resource] | None
     before: Actual[Resource] | None
     standing: Standing
@@ -59,7 +61,9 @@ def decision(situation: Situation, others: tuple[Actual[Resource], ...]) -> Deci
     match (situation.node, situation.record, situation.standing):
         case (Node() as node, _, _) if made_anew and situation.kind != "vault":
             return _created(situation, node)
-        case (Node() as node, Record() as record, _) if record.identity != node.identity and situation.before is not None:
+        case (Node() as node, Record() as record, _) if (
+            record.identity != node.identity and situation.before is not None
+        ):
             return _renamed(situation, node, situation.before)
         case (Node() as node, _, Standing.ABSENT):
             return _created(situation, node)
@@ -104,7 +108,9 @@ def _created(situation: Situation, node: Node) -> Decision:
             )
         case RoleAssignment(until=datetime() as until) if until <= situation.now:
             return _refused(
-                situation, f"the assignment would have ended before it began, on {_day(until)}", "Change `until`, or delete the line."
+                situation,
+                f"the assignment would have ended before it began, on {_day(until)}",
+                "Change `until`, or delete the line.",
             )
         case _:
             pass
@@ -138,10 +144,10 @@ def _compared(situation: Situation, node: Node, actual: Actual[Resource]) -> Dec
     shown = list(attributes.changes(found))
     reasons: list[str] = []
     changed = {difference.attribute.name for difference in found}
-    effects = {difference.attribute.rule.effect(difference.after) for difference in found}
+    effects: set[str] = {difference.attribute.rule.effect(difference.after) for difference in found}
     compared_at_apply = False
     if isinstance(node.resource, Secret):
-        match value.verdict(node.resource, situation.record, actual, situation.offered):
+        match value.verdict(node.resource, situation.record, situation.intent, actual, situation.offered):
             case "same":
                 pass
             case "compared at apply":
@@ -201,12 +207,15 @@ def _recovered(situation: Situation, node: Node, actual: Actual[Resource]) -> De
     if compared.action in (Action.REFUSE, Action.REPLACE):
         return Decision(compared)
     assert actual.deletion is not None  # noqa: S101  # that is what the standing says
-    whose = "it is soft-deleted, and ours" if situation.standing is Standing.DELETED else "it is soft-deleted, and imported"
+    whose = (
+        "it is soft-deleted, and ours" if situation.standing is Standing.DELETED else "it is soft-deleted, and imported"
+    )
     recovered = msgspec.structs.replace(
         compared,
         action=Action.RECOVER,
         reasons=(f"{whose}; its name is taken until {_day(actual.deletion.purge_at)}", *compared.reasons),
-        changed=compared.changed | (frozenset({"owner"}) if situation.standing is Standing.DELETED_FOREIGN else frozenset()),
+        changed=compared.changed
+        | (frozenset({"owner"}) if situation.standing is Standing.DELETED_FOREIGN else frozenset()),
         moved_from=situation.moved_from,
         actual=actual,
     )
@@ -241,14 +250,19 @@ def _renamed(situation: Situation, node: Node, before: Actual[Resource]) -> Deci
     if situation.standing is not Standing.ABSENT:
         return _refused(
             situation,
-            "its new name is taken by another thing" + (", which is soft-deleted" if "DELETED" in situation.standing.name else ""),
+            "its new name is taken by another thing"
+            + (", which is soft-deleted" if "DELETED" in situation.standing.name else ""),
             "Choose another name, or remove what has it.",
         )
     shown = attributes.changes(tuple(_to_change(node.resource, before.resource)))
     created = _created(situation, node)
     if created.change.action is Action.REFUSE:
         return created
-    gone = "the one there is deleted and can be recovered" if situation.kind != "role_assignment" else "the one there is taken away"
+    gone = (
+        "the one there is deleted and can be recovered"
+        if situation.kind != "role_assignment"
+        else "the one there is taken away"
+    )
     return Decision(
         Change(
             address=situation.address,
@@ -281,7 +295,8 @@ def _replaced_in_place(
         return _refused(
             situation,
             "it would have to be replaced, and its name stays taken by soft delete until it is purged",
-            "Write `lifecycle: {purge_on_delete: true}` to purge it for good with everything in it, or give the new one another `name`.",
+            "Write `lifecycle: {purge_on_delete: true}` to purge it for good with everything in it, or give the new one "
+            "another `name`.",
             shown,
         )
     purged = isinstance(actual.resource, Vault)
@@ -291,7 +306,10 @@ def _replaced_in_place(
             kind=situation.kind,
             action=Action.REPLACE,
             irreversible=purged,
-            reasons=("it cannot be changed in place" + (": it is deleted and purged, with everything in it" if purged else ""),),
+            reasons=(
+                "it cannot be changed in place"
+                + (": it is deleted and purged, with everything in it" if purged else ""),
+            ),
             attributes=shown,
             purge_first=purged,
             node=node,
@@ -368,9 +386,7 @@ def _forgotten(situation: Situation, reason: str) -> Decision:
     )
 
 
-def _refused(
-    situation: Situation, summary: str, mend: str = "", shown: tuple[AttributeChange, ...] = ()
-) -> Decision:
+def _refused(situation: Situation, summary: str, mend: str = "", shown: tuple[AttributeChange, ...] = ()) -> Decision:
     return Decision(
         Change(
             address=situation.address,
@@ -459,14 +475,16 @@ def _deleted_foreign_words(situation: Situation, actual: Actual[Resource]) -> tu
 
 
 def _keep(refusals: list[Difference]) -> str:
-    lines = " and ".join(
-        f"`{difference.attribute.written}: {_written(difference.before)}`" for difference in refusals
-    )
+    lines = " and ".join(f"`{difference.attribute.written}: {_written(difference.before)}`" for difference in refusals)
     return f"Write {lines} to keep what is there."
 
 
 def _written(before: object) -> object:
-    return {True: "true", False: "false", None: "null"}.get(before, before) if isinstance(before, (bool, type(None))) else before
+    return (
+        {True: "true", False: "false", None: "null"}.get(before, before)
+        if isinstance(before, (bool, type(None)))
+        else before
+    )
 
 
 def _day(moment: datetime) -> str:

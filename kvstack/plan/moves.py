@@ -11,7 +11,8 @@ from kvstack.terms.diagnostic import Diagnostic
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """records: by their addresses now; sources: the address each moved thing had; diagnostics: moves that could not be."""
+    """records: by their addresses now; sources: the address each moved thing had; diagnostics: moves that could not
+    be."""
 
     records: Mapping[Address, Record]
     sources: Mapping[Address, Address] = {}

@@ -32,8 +32,8 @@ def plan(
 ) -> Plan:
     """Return what has to happen.
 
-    values: fingerprints of the secret values that `env` and `file` offer now, by address; targets: addresses the plan is
-    restricted to, with what they depend on; destroy: plan the end of everything; refresh_only: only tell what moved.
+    values: fingerprints of the secret values that `env` and `file` offer now, by address; targets: addresses the plan
+    is restricted to, with what they depend on; destroy: plan the end of everything; refresh_only: only tell what moved.
     """
     planned = _Planning(desired, state, snapshot, now, values or {}, destroy)
     changes, bookkeeping = planned.changes() if not refresh_only else ([], [])
@@ -76,6 +76,7 @@ class _Planning:
         destroy: bool,
     ) -> None:
         self.desired = desired
+        self.state = state
         self.snapshot = snapshot
         self.now = now
         self.values = values
@@ -113,7 +114,8 @@ class _Planning:
         yield from self._leftovers(claimed)
 
     def _leftovers(self, claimed: set[str]) -> Iterator[Change]:
-        """Decide about what carries this stack's tags and is neither declared nor recorded: made just before a crash."""
+        """Decide about what carries this stack's tags and is neither declared nor recorded: made just before a
+        crash."""
         for identity, actual in self.snapshot.things.items():
             if (
                 actual.owner is not None
@@ -137,6 +139,7 @@ class _Planning:
             kind=node.resource.kind if node else record.kind if record else self.snapshot.things[identity].kind,
             node=node,
             record=record,
+            intent=self.state.intents.get(address),
             actual=self.snapshot.things.get(identity),
             before=self.snapshot.things.get(record.identity) if record and record.identity != identity else None,
             standing=there,
@@ -157,7 +160,11 @@ class _Planning:
         if self._is_unread(identity):
             return Standing.UNREAD
         recorded = self.by_identity.get(identity)
-        return standing(self.snapshot.things.get(identity), recorded or (record if record and record.identity == identity else None), self.desired.owner)
+        return standing(
+            self.snapshot.things.get(identity),
+            recorded or (record if record and record.identity == identity else None),
+            self.desired.owner,
+        )
 
     def _is_unread(self, identity: str) -> bool:
         return bool(self.unread_identities) and identity.startswith(self.unread_identities)
@@ -202,9 +209,7 @@ def _record_is_stale(change: Change) -> bool:
     )
 
 
-def _targeted(
-    changes: list[Change], targets: tuple[Address, ...], desired: Desired
-) -> tuple[list[Change], int]:
+def _targeted(changes: list[Change], targets: tuple[Address, ...], desired: Desired) -> tuple[list[Change], int]:
     wanted = {change.address for change in changes if any(is_within(change.address, target) for target in targets)}
     # What a target depends on comes along: a key cannot be made in a vault that is not there.
     wanted |= {
@@ -212,7 +217,9 @@ def _targeted(
         for address in list(wanted)
         if any(change.address == address and change.node is not None for change in changes)
     }
-    wanted |= {change.address for change in changes if change.with_vault and Address(change.address.split("/", 1)[0]) in wanted}
+    wanted |= {
+        change.address for change in changes if change.with_vault and Address(change.address.split("/", 1)[0]) in wanted
+    }
     considered = sum(any(is_within(address, target) for target in targets) for address in desired.nodes)
     kept = [change for change in changes if change.address in wanted]
     extra = sum(change.node is not None and not any(is_within(change.address, t) for t in targets) for change in kept)
@@ -229,4 +236,3 @@ def _unmatched(targets: tuple[Address, ...], desired: Desired, state: State) -> 
     for target in targets:
         if not any(is_within(address, target) for address in known):
             yield Diagnostic(severity="error", summary=f"nothing is declared or recorded at `{target}`", address=target)
-

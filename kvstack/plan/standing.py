@@ -21,7 +21,8 @@ class Standing(enum.Enum):
 def standing(actual: Actual[Resource] | None, record: Record | None, stack: str) -> Standing:
     """Return how a thing stands. record: what the state has under its identity; stack: what stands in our owner tags.
 
-    A thing is ours by the state or by its tags: lost tags do not change its owner, and a thing made just before a crash is known.
+    A thing is ours by the state or by its tags: lost tags do not change its owner, and a thing made just before a
+    crash is known.
     """
     if actual is None:
         return Standing.ABSENT

@@ -7,15 +7,18 @@ from kvstack.plan.change import AttributeChange, KnownAfterApply, Sensitive
 from kvstack.resources.secret import Secret
 from kvstack.resources.value_source import ValueFrom
 from kvstack.schema.resource import Resource
-from kvstack.state.state import Record
+from kvstack.state.state import Intend, Record
 
 Verdict = Literal["same", "changed", "specification changed", "drifted", "compared at apply"]
 
 
-def verdict(declared: Secret, record: Record | None, actual: Actual[Resource], offered: str | None) -> Verdict:
+def verdict(
+    declared: Secret, record: Record | None, intent: Intend | None, actual: Actual[Resource], offered: str | None
+) -> Verdict:
     """Return how a declared value stands against the one that is there.
 
-    offered: fingerprint of the value that `env` or `file` offers now, None where it is not there to read.
+    intent: what a run that ended early was about to make; offered: fingerprint of the value that `env` or `file`
+    offers now, None where it is not there to read.
     """
     source = declared.value_from
     if source is None or {"all", "value", "value_from"} & set(declared.lifecycle.ignore_changes):
@@ -24,12 +27,19 @@ def verdict(declared: Secret, record: Record | None, actual: Actual[Resource], o
         if offered is None or actual.fingerprint is None:
             return "compared at apply"
         return "same" if offered == actual.fingerprint else "changed"
-    # A generated value, or a command's, was made once: it stands until its specification changes or somebody sets another.
+    # A generated value, or a command's, was made once: it stands until its specification changes or somebody sets
+    # another.
     if record is None or not isinstance(record.resource, Secret):
+        return "same"
+    if intent is not None and intent.version != actual.version and _source(intent.resource) == source:
         return "same"
     if record.resource.value_from != source:
         return "specification changed"
     return "drifted" if has_drifted(record, actual) else "same"
+
+
+def _source(resource: Resource) -> ValueFrom | None:
+    return resource.value_from if isinstance(resource, Secret) else None
 
 
 def has_drifted(record: Record, actual: Actual[Resource]) -> bool:

@@ -101,6 +101,8 @@ class Printer:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if not self._live:
+            if isinstance(event, Started):
+                return  # in a log, what ended and what is being waited for says it all
             self._write(fitted((event_line(event),), width=_ENDLESS, colour=self._colour))
             return
         self._progress = self._progress.after(event)

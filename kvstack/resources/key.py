@@ -1,7 +1,6 @@
 """A cryptographic key in a vault."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -17,7 +16,7 @@ from kvstack.terms import key, name
 from kvstack.terms.key import Curve, KeySpecification, KeyType, Operation
 
 
-class Key(Resource, kind="key", collection="keys", parent=Vault):
+class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", parent=Vault):
     """A cryptographic key. Versions accumulate; the newest one is current."""
 
     type: Annotated[
@@ -34,15 +33,13 @@ class Key(Resource, kind="key", collection="keys", parent=Vault):
         doc("What the key may be used for; by default all its type can do.", ["sign", "verify"]),
     ] = None
     enabled: Annotated[bool, doc("Whether the current version may be used.")] = True
-    not_before: Annotated[
-        Moment | None, doc("The current version may not sign, encrypt or wrap before.")
-    ] = None
+    not_before: Annotated[Moment | None, doc("The current version may not sign, encrypt or wrap before.")] = None
     expires: Annotated[
         Moment | None,
         doc("The current version may not sign, encrypt or wrap afterwards; a rotation policy sets it by itself."),
     ] = None
     rotation: Annotated[Rotation | None, doc("When new versions are made, and when they expire.")] = None
-    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}
+    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}  # noqa: RUF012  # msgspec copies it
 
     @property
     def specification(self) -> KeySpecification:
@@ -88,4 +85,3 @@ class Key(Resource, kind="key", collection="keys", parent=Vault):
     def identity(self, vault: str) -> str:
         """Return the key's place among all keys."""
         return f"vaults/{vault.lower()}/keys/{self.name.lower()}"
-

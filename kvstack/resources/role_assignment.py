@@ -14,7 +14,7 @@ from kvstack.terms.address import slug
 from kvstack.terms.principal import PrincipalType
 
 
-class RoleAssignment(Resource, kind="role_assignment", collection="access", parent=Vault):
+class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment", collection="access", parent=Vault):
     """A role given to a principal at a scope: the vault it stands in, or one thing there.
 
     Under the stack's own `access` it reaches wider: a subscription, a resource group, or a vault of somebody else.

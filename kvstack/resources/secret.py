@@ -21,13 +21,22 @@ _LITERAL = (
 )
 
 
-class Secret(Resource, kind="secret", collection="secrets", parent=Vault, forbidden={"value": _LITERAL}):
+class Secret(
+    Resource,
+    frozen=True,
+    kw_only=True,
+    kind="secret",
+    collection="secrets",
+    parent=Vault,
+    forbidden={"value": _LITERAL},
+):
     """A secret. Setting a new value makes a new version; old versions stay and keep working."""
 
     value_from: Annotated[
         ValueFrom | None,
         doc(
-            "Where the value comes from. Without it the secret has to be there, and only what is around its value is managed.",
+            "Where the value comes from. Without it the secret has to be there, and only what is around its value is "
+            "managed.",
             {"env": "DB_PASSWORD"},
         ),
         SOURCE,
@@ -38,14 +47,12 @@ class Secret(Resource, kind="secret", collection="secrets", parent=Vault, forbid
         doc("What the value is.", "text/plain"),
     ] = None
     enabled: Annotated[bool, doc("Whether the current version can be read.")] = True
-    not_before: Annotated[Moment | None, doc("The current version is meant for use from then on.")] = (
-        None
-    )
+    not_before: Annotated[Moment | None, doc("The current version is meant for use from then on.")] = None
     expires: Annotated[Moment | None, doc("The current version is meant for use until then.")] = None
     rotation: Annotated[Rotation | None, doc("When a new value is made; for generated values.", {"every": "P30D"})] = (
         None
     )
-    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}
+    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}  # noqa: RUF012  # msgspec copies it
 
     def resolved(self) -> Self:
         """Return the secret with its rotation policy in one spelling."""

@@ -30,8 +30,8 @@ class Generate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class ValueFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One of four sources. `env` and `file` are read where they are there, at plan and at apply; `generate` and `command`
-    run in apply alone, and again only when their specification changed or the value drifted."""
+    """One of four sources. `env` and `file` are read where they are there, at plan and at apply; `generate` and
+    `command` run in apply alone, and again only when their specification changed or the value drifted."""
 
     env: Annotated[_NotEmpty | None, doc("The environment variable that holds the value.", "DB_PASSWORD")] = None
     file: Annotated[

@@ -29,7 +29,7 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     ] = frozenset()
 
 
-class Vault(Resource, kind="vault", collection="vaults"):
+class Vault(Resource, frozen=True, kw_only=True, kind="vault", collection="vaults"):
     """A key vault, with its soft delete, its protection and its network rules.
 
     Deleting one keeps it recoverable, with everything in it, until retention ends; its name stays taken as long.
@@ -56,7 +56,7 @@ class Vault(Resource, kind="vault", collection="vaults"):
     lock: Annotated[
         Literal["delete"] | None, doc("`delete` refuses the vault's deletion until the lock is lifted.", "delete")
     ] = None
-    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}
+    tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}  # noqa: RUF012  # msgspec copies it
 
     def resolved(self) -> Self:
         """Return the vault with its network rules in one spelling: `203.0.113.7` is `203.0.113.7/32`."""
@@ -77,6 +77,10 @@ class Vault(Resource, kind="vault", collection="vaults"):
                     "Write an address such as 203.0.113.7 or a range such as 203.0.113.0/24.",
                 )
         yield from tags.problems(self.tags)
+
+    def left_to_the_vault(self) -> frozenset[str]:
+        """Return `resource_group` where the backend's own is meant."""
+        return frozenset({"resource_group"}) if self.resource_group is None else frozenset()
 
     def identity(self, vault: str) -> str:
         """Return the vault's place among all vaults, alive or soft-deleted."""

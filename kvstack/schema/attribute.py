@@ -6,8 +6,8 @@ import msgspec
 
 from kvstack.schema.change_rule import UPDATE, ChangeRule
 
-# compared: against what is there. source: says where a value comes from; the value itself is compared, by fingerprint. meta: is about
-# planning only and never reaches a vault.
+# compared: against what is there. source: says where a value comes from; the value itself is compared, by fingerprint.
+# meta: is about planning only and never reaches a vault.
 Comparison = Literal["compared", "source", "meta"]
 
 
@@ -22,7 +22,8 @@ META = Comparing("meta")
 
 
 class Attribute(msgspec.Struct, frozen=True):
-    """One attribute, read off a resource type's annotations. type: with the markers taken off; meta: msgspec's constraints."""
+    """One attribute, read off a resource type's annotations. type: with the markers taken off; meta: msgspec's
+    constraints."""
 
     name: str
     written: str

@@ -18,8 +18,8 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def differences(before: Resource, after: Resource) -> tuple[Difference, ...]:
-    """Return the attributes in which `after` (declared, or read later) is not `before`; what a vault sets by itself under
-    either is left out."""
+    """Return the attributes in which `after` (declared, or read later) is not `before`; what a vault sets by itself
+    under either is left out."""
     resource = type(after)
     reader = compared(resource)
     if reader(before) == reader(after):

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-
 Schema = dict[str, Any]
 
 # What stands in for a value of any other type until variables are known.
@@ -15,17 +14,17 @@ INTERPOLATION = r"^\$\{[^}]*\}$"
 _HOLDS_INTERPOLATION = r"\$\{"
 
 
-def json_schema(root: type[msgspec.Struct], *, interpolation: bool, title: str = "", id: str = "") -> Schema:
+def json_schema(root: type[msgspec.Struct], *, interpolation: bool, title: str = "", identifier: str = "") -> Schema:
     """Return the schema (2020-12) of what converts to a struct.
 
-    interpolation: whether a `${...}` may stand for a scalar, as in a file; without it, the schema of what variables have been
-    put into.
+    interpolation: whether a `${...}` may stand for a scalar, as in a file; without it, the schema of what variables
+    have been put into.
     """
     emitter = _Emitter(interpolation)
     reference = emitter.struct(root)
     schema: Schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    if id:
-        schema["$id"] = id
+    if identifier:
+        schema["$id"] = identifier
     if title:
         schema["title"] = title
     body = emitter.definitions.pop(reference["$ref"].rpartition("/")[2])
@@ -158,4 +157,4 @@ def title_of(name: str) -> str:
 
 
 def _first_paragraph(text: str) -> str:
-    return " ".join(text.split("\n\n")[0].split())
+    return " ".join(text.split("\n\n", 1)[0].split())

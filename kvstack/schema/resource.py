@@ -29,7 +29,8 @@ class Lifecycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class ResourceMeta(msgspec.StructMeta):
-    """Takes a resource type's class keywords: kind, collection, parent, and words for attributes that must not be written."""
+    """Takes a resource type's class keywords: kind, collection, parent, and words for attributes that must not be
+    written."""
 
     def __new__(
         mcs,
@@ -46,17 +47,8 @@ class ResourceMeta(msgspec.StructMeta):
         """Make the class. kind: its name in plans and state; collection: where it stands in a declaration."""
         if kind:
             namespace.update(kind=kind, collection=collection, parent=parent, forbidden=dict(forbidden or {}))
-        return super().__new__(
-            mcs,
-            name,
-            bases,
-            namespace,
-            frozen=True,
-            kw_only=True,
-            omit_defaults=True,
-            forbid_unknown_fields=True,
-            **options,
-        )
+        always = {"frozen": True, "kw_only": True, "omit_defaults": True, "forbid_unknown_fields": True}
+        return super().__new__(mcs, name, bases, namespace, **{**always, **options})
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -68,7 +60,7 @@ class Problem(msgspec.Struct, frozen=True):
     severity: str = "error"
 
 
-class Resource(msgspec.Struct, metaclass=ResourceMeta):
+class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True):
     """A thing as declared, as recorded, and as read from a vault: the same attributes each time."""
 
     kind: ClassVar[str]
@@ -92,7 +84,8 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta):
         yield from ()
 
     def left_to_the_vault(self) -> frozenset[str]:
-        """Return the attributes that a vault sets by itself under this declaration, and that are not compared therefore."""
+        """Return the attributes that a vault sets by itself under this declaration, and that are not compared
+        therefore."""
         return frozenset()
 
     def identity(self, vault: str) -> str:
@@ -119,9 +112,7 @@ def attributes(resource: type[Resource]) -> tuple[Attribute, ...]:
 @cache
 def compared(resource: type[Resource]) -> Callable[[Resource], Any]:
     """Return what reads, at once, all attributes that are held against a vault: equal results mean nothing differs."""
-    return attrgetter(
-        *(entry.name for entry in attributes(resource) if entry.comparison == "compared")
-    )
+    return attrgetter(*(entry.name for entry in attributes(resource) if entry.comparison == "compared"))
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

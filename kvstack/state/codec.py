@@ -9,7 +9,7 @@ import msgspec
 
 from kvstack.resources.catalog import BY_KIND
 from kvstack.schema.resource import Resource
-from kvstack.state.state import FORMAT, Drop, Entry, Put, Record, State
+from kvstack.state.state import FORMAT, Drop, Entry, Intend, Put, Record, State
 from kvstack.terms.address import Address
 
 
@@ -38,6 +38,7 @@ class _Written(msgspec.Struct, kw_only=True, omit_defaults=True):
     fingerprint: str | None = None
     was: Address | None = None
     dropped: bool = False
+    intended: bool = False
     attributes: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -100,7 +101,12 @@ def decoded_entry(line: bytes) -> Entry:
     """Parse one journal line. Raises UnreadableState."""
     try:
         written = _line.decode(line)
-        return Drop(written.address) if written.dropped else Put(_record(written), written.was)
+        if written.dropped:
+            return Drop(written.address)
+        if written.intended:
+            resource = _decoder(written.kind).decode(written.attributes)
+            return Intend(written.address, written.kind, resource, written.version)
+        return Put(_record(written), written.was)
     except msgspec.DecodeError as error:
         raise UnreadableState(f"a line of its journal cannot be read ({error})") from None
 
@@ -109,6 +115,19 @@ def _encoded_entry(entry: Entry) -> bytes:
     match entry:
         case Put(record, was):
             return _encoded_record(record, was=was)
+        case Intend(address, kind, resource, version):
+            return _encoder.encode(
+                _Written(
+                    address=address,
+                    kind=kind,
+                    identity="",
+                    id="",
+                    vault="",
+                    version=version,
+                    intended=True,
+                    attributes=msgspec.Raw(_encoder.encode(resource)),
+                )
+            )
         case Drop(address):
             return _encoder.encode(_Written(address=address, kind="", identity="", id="", vault="", dropped=True))
 

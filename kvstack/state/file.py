@@ -31,8 +31,9 @@ class FileLock:
 class FileStore:
     """One stack's state in a folder: NAME.json, NAME.journal and NAME.lock.
 
-    A change that finished is appended to the journal; the end of an apply folds it into the snapshot. The journal's first line says
-    which serial it continues, so one that was folded already, by a run that died before deleting it, is recognised.
+    A change that finished is appended to the journal; the end of an apply folds it into the snapshot. The journal's
+    first line says which serial it continues, so one that was folded already, by a run that died before deleting it,
+    is recognised.
     """
 
     def __init__(self, folder: Path, stack: str, environment: str | None) -> None:
@@ -44,6 +45,7 @@ class FileStore:
         self._journal = folder / f"{name}.journal"
         self._lock = folder / f"{name}.lock"
         self._base: State | None = None
+        self._journal_end = 0
 
     def read(self) -> State | None:
         """Return the state with every recorded change, or None where nothing was applied yet."""
@@ -59,7 +61,7 @@ class FileStore:
                 f"It belongs to `{_named(snapshot.stack, snapshot.environment)}`, this is "
                 f"`{_named(self.stack, self.environment)}`. Put the right file back, or run `kvstack state rebuild`.",
             )
-        self._base = snapshot
+        self._base, self._journal_end = snapshot, 0
         return after(snapshot, list(self._journalled(snapshot)))
 
     def lock(self, holder: LockHolder) -> FileLock:
@@ -94,15 +96,19 @@ class FileStore:
         """Append finished changes, durably."""
         if self._base is None:
             raise RuntimeError("the state is recorded to before it was read or written")
-        first = not self._journal.exists()
         lines = encoded_entries(entries)
+        first = self._journal_end == 0
         if first:
             lines = msgspec.json.encode({"lineage": self._base.lineage, "serial": self._base.serial}) + b"\n" + lines
-        with self._wounds(), _opened(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
+        with self._wounds(), _opened(self._journal, os.O_WRONLY | os.O_CREAT) as descriptor:
+            # What a kill left behind the last whole line, or a journal folded already, is written over.
+            os.ftruncate(descriptor, self._journal_end)
+            os.lseek(descriptor, self._journal_end, os.SEEK_SET)
             _write_all(descriptor, lines)
             os.fsync(descriptor)
             if first:
                 _sync_folder(self.folder)
+        self._journal_end += len(lines)
 
     def write(self, state: State, *, expected_serial: int) -> State:
         """Replace the state whole and return it with its new serial."""
@@ -113,27 +119,33 @@ class FileStore:
                 "the state was changed by somebody else meanwhile",
                 f"It had serial {expected_serial} when it was read, it has {there} now. Run `kvstack plan` again.",
             )
-        written = msgspec.structs.replace(state, serial=expected_serial + 1)
+        written = msgspec.structs.replace(state, serial=expected_serial + 1, intents={})
         new = self.path.with_name(self.path.name + ".new")
         with self._wounds():
             with _opened(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
                 _write_all(descriptor, encoded(written))
                 os.fsync(descriptor)
-            os.replace(new, self.path)
+            new.replace(self.path)
             _sync_folder(self.folder)
         # From here on the journal is known to be folded: its serial is no longer the snapshot's.
         with contextlib.suppress(FileNotFoundError):
             self._journal.unlink()
-        self._base = written
+        self._base, self._journal_end = written, 0
         return written
+
+    def replace(self, state: State) -> State:
+        """Put a state made anew in the place of whatever is there, damaged or not; that is kept beside it."""
+        if self.path.exists():
+            self.path.replace(self.path.with_name(self.path.name + ".before-rebuild"))
+        return self.write(state, expected_serial=0)
 
     def _serial(self) -> int:
         try:
             return decoded(self.path.read_bytes()).serial
         except FileNotFoundError:
             return 0
-        except UnreadableState:
-            return 0  # a rebuild replaces it
+        except UnreadableState as error:
+            raise self._damaged(str(error)) from None
 
     def _journalled(self, snapshot: State) -> Iterator[Entry]:
         try:
@@ -151,6 +163,7 @@ class FileStore:
             raise self._damaged("its journal has no first line") from None
         if continues != (snapshot.lineage, snapshot.serial):
             return
+        self._journal_end = sum(len(line) + 1 for line in whole)
         for line in whole[1:]:
             try:
                 yield decoded_entry(line)
@@ -160,7 +173,7 @@ class FileStore:
     def _damaged(self, why: str) -> KvstackError:
         return KvstackError(
             f"the state file {self.path} cannot be read: {why}",
-            "Put a good copy back, or run `kvstack state rebuild`: it finds everything again by the tags in the vaults.",
+            "Put a good copy back, or run `kvstack state rebuild`: it finds everything again by the vaults' tags.",
         )
 
     @contextlib.contextmanager
@@ -170,7 +183,7 @@ class FileStore:
         except OSError as error:
             raise KvstackError(
                 f"the state cannot be written: {error.strerror}",
-                f"{self.path}: what was done is in the vaults under this stack's tags; mend the disk and run apply again.",
+                f"{self.path}: what was done is in the vaults, tagged's tags; mend the disk and run apply again.",
             ) from error
 
 

@@ -13,8 +13,8 @@ FORMAT = 1
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One thing as it was after the last change of it.
 
-    id: the backend's own; vault: real name of its vault; version: id of the newest version then; fingerprint: of the secret
-    value set then, keyed by the vault.
+    id: the backend's own; vault: real name of its vault; version: id of the newest version then; fingerprint: of the
+    secret value set then, keyed by the vault.
     """
 
     address: Address
@@ -30,8 +30,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """All records of one stack and environment.
 
-    lineage: drawn once, tells this state from any other of the same name; serial: grows with every write; backend: which
-    vaults it is about (Backend.id).
+    lineage: drawn once, tells this state from any other of the same name; serial: grows with every write; backend:
+    which vaults it is about (Backend.id); intents: values that were about to be made when a run ended early.
     """
 
     stack: str
@@ -40,6 +40,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     serial: int = 0
     backend: str = ""
     records: Mapping[Address, Record] = {}
+    intents: Mapping[Address, "Intend"] = {}
 
 
 class Put(msgspec.Struct, frozen=True):
@@ -55,18 +56,36 @@ class Drop(msgspec.Struct, frozen=True):
     address: Address
 
 
-Entry = Put | Drop
+class Intend(msgspec.Struct, frozen=True):
+    """A new value is about to be made, which only happens once. resource: as declared then; version: the newest one
+    before.
+
+    Found without an end, it tells the next run that a newer version is that value: it is not made a second time.
+    """
+
+    address: Address
+    kind: str
+    resource: Resource
+    version: str | None
+
+
+Entry = Put | Drop | Intend
 
 
 def after(state: State, entries: tuple[Entry, ...] | list[Entry]) -> State:
     """Return the state once these finished changes are recorded."""
     records = dict(state.records)
+    intents = dict(state.intents)
     for entry in entries:
         match entry:
+            case Intend(address):
+                intents[address] = entry
             case Put(record, was):
                 if was is not None and records.get(was) is not None and records[was].identity == record.identity:
                     del records[was]
                 records[record.address] = record
+                intents.pop(record.address, None)
             case Drop(address):
                 records.pop(address, None)
-    return msgspec.structs.replace(state, records=records)
+                intents.pop(address, None)
+    return msgspec.structs.replace(state, records=records, intents=intents)

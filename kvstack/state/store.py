@@ -51,8 +51,8 @@ class StateStore(Protocol):
     """Keeps the state of one stack and environment."""
 
     def read(self) -> State | None:
-        """Return the state with every recorded change, or None where nothing was applied yet. Raises KvstackError where it is
-        damaged, edited or foreign."""
+        """Return the state with every recorded change, or None where nothing was applied yet. Raises KvstackError
+        where it is damaged, edited or foreign."""
         ...
 
     def lock(self, holder: LockHolder) -> Lock:
@@ -64,5 +64,6 @@ class StateStore(Protocol):
         ...
 
     def write(self, state: State, *, expected_serial: int) -> State:
-        """Replace the state whole and return it with its new serial. Raises StateChanged where somebody else was quicker."""
+        """Replace the state whole and return it with its new serial. Raises StateChanged where somebody else was
+        quicker."""
         ...

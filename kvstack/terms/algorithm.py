@@ -10,7 +10,8 @@ Purpose = Literal["sign", "encrypt", "wrap"]
 
 
 class Algorithm(msgspec.Struct, frozen=True):
-    """One algorithm. digest: hash name; digest_bytes: length of what `sign` takes; curve and key_bits: what it is bound to.
+    """One algorithm. digest: hash name; digest_bytes: length of what `sign` takes; curve and key_bits: what it is
+    bound to.
 
     Source: RFC 7518 (JSON Web Algorithms) and RFC 8812 (ES256K).
     """

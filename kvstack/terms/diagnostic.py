@@ -52,7 +52,9 @@ class KvstackError(Exception):
 
     exit_code = 1
 
-    def __init__(self, summary: str, detail: str = "", *, place: Place | None = None, address: str | None = None) -> None:
+    def __init__(
+        self, summary: str, detail: str = "", *, place: Place | None = None, address: str | None = None
+    ) -> None:
         super().__init__(summary)
         self.diagnostics: tuple[Diagnostic, ...] = (
             Diagnostic(summary=summary, detail=detail, place=place, address=address),

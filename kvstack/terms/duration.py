@@ -9,7 +9,9 @@ import msgspec
 
 PATTERN = r"^P(?=\d|T\d)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+S)?)?$"
 DurationText = Annotated[str, msgspec.Meta(pattern=PATTERN)]
-_PARTS = re.compile(r"^P(?=\d|T\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
+_PARTS = re.compile(
+    r"^P(?=\d|T\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$"
+)
 _LONGEST_DAYS = 366 * 1000  # a thousand years: far beyond any policy, within what datetime can add
 
 
@@ -32,8 +34,8 @@ class Duration(msgspec.Struct, frozen=True):
         return self.months * 365.25 / 12 + self.days + self.seconds / 86400
 
     def after(self, moment: datetime) -> datetime:
-        """Return the moment this much later; the day of the month is cut to the month's length (31 January + P1M is 28 or
-        29 February). Raises OverflowError beyond the year 9999."""
+        """Return the moment this much later; the day of the month is cut to the month's length (31 January + P1M is 28
+        or 29 February). Raises OverflowError beyond the year 9999."""
         return _months_later(moment, self.months) + timedelta(days=self.days, seconds=self.seconds)
 
     def before(self, moment: datetime) -> datetime:
@@ -42,7 +44,9 @@ class Duration(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         years, months = divmod(self.months, 12)
-        date = (f"{years}Y" if years else "") + (f"{months}M" if months else "") + (f"{self.days}D" if self.days else "")
+        date = (
+            (f"{years}Y" if years else "") + (f"{months}M" if months else "") + (f"{self.days}D" if self.days else "")
+        )
         hours, rest = divmod(self.seconds, 3600)
         minutes, seconds = divmod(rest, 60)
         time = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "") + (f"{seconds}S" if seconds else "")
@@ -55,9 +59,7 @@ def duration(text: str) -> Duration:
     if matched is None:
         raise ValueError(f"`{text}` is not an ISO 8601 duration such as P90D, P18M or PT4H")
     years, months, weeks, days, hours, minutes, seconds = (int(part) if part else 0 for part in matched.groups())
-    parsed = Duration(
-        months=years * 12 + months, days=weeks * 7 + days, seconds=hours * 3600 + minutes * 60 + seconds
-    )
+    parsed = Duration(months=years * 12 + months, days=weeks * 7 + days, seconds=hours * 3600 + minutes * 60 + seconds)
     if parsed.about_days > _LONGEST_DAYS:
         raise ValueError(f"`{text}` is longer than a thousand years")
     return parsed

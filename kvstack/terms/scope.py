@@ -77,5 +77,8 @@ def scope(path: str) -> Scope:
     """Parse a resource manager path. Raises ValueError."""
     matched = _PATH.fullmatch(path)
     if matched is None:
-        raise ValueError(f"`{path}` is no scope: /subscriptions/ID[/resourceGroups/NAME[/providers/Microsoft.KeyVault/vaults/NAME[/keys|secrets|certificates/NAME]]]")
+        raise ValueError(
+            f"`{path}` is no scope: /subscriptions/ID[/resourceGroups/NAME"
+            "[/providers/Microsoft.KeyVault/vaults/NAME[/keys|secrets|certificates/NAME]]]"
+        )
     return Scope(**{part: text or "" for part, text in matched.groupdict().items()})

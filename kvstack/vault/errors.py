@@ -108,6 +108,14 @@ def not_found(kind: str, name: str, where: str, near: Iterable[str] = (), *, cod
     return NotFound(f"there is no {kind} `{name}`{where}", f"Did you mean {words}?" if words else "", code=code)
 
 
+def already_there(kind: str, name: str, vault: str) -> "Conflict":
+    """Return the refusal to make what somebody made meanwhile."""
+    return Conflict(
+        f"there is a {kind} `{name}` in vault `{vault}` already",
+        "Somebody made it since the plan was made: run `kvstack plan` again.",
+    )
+
+
 def deleted_but_recoverable(kind: str, name: str, where: str, until: datetime) -> Conflict:
     """Return the refusal to make something whose name a soft-deleted namesake still holds."""
     return Conflict(

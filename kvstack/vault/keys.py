@@ -11,6 +11,7 @@ from kvstack.terms import key as key_rules
 from kvstack.terms.key import KeySpecification, Operation, possible_operations
 from kvstack.terms.name import folded
 from kvstack.terms.rotation import RotationPolicy
+from kvstack.vault import errors
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
@@ -79,9 +80,11 @@ class KeyOperations(ItemOperations):
         tags: Mapping[str, str] | None = None,
         rotation: RotationPolicy | UnsetType | None = UNSET,
         prepared: PreparedKey | None = None,
+        only_if_absent: bool = False,
     ) -> KeyVersion:
         """Make a key, or a new version of one that is there. operations: all the type can do where None; rotation: the
-        key's policy, which stays where none is given; prepared: from `prepare_key`, of the same specification."""
+        key's policy, which stays where none is given; prepared: from `prepare_key`, of the same specification.
+        only_if_absent: raise Conflict where there is one."""
         allowed = frozenset(operations) if operations is not None else possible_operations(specification.type)
         attributes = _Attributes(
             allowed,
@@ -102,6 +105,8 @@ class KeyOperations(ItemOperations):
                 there = self._free_name(attempt, home, KEY, name)
                 if there is not None:
                     attempt.subject = self._scope(home, f"keys/{there.name}")
+                    if only_if_absent:
+                        raise errors.already_there(KEY.word, there.name, home.name)
                 return home, there
 
             if prepared is None:

@@ -1,5 +1,6 @@
 """The directory of known principals: their names, and who is in which group."""
 
+from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal, is_guid
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Engine
@@ -47,6 +48,19 @@ class PrincipalOperations(Engine):
         if row is None:
             raise NotFound(f"there is no principal `{principal_id}`", "Principals are told by their object id.")
         return Caller(row.id, row.name, address=address)
+
+    def acting(self, principal: str) -> Caller:
+        """Return the caller that `--as` names: an object id, or the name of a known principal. Raises NotFound."""
+        if is_guid(principal):
+            return self.caller(principal)
+        with self._store.transaction() as tx:
+            known = {row.name: row.id for row in self._current_registry(tx).principals.values() if row.name}
+        if principal not in known:
+            raise NotFound(
+                f"the vault knows no principal `{principal}`{meant(principal, known)}",
+                "Name one that a stack declares and that was applied, or give an object id.",
+            )
+        return self.caller(known[principal])
 
     @property
     def operator(self) -> Caller:

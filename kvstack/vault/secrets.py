@@ -10,6 +10,7 @@ from kvstack.terms import limits
 from kvstack.terms.name import folded
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
+from kvstack.vault import errors
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Forbidden
@@ -48,9 +49,11 @@ class SecretOperations(ItemOperations):
         tags: Mapping[str, str] | None = None,
         rotation: RotationPolicy | UnsetType | None = UNSET,
         by_rotation: bool = False,
+        only_if_absent: bool = False,
     ) -> SecretVersion:
         """Set a secret: a new one, or a new version of one that is there. Attributes are the new version's own; the
-        rotation policy is the secret's, and stays where none is given."""
+        rotation policy is the secret's, and stays where none is given. only_if_absent: raise Conflict where there is
+        one."""
         with (
             self._attempt(caller, "SecretSet", self._scope(vault, f"secrets/{name}")) as attempt,
             attempt.transaction(),
@@ -64,6 +67,8 @@ class SecretOperations(ItemOperations):
             there = self._free_name(attempt, home, SECRET, name)
             if there is not None:
                 attempt.subject = self._scope(home, f"secrets/{there.name}")
+                if only_if_absent:
+                    raise errors.already_there(SECRET.word, there.name, home.name)
             key = folded(name)
             now = attempt.now
             version = self._random(16).hex()

@@ -1,0 +1,173 @@
+"""A plan in a file: what was shown to people, kept so that exactly that is applied, or nothing."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
+from kvstack.render.json import document
+from kvstack.terms.action import Action
+from kvstack.terms.address import Address
+from kvstack.terms.diagnostic import Diagnostic, KvstackError, Place
+
+FORMAT = "kvstack-plan-1"
+
+
+class SavedPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a plan file holds: the plan as JSON has it, and what it was made of."""
+
+    format: str
+    lineage: str
+    serial: int
+    declaration_digest: str
+    targets: tuple[Address, ...]
+    destroy: bool
+    refresh_only: bool
+    plan: dict[str, Any]
+
+
+def save(made: Plan, path: Path) -> None:
+    """Write a plan to a file, 0600, whole or not at all."""
+    saved = SavedPlan(
+        format=FORMAT,
+        lineage=made.lineage,
+        serial=made.serial,
+        declaration_digest=made.declaration_digest,
+        targets=made.targets,
+        destroy=made.destroy,
+        refresh_only=made.refresh_only,
+        plan=document(made),
+    )
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(saved))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def read(path: Path) -> SavedPlan:
+    """Read a plan file. Raises KvstackError where it is none."""
+    try:
+        saved = msgspec.json.decode(path.read_bytes(), type=SavedPlan)
+    except OSError as error:
+        raise KvstackError(f"the plan {path} cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise KvstackError(
+            f"{path} is no plan of kvstack: {error}", "Make one with `kvstack plan --out FILE`."
+        ) from None
+    if saved.format != FORMAT:
+        raise KvstackError(f"{path} was made by another version of kvstack", "Make the plan again.")
+    return saved
+
+
+def plan_of(saved: SavedPlan) -> Plan:
+    """Return a saved plan for showing it. What only apply works with is not in it."""
+    shown = saved.plan
+    return Plan(
+        stack=shown["stack"],
+        environment=shown["environment"],
+        changes=tuple(_change(change) for change in shown["changes"]),
+        compared_at_apply=tuple(shown.get("compared_at_apply", ())),
+        drift=tuple(
+            msgspec.convert({**drifted, "attributes": _attributes(drifted)}, Drifted) for drifted in shown["drift"]
+        ),
+        unread=msgspec.convert(shown["unread"], tuple[UnreadThing, ...]),
+        diagnostics=tuple(_diagnostic(diagnostic) for diagnostic in shown["diagnostics"]),
+        lineage=saved.lineage,
+        serial=saved.serial,
+        declaration_digest=saved.declaration_digest,
+        targets=saved.targets,
+        destroy=saved.destroy,
+        refresh_only=saved.refresh_only,
+    )
+
+
+def _change(shown: dict[str, Any]) -> Change:
+    flags = ("irreversible", "with_vault", "purge_first", "compared_at_apply", "moved_from")
+    return Change(
+        address=shown["address"],
+        kind=shown["kind"],
+        action=Action(shown["action"]),
+        reasons=tuple(shown["reasons"]),
+        attributes=_attributes(shown),
+        **{flag: shown[flag] for flag in flags if flag in shown},
+    )
+
+
+def _attributes(shown: dict[str, Any]) -> tuple[AttributeChange, ...]:
+    return tuple(
+        AttributeChange(entry["path"], _value(entry["before"]), _value(entry["after"]), entry["rule"])
+        for entry in shown["attributes"]
+    )
+
+
+def _value(data: Any) -> Any:
+    match data:
+        case {"sensitive": True, "fingerprint": fingerprint}:
+            return Sensitive(fingerprint)
+        case "known after apply":
+            return KnownAfterApply()
+        case _:
+            return data
+
+
+def _diagnostic(shown: dict[str, Any]) -> Diagnostic:
+    place = Place(shown["file"], shown["line"], shown["column"]) if shown["file"] else None
+    return Diagnostic(
+        severity=shown["severity"],
+        summary=shown["summary"],
+        detail=shown["detail"],
+        place=place,
+        address=shown["address"],
+    )
+
+
+def require_current(saved: SavedPlan, now: Plan) -> None:
+    """Refuse a plan that is not what a plan made now would be. Raises KvstackError, saying what is no longer as it
+    was."""
+    again = "Run `kvstack plan` again, and have the new plan looked at."
+    if saved.lineage != now.lineage and saved.serial:
+        raise KvstackError("the plan was made for another state", again)
+    if saved.serial != now.serial:
+        raise KvstackError("the plan is stale: something was applied since it was made", again)
+    if saved.declaration_digest != now.declaration_digest:
+        raise KvstackError("the plan is stale: the declaration is another now", again)
+    may_differ = {*saved.plan.get("compared_at_apply", ())}
+    planned = {change["address"]: change for change in saved.plan["changes"]}
+    current = {change["address"]: change for change in document(now)["changes"]}
+    for address in (*planned, *(address for address in current if address not in planned)):
+        if not _same(planned.get(address), current.get(address), at_apply=address in may_differ):
+            raise KvstackError(
+                f"the plan is stale: what would happen to `{address}` is no longer what was planned",
+                f"What is there, or the secret's value, changed since. {again}",
+                address=address,
+            )
+
+
+def _same(planned: dict[str, Any] | None, current: dict[str, Any] | None, *, at_apply: bool) -> bool:
+    if planned is None and at_apply:
+        # The plan said that the value is compared at apply: a new version of just that is what it announced.
+        return current is None or [entry["path"] for entry in current["attributes"]] == ["value"]
+    if planned is None or current is None:
+        return planned is current
+    return bool(_without_unknown(planned, planned) == _without_unknown(current, planned))
+
+
+def _without_unknown(change: dict[str, Any], planned: dict[str, Any]) -> Any:
+    """Return a change in JSON's terms, without the fingerprint of a value that was not there when the plan was made."""
+    data = msgspec.json.decode(msgspec.json.encode(change))
+    unknown = {
+        entry["path"]
+        for entry in planned["attributes"]
+        if isinstance(entry["after"], dict)
+        and entry["after"].get("sensitive")
+        and entry["after"].get("fingerprint") is None
+    }
+    for entry in data["attributes"]:
+        if entry["path"] in unknown:
+            entry["after"] = None
+    return data

@@ -1,0 +1,220 @@
+"""A stack opened for work: its declaration, its backend and its state, and the plans and applies made of them."""
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from kvstack.apply.run import Run, Tell
+from kvstack.apply.step import Step, recorded, sets_value
+from kvstack.apply.values import Values
+from kvstack.backends.protocol import Backend, LastChange, Offer, Snapshot
+from kvstack.declare.declaration import Declaration
+from kvstack.declare.digest import digest
+from kvstack.plan import people
+from kvstack.plan.change import Change, Drifted, Plan
+from kvstack.plan.plan import plan
+from kvstack.render.events import Outcome
+from kvstack.resources.secret import Secret
+from kvstack.state.file import FileStore
+from kvstack.state.state import Drop, Entry, Put, State, after
+from kvstack.terms.action import Action
+from kvstack.terms.address import Address
+from kvstack.terms.diagnostic import Diagnostic, KvstackError
+
+
+def state_store(declaration: Declaration) -> FileStore:
+    """Return where a declaration's state is kept."""
+    folder = Path(declaration.state_path or ".kvstack/state")
+    return FileStore(declaration.directory / folder, declaration.desired.stack, declaration.desired.environment)
+
+
+class Workspace:
+    """One stack, open. environ: the process's environment, which secret values may come from."""
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        backend: Backend,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        allow_files: bool = False,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.declaration = declaration
+        self.desired = declaration.desired
+        self.backend = backend
+        self.store = state_store(declaration)
+        self._random = random
+        self._values = Values(declaration.directory, environ=environ, random=random, allow_files=allow_files)
+
+    def state(self) -> State:
+        """Return what was applied last; of a stack never applied, an empty state that is not written yet."""
+        found = self.store.read()
+        if found is None:
+            lineage = str(uuid.UUID(bytes=self._random(16), version=4))
+            return State(
+                stack=self.desired.stack, environment=self.desired.environment, lineage=lineage, backend=self.backend.id
+            )
+        if found.backend != self.backend.id:
+            raise KvstackError(
+                f"the state {self.store.path} belongs to other vaults",
+                f"It records what is in `{found.backend}`, the stack's backend is `{self.backend.id}`. "
+                "Put the right state back, or run `kvstack state rebuild`.",
+            )
+        return found
+
+    def plan(
+        self,
+        *,
+        state: State | None = None,
+        targets: tuple[Address, ...] = (),
+        destroy: bool = False,
+        refresh_only: bool = False,
+        with_digest: bool = False,
+    ) -> Plan:
+        """Read what is there and return the plan. with_digest: for a plan that is saved."""
+        state = self.state() if state is None else state
+        snapshot = self.snapshot(state)
+        made = plan(
+            self.desired,
+            state,
+            snapshot,
+            now=self.backend.clock.now(),
+            values=self._offered(),
+            targets=targets,
+            destroy=destroy,
+            refresh_only=refresh_only,
+        )
+        known = self.backend.principals() if self.desired.principals else {}
+        principals = people.unknown(self.desired.principals, known) if not destroy else ()
+        return msgspec.structs.replace(
+            made,
+            changes=tuple(self._placed(made.changes)),
+            drift=tuple(self._attributed(made.drift, state)),
+            principals=principals,
+            diagnostics=(*self.declaration.warnings, *made.diagnostics, *people.membership(principals, known)),
+            declaration_digest=digest(self.desired) if with_digest else "",
+        )
+
+    def snapshot(self, state: State) -> Snapshot:
+        """Return everything in the vaults that are declared or recorded."""
+        names = {node.vault for node in self.desired.nodes.values() if node.vault}
+        names |= {record.vault for record in state.records.values() if record.vault}
+        for kind, resource in (
+            *((node.resource.kind, node.resource) for node in self.desired.nodes.values()),
+            *((record.kind, record.resource) for record in state.records.values()),
+        ):
+            if kind == "vault":
+                names.add(resource.name)
+        return self.backend.snapshot({name.lower(): name for name in sorted(names)}.values())
+
+    def missing_values(self, made: Plan) -> tuple[Diagnostic, ...]:
+        """Return what is wrong with the values a plan would set that have to be there already: all of them, before
+        anything is touched."""
+        return tuple(
+            msgspec.structs.replace(diagnostic, address=change.address)
+            for change in made.changes
+            if sets_value(change)
+            for diagnostic in self._values.problems(change.node.resource.value_from)  # type: ignore[union-attr]  # it sets one
+        )
+
+    def apply(
+        self, made: Plan, state: State, *, tell: Tell, stop: threading.Event, workers: int | None = None
+    ) -> Outcome:
+        """Make a plan true. Only under the state's lock. tell: hears what happens; stop: set it to finish what is in
+        flight."""
+        if state.serial == 0:
+            state = self.store.write(state, expected_serial=0)
+        for principal in made.principals:
+            self.backend.make_known(principal)
+        step = Step(self.backend, self.desired.owner, self._values)
+        entries: list[Entry] = list(self._bookkeeping(made, state))
+        if entries:
+            self.store.record(entries)
+
+        def record(more: Iterable[Entry]) -> None:
+            finished = list(more)
+            entries.extend(finished)
+            self.store.record(finished)
+
+        outcome = Run(
+            made.changes,
+            backend=self.backend,
+            step=step,
+            record=record,
+            tell=tell,
+            stop=stop,
+            workers=workers or max(2, os.cpu_count() or 2),
+        ).outcome()
+        if entries or state.intents:
+            self.store.write(after(state, entries), expected_serial=state.serial)
+        return outcome
+
+    def _bookkeeping(self, made: Plan, state: State) -> Iterator[Entry]:
+        """Yield what the state has to say of things that need no change: those it does not know, or knows otherwise."""
+        for change in made.bookkeeping:
+            if change.actual is not None and not change.compared_at_apply:
+                yield recorded(change, change.actual)
+        if made.refresh_only:
+            yield from self._refreshed(state)
+
+    def _refreshed(self, state: State) -> Iterator[Entry]:
+        snapshot = self.snapshot(state)
+        for record in state.records.values():
+            actual = snapshot.things.get(record.identity)
+            if actual is None or actual.deletion is not None:
+                yield Drop(record.address)
+            else:
+                kept: dict[str, object] = {"lifecycle": record.resource.lifecycle}
+                if isinstance(record.resource, Secret):
+                    kept["value_from"] = record.resource.value_from
+                yield Put(
+                    msgspec.structs.replace(
+                        record,
+                        id=actual.id,
+                        resource=msgspec.structs.replace(actual.resource, **kept),
+                        version=actual.version,
+                        fingerprint=actual.fingerprint if record.fingerprint is not None else None,
+                    )
+                )
+
+    def _offered(self) -> dict[Address, str]:
+        """Return the fingerprints of the values that are there to read, by address."""
+        found: list[tuple[Address, Offer]] = []
+        for address, node in self.desired.nodes.items():
+            resource = node.resource
+            if isinstance(resource, Secret) and resource.value_from is not None and resource.value_from.read_at_plan:
+                value = self._values.offered(resource.value_from)
+                if value is not None:
+                    found.append((address, Offer(node.vault, resource.name, value)))
+        if not found:
+            return {}
+        prints = self.backend.fingerprints(offer for _, offer in found)
+        return {address: fingerprint for (address, _), fingerprint in zip(found, prints, strict=True)}
+
+    def _placed(self, changes: tuple[Change, ...]) -> Iterator[Change]:
+        """Yield the changes, the refused ones with the line they stand at."""
+        paths = {
+            str(change.address): change.node.path
+            for change in changes
+            if change.action is Action.REFUSE and change.node is not None
+        }
+        places = self.declaration.places(paths) if paths else {}
+        for change in changes:
+            place = places.get(change.address)
+            yield change if place is None else msgspec.structs.replace(change, place=place)
+
+    def _attributed(self, drift: tuple[Drifted, ...], state: State) -> Iterator[Drifted]:
+        """Yield what drifted with who did it, as far as the audit knows."""
+        identities = {drifted.address: state.records[drifted.address].identity for drifted in drift}
+        changes: Mapping[str, LastChange] = self.backend.last_changes(identities.values()) if drift else {}
+        for drifted in drift:
+            last = changes.get(identities[drifted.address])
+            if last is None:
+                yield drifted
+            else:
+                yield msgspec.structs.replace(drifted, by=last.who, at=last.when, operation=last.operation)

@@ -1,0 +1,1 @@
+"""The embedded vault as a backend."""

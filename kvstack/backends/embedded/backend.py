@@ -1,0 +1,106 @@
+"""The embedded vault behind the Backend protocol: its VaultService, and one handler a resource type."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, cast
+
+from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.key import KeyHandler
+from kvstack.backends.embedded.places import Places
+from kvstack.backends.embedded.role_assignment import RoleAssignmentHandler
+from kvstack.backends.embedded.secret import SecretHandler
+from kvstack.backends.embedded.vault import VaultHandler
+from kvstack.backends.protocol import Handler, LastChange, Offer, Snapshot
+from kvstack.resources.key import Key
+from kvstack.schema.resource import Resource
+from kvstack.terms.principal import Principal
+from kvstack.vault.caller import Caller
+from kvstack.vault.service import VaultService
+from kvstack.vault.unlock import Unlocked, unlock
+
+
+class EmbeddedBackend:
+    """One open vault, and who acts on it."""
+
+    name = "embedded"
+
+    def __init__(self, unlocked: Unlocked, service: VaultService, caller: Caller) -> None:
+        self._unlocked = unlocked
+        self._service = service
+        self._caller = caller
+        self._places = Places(unlocked.settings, {})
+        self.id = f"embedded/{unlocked.settings.subscription_id}"
+        self._handlers: dict[str, Any] = {
+            "vault": VaultHandler(service, caller, self._places),
+            "key": KeyHandler(service, caller, self._places),
+            "secret": SecretHandler(service, caller, self._places),
+            "role_assignment": RoleAssignmentHandler(service, caller, self._places),
+        }
+
+    @classmethod
+    def opened(cls, directory: Path, *, principal: str | None = None) -> "EmbeddedBackend":
+        """Open the vault of a folder. principal: who acts (name or object id), None for the operator."""
+        unlocked = unlock(directory)
+        try:
+            service = VaultService(unlocked)
+            caller = service.operator if principal is None else service.acting(principal)
+            return cls(unlocked, service, caller)
+        except BaseException:
+            unlocked.close()
+            raise
+
+    @property
+    def clock(self) -> Any:
+        """The vault's clock: a simulated one where it was made with one."""
+        return self._unlocked.clock
+
+    def snapshot(self, vaults: Iterable[str]) -> Snapshot:
+        """Read everything in these vaults, and all role assignments, in one bulk read."""
+        taken = self._service.snapshot(self._caller, tuple(vaults))
+        self._places.groups.update((vault.folded, vault.resource_group) for vault in taken.vaults)
+        return reading.snapshot(taken, self._unlocked.settings.subscription_id)
+
+    def handler(self, kind: str) -> Handler[Resource] | None:
+        """Return the handler of a resource type."""
+        return cast("Handler[Resource] | None", self._handlers.get(kind))
+
+    def fingerprints(self, offers: Iterable[Offer]) -> tuple[str, ...]:
+        """Return the fingerprint of each offered value, keyed in the vault."""
+        return self._service.fingerprints(self._caller, [(offer.vault, offer.name, offer.value) for offer in offers])
+
+    def last_changes(self, identities: Iterable[str]) -> Mapping[str, LastChange]:
+        """Return who changed these things last, from the audit."""
+        scopes = {identity: scope.path for identity in identities if (scope := self._places.of_identity(identity))}
+        found = self._service.last_changes(self._caller, scopes.values())
+        return {
+            identity: LastChange(identity, change.caller_name or change.caller, change.time, change.operation)
+            for identity, path in scopes.items()
+            if (change := found.get(path)) is not None
+        }
+
+    def principals(self) -> Mapping[str, Principal]:
+        """Return the principals the vault knows, by id."""
+        return {principal.id: principal for principal in self._service.list_principals(self._caller)}
+
+    def make_known(self, principal: Principal) -> None:
+        """Tell the vault a principal's name, and who is in a group."""
+        self._service.put_principal(self._caller, principal)
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Group this thread's calls into one durable commit."""
+        return self._service.batch()
+
+    def is_slow(self, kind: str, resource: Resource) -> str | None:
+        """Return what is being waited for where making this takes long."""
+        match resource:
+            case Key(type="RSA" | "RSA-HSM" as type, size=size):
+                return f"generating {type} {size} key"
+            case Key(type="EC-HSM" | "oct-HSM" as type):
+                return f"generating {type} key"
+            case _:
+                return None
+
+    def close(self) -> None:
+        """Close the vault."""
+        self._unlocked.close()

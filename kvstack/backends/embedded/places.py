@@ -1,0 +1,55 @@
+"""Identities and scopes of a stack, as the embedded vault writes them, and back."""
+
+from kvstack.terms.scope import Scope
+from kvstack.vault.settings import StoreSettings
+
+
+def written_scope(scope: Scope) -> str:
+    """Return a scope as a stack declares it, in full: `vault/NAME/keys/NAME`."""
+    match scope.level:
+        case "subscription":
+            return "subscription"
+        case "resource_group":
+            return f"resource_group/{scope.resource_group}"
+        case "vault":
+            return f"vault/{scope.vault}"
+        case "item":
+            return f"vault/{scope.vault}/{scope.item}"
+
+
+class Places:
+    """Knows which resource group each vault is in. groups: by folded vault name."""
+
+    def __init__(self, settings: StoreSettings, groups: dict[str, str]) -> None:
+        self._settings = settings
+        self.groups = groups
+
+    def vault(self, name: str, item: str = "") -> Scope:
+        """Return the scope of a vault or of a thing in it; of one that is not there yet, where it would be by
+        default."""
+        group = self.groups.get(name.lower(), self._settings.resource_group)
+        return Scope(self._settings.subscription_id, group, name, item)
+
+    def scope(self, written: str) -> Scope:
+        """Return a declared scope as the vault writes it."""
+        match written.split("/", 2):
+            case ["subscription"]:
+                return Scope(self._settings.subscription_id)
+            case ["resource_group", group]:
+                return Scope(self._settings.subscription_id, group)
+            case ["vault", name]:
+                return self.vault(name)
+            case ["vault", name, item]:
+                return self.vault(name, item)
+            case _:
+                raise ValueError(f"`{written}` is no scope")
+
+    def of_identity(self, identity: str) -> Scope | None:
+        """Return the scope of what has this identity: of a vault, or of a thing in one; None for a role assignment."""
+        match identity.split("/", 2):
+            case ["vaults", name]:
+                return self.vault(name)
+            case ["vaults", name, item]:
+                return self.vault(name, item)
+            case _:
+                return None

@@ -1,0 +1,183 @@
+"""What the vault's snapshot says, as resources: the same types, the same spellings as a declaration's."""
+
+from collections.abc import Iterator
+from functools import cache
+
+from kvstack.backends.embedded.places import written_scope
+from kvstack.backends.protocol import Actual, Deletion, Snapshot, Unread
+from kvstack.resources.key import Key
+from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.rotation import Rotation, written
+from kvstack.resources.secret import Secret
+from kvstack.resources.vault import Network, Vault
+from kvstack.schema.resource import Resource
+from kvstack.terms.role import built_in_roles_by_id
+from kvstack.terms.rotation import RotationPolicy
+from kvstack.terms.scope import Scope
+from kvstack.terms.tags import owner_of, without_owner
+from kvstack.vault import records
+from kvstack.vault.assignment import RoleAssignment as AssignmentRecord
+from kvstack.vault.assignments import assignment_id
+from kvstack.vault.snapshot import Snapshot as VaultSnapshot
+from kvstack.vault.snapshot import Unread as VaultUnread
+
+_UNREAD = {"vault": "vaults/{}", "keys": "vaults/{}/keys/", "secrets": "vaults/{}/secrets/"}
+
+
+def snapshot(taken: VaultSnapshot, subscription: str) -> Snapshot:
+    """Return everything the vault told, by identity."""
+    things: dict[str, Actual[Resource]] = {}
+    groups: dict[str, str] = {}
+    homes = {vault.id: vault for vault in taken.vaults}
+    for vault in taken.vaults:
+        groups[vault.folded] = vault.resource_group
+        things[f"vaults/{vault.folded}"] = of_vault(vault, subscription)
+    paths = {vault.id: Scope(subscription, vault.resource_group, vault.name).path for vault in taken.vaults}
+    for key in taken.keys:
+        home = homes[key.vault_id]
+        things[f"vaults/{home.folded}/keys/{key.folded}"] = of_key(
+            key, paths[key.vault_id], _rotation(key.rotation), _deletion(key.deletion, home)
+        )
+    for secret in taken.secrets:
+        home = homes[secret.vault_id]
+        things[f"vaults/{home.folded}/secrets/{secret.folded}"] = of_secret(
+            secret, paths[secret.vault_id], _rotation(secret.rotation), _deletion(secret.deletion, home)
+        )
+    for assignment in taken.role_assignments:
+        actual = of_assignment(assignment)
+        things[actual.resource.identity("")] = actual
+    return Snapshot(things, tuple(_unread(taken.unread)))
+
+
+def of_vault(vault: records.Vault, subscription: str) -> Actual[Resource]:
+    """Return a vault as read."""
+    return Actual(
+        kind="vault",
+        id=Scope(subscription, vault.resource_group, vault.name).path,
+        vault="",
+        resource=Vault(
+            name=vault.name,
+            sku=vault.sku,
+            location=vault.location,
+            resource_group=vault.resource_group,
+            soft_delete_retention_days=vault.soft_delete_retention_days,
+            purge_protection=vault.purge_protection,
+            network=Network(
+                default_action=vault.network.default_action,
+                bypass=vault.network.bypass,
+                ip_rules=frozenset(vault.network.ip_rules),
+            ),
+            lock=vault.lock,
+            tags=without_owner(vault.tags),
+        ),
+        owner=owner_of(vault.tags),
+        version=None,
+        deletion=_deletion(vault.deletion, vault),
+    )
+
+
+def of_key(
+    key: records.Key | records.KeyVersion, vault_path: str, rotation: Rotation | None, deletion: Deletion | None = None
+) -> Actual[Resource]:
+    """Return a key as read, with its newest version's attributes. vault_path: its vault's scope."""
+    spec = key.specification
+    return Actual(
+        kind="key",
+        id=f"{vault_path}/keys/{key.name}",
+        vault=key.vault,
+        resource=Key(
+            name=key.name,
+            type=spec.type,
+            size=spec.size,  # type: ignore[arg-type]  # the vault takes no other sizes than the declaration does
+            curve=spec.curve,
+            operations=key.operations,
+            enabled=key.enabled,
+            not_before=key.not_before,
+            expires=key.expires,
+            rotation=rotation,
+            tags=without_owner(key.tags),
+        ),
+        owner=owner_of(key.tags),
+        version=key.version,
+        by_rotation=key.by_rotation,
+        deletion=deletion,
+    )
+
+
+def of_secret(
+    secret: records.Secret | records.SecretVersion,
+    vault_path: str,
+    rotation: Rotation | None,
+    deletion: Deletion | None = None,
+) -> Actual[Resource]:
+    """Return a secret as read, with its newest version's attributes. vault_path: its vault's scope."""
+    return Actual(
+        kind="secret",
+        id=f"{vault_path}/secrets/{secret.name}",
+        vault=secret.vault,
+        resource=Secret(
+            name=secret.name,
+            content_type=secret.content_type or None,
+            enabled=secret.enabled,
+            not_before=secret.not_before,
+            expires=secret.expires,
+            rotation=rotation,
+            tags=without_owner(secret.tags),
+        ),
+        owner=owner_of(secret.tags),
+        version=secret.version,
+        fingerprint=secret.fingerprint,
+        by_rotation=secret.by_rotation,
+        deletion=deletion,
+    )
+
+
+def of_assignment(assignment: AssignmentRecord) -> Actual[Resource]:
+    """Return a role assignment as read."""
+    return Actual(
+        kind="role_assignment",
+        id=assignment.id,
+        vault=assignment.scope.vault,
+        resource=RoleAssignment(
+            principal=assignment.principal_id,
+            principal_type=assignment.principal_type,
+            role=_role_name(assignment.role_id),
+            scope=written_scope(assignment.scope),
+            starts=assignment.starts,
+            until=assignment.expires,
+            description=assignment.description,
+        ),
+        named_by_us=assignment.id == assignment_id(assignment.scope, assignment.role_id, assignment.principal_id),
+    )
+
+
+@cache
+def _role_name(role_id: str) -> str:
+    definition = built_in_roles_by_id().get(role_id)
+    return definition.name if definition is not None else role_id
+
+
+def _rotation(policy: RotationPolicy | None) -> Rotation | None:
+    return None if policy is None else written(policy)
+
+
+def _deletion(own: records.Deletion | None, home: records.Vault) -> Deletion | None:
+    """Return how a thing is deleted: by itself, or because its vault is."""
+    deletion = own or home.deletion
+    if deletion is None:
+        return None
+    return Deletion(
+        at=deletion.deleted,
+        purge_at=deletion.scheduled_purge,
+        purgeable=not home.purge_protection,
+        with_vault=own is None,
+    )
+
+
+def _unread(told: tuple[VaultUnread, ...]) -> Iterator[Unread]:
+    for entry in told:
+        if entry.kind == "role_assignments":
+            beginning = f"assignments/vault/{entry.vault.lower()}" if entry.vault else "assignments/"
+        else:
+            beginning = _UNREAD[entry.kind].format(entry.vault.lower())
+        yield Unread(beginning, entry.reason)

@@ -1,0 +1,23 @@
+"""Which backends there are; the only module that names them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kvstack.backends.protocol import Backend
+from kvstack.terms.diagnostic import KvstackError
+
+
+def opened(kind: str, directory: Path, *, principal: str | None = None) -> Backend:
+    """Open the backend a stack chose. kind: `backend.type`; principal: who acts, None for whoever runs the command
+    line. Raises KvstackError where it is not there, or is not part of this version."""
+    match kind:
+        case "embedded":
+            from kvstack.backends.embedded.backend import EmbeddedBackend
+
+            open_it: Callable[..., Backend] = EmbeddedBackend.opened
+            return open_it(directory, principal=principal)
+        case _:
+            raise KvstackError(
+                f"this version of kvstack has no backend `{kind}`",
+                "The declaration is valid; plan and apply work with `backend: {type: embedded}`.",
+            )

@@ -1,0 +1,162 @@
+"""`kvstack apply`: change it; asks first."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from kvstack.cli.context import Context, pass_context
+from kvstack.cli.output import answer, answer_json, coloured, say, width
+from kvstack.cli.plan import is_refused, show
+from kvstack.cli.plan_options import allow_file, as_json, targets
+from kvstack.cli.workspace import interactive, locked, workspace
+from kvstack.terms.address import Address
+from kvstack.terms.diagnostic import InvalidInput, KvstackError
+
+if TYPE_CHECKING:
+    from kvstack.apply.saved import SavedPlan
+    from kvstack.apply.workspace import Workspace
+    from kvstack.plan.change import Plan
+    from kvstack.render.events import Outcome
+    from kvstack.state.state import State
+
+INTERRUPTED = 130
+
+
+@click.command("apply")
+@click.argument("plan", required=False, metavar="[PLAN]", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json("What was done, as one JSON document.")
+@targets
+@allow_file
+@pass_context
+def command(
+    context: Context, plan: Path | None, yes: bool, as_json: bool, targets: tuple[Address, ...], allow_files: bool
+) -> int:
+    """Make what is there what is declared. With PLAN, do exactly what that plan says, or nothing."""
+    saved: SavedPlan | None = None
+    if plan is not None:
+        from kvstack.apply.saved import read
+
+        if targets:
+            raise KvstackError("a saved plan has its targets", "Leave --target out.")
+        saved = read(plan)
+    return applied(context, saved=saved, yes=yes, as_json=as_json, targets=targets, allow_files=allow_files)
+
+
+def applied(
+    context: Context,
+    *,
+    saved: "SavedPlan | None" = None,
+    yes: bool,
+    as_json: bool,
+    targets: tuple[Address, ...] = (),
+    allow_files: bool = False,
+    destroy: bool = False,
+    verb: str = "apply",
+) -> int:
+    """Plan, show, ask, and do it. Returns the exit code."""
+    with workspace(context, allow_files=allow_files) as opened, locked(opened.store, verb):
+        state = opened.state()
+        made = opened.plan(
+            state=state,
+            targets=saved.targets if saved else targets,
+            destroy=saved.destroy if saved else destroy,
+            refresh_only=saved.refresh_only if saved else False,
+            with_digest=saved is not None,
+        )
+        if saved is not None:
+            from kvstack.apply.saved import require_current
+
+            require_current(saved, made)
+        _require_applicable(made, as_json=as_json)
+        if not as_json:
+            show(made)
+        if missing := opened.missing_values(made):
+            raise InvalidInput(missing)
+        if not made.empty and not (yes or saved is not None):
+            _ask()
+        outcome = _run(opened, made, state, as_json=as_json)
+    return _told(made, outcome, as_json=as_json)
+
+
+def _require_applicable(made: "Plan", *, as_json: bool) -> None:
+    """Refuse a plan that holds something that cannot be done: nothing of it is touched."""
+    if not is_refused(made):
+        return
+    if not as_json:
+        show(made)
+        raise KvstackError("the plan holds what cannot be done; nothing was changed", "Mend what is marked `!` above.")
+    from kvstack.render.sections import errors
+
+    raise InvalidInput(errors(made))
+
+
+def _ask() -> None:
+    if not interactive():
+        raise KvstackError(
+            "nothing was changed: there is nobody to ask",
+            "Look at the plan, then run it with `--yes`, or apply a saved plan.",
+        )
+    say("")
+    typed = click.prompt("Do this? Only `yes` is taken for it", default="", show_default=False, err=True)
+    if typed.strip() != "yes":
+        raise KvstackError("nothing was changed")
+
+
+def _run(opened: "Workspace", made: "Plan", state: "State", *, as_json: bool) -> "Outcome":
+    from kvstack.render.progress import Printer
+
+    printer = Printer(
+        sys.stderr.write,
+        total=len(made.changes),
+        width=width(sys.stderr),
+        colour=coloured(sys.stderr),
+        live=sys.stderr.isatty(),
+    )
+    sys.stdout.flush()
+    with _stoppable() as stop:
+        try:
+            return opened.apply(made, state, tell=(lambda _event: None) if as_json else printer, stop=stop)
+        finally:
+            printer.close()
+            sys.stderr.flush()
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """Take Ctrl-C as the wish to finish what is in flight and stop; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def asked(_signal: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        say("\nStopping: what is in flight is finished and recorded. Ctrl-C again ends it at once.")
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _told(made: "Plan", outcome: "Outcome", *, as_json: bool) -> int:
+    if as_json:
+        from kvstack.render.json import outcome_document
+
+        answer_json(outcome_document(outcome, stack=made.stack, environment=made.environment))
+    elif not made.empty:
+        from kvstack.render.outcome import outcome_terminal
+
+        answer("\n" + outcome_terminal(outcome, width=width(sys.stdout), colour=coloured(sys.stdout)))
+    if outcome.interrupted:
+        return INTERRUPTED
+    return 1 if outcome.failed else 0
