@@ -11,8 +11,10 @@ from kvstack.plan.decide import Situation, decision
 from kvstack.plan.drift import drift
 from kvstack.plan.moves import moved_records
 from kvstack.plan.standing import Standing, standing
+from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.secret import Secret
 from kvstack.schema.differences import differences
-from kvstack.schema.resource import Resource
+from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address, is_within
@@ -105,13 +107,48 @@ class _Planning:
     def _all(self) -> Iterator[Change]:
         for address, node in self.nodes.items():
             record = self.records.get(address)
-            yield from self._decided(address, node, record, node.identity)
+            if record is None or not self._is_settled(address, node, record):
+                yield from self._decided(address, node, record, node.identity)
         claimed = {node.identity for node in self.nodes.values()}
         for address, record in self.records.items():
             if address not in self.nodes:
                 claimed.add(record.identity)
                 yield from self._decided(address, None, record, record.identity)
         yield from self._leftovers(claimed)
+
+    def _is_settled(self, address: Address, node: Node, record: Record) -> bool:
+        """Tell, at a glance, that nothing differs: what is declared, recorded and there is one and the same, and ours.
+
+        Most of a large stack is so at most times; whatever is not, or needs a closer look, is decided about in full.
+        """
+        actual = self.snapshot.things.get(node.identity)
+        if (
+            actual is None
+            or actual.deletion is not None
+            or record.identity != node.identity
+            or record.id != actual.id
+            or record.version != actual.version
+            or node.vault_address in self.decided
+            or address in self.moved.sources
+            or self._is_unread(node.identity)
+        ):
+            return False
+        owner, declared = actual.owner, node.resource
+        read = compared(type(declared))
+        attributes = read(declared)
+        if attributes != read(actual.resource) or attributes != read(record.resource):
+            return False
+        match (declared, record.resource):
+            case (Secret(value_from=source), Secret(value_from=recorded)):
+                if source != recorded or record.fingerprint != actual.fingerprint:
+                    return False
+                if source is not None and source.read_at_plan:
+                    return False
+            case (RoleAssignment(until=until), _):
+                return until is None
+            case _:
+                pass
+        return owner is not None and owner.address == address and owner.stack == self.desired.owner
 
     def _leftovers(self, claimed: set[str]) -> Iterator[Change]:
         """Decide about what carries this stack's tags and is neither declared nor recorded: made just before a
@@ -146,7 +183,7 @@ class _Planning:
             owner=self.desired.owner,
             offered=self.values.get(address),
             imported=address in self.desired.imports,
-            removal=self._removal(address),
+            removal=self._removal(address) if node is None else None,
             moved_from=self.moved.sources.get(address),
             vault=self.decided.get(vault_address) if vault_address and vault_address != address else None,
             now=self.now,
