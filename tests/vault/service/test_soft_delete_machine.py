@@ -17,7 +17,7 @@ from kvstack.vault.initialise import initialise
 from tests.vault.service.world import START, StartClock, World
 
 VAULTS = ("one", "two")
-NAMES = ("a", "b")
+NAMES = ("a",)
 LONGEST_PAUSE = timedelta(days=35)
 
 vaults = st.sampled_from(VAULTS)
@@ -61,6 +61,11 @@ class SoftDelete(RuleBasedStateMachine):
         self.homes: dict[str, Home] = {}
         self.believed = START
         self.count = 0
+        # Begin where it is interesting: most random beginnings only find out that there is nothing.
+        self.create_vault("one", protected=True, days=7)
+        self.create_vault("two", protected=False, days=20)
+        for vault in VAULTS:
+            self.set_secret(vault, "a")
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -82,7 +87,12 @@ class SoftDelete(RuleBasedStateMachine):
             self.believed = now
 
     def over(self, purgeable: datetime | None) -> bool:
-        return purgeable is not None and self.world.clock.now() >= purgeable and self.believed >= purgeable
+        now = self.world.clock.now()
+        return (
+            purgeable is not None
+            and now >= purgeable
+            and (self.believed >= purgeable or now <= self.believed + LONGEST_PAUSE)
+        )
 
     # Calls
 
@@ -90,8 +100,9 @@ class SoftDelete(RuleBasedStateMachine):
     def create_vault(self, vault: str, protected: bool, days: int) -> None:
         before = self.homes.get(vault)
         arguments = {"soft_delete_retention_days": days, "purge_protection": protected}
+        gone = before is None or self.over(before.purgeable)
         if self.call("create_vault", vault, **arguments):
-            assert before is None or self.over(before.purgeable)
+            assert gone
             self.homes[vault] = Home(protected, days)
 
     @rule(vault=vaults, protected=st.booleans())
@@ -101,7 +112,7 @@ class SoftDelete(RuleBasedStateMachine):
             assert protected or not home.protected
             home.protected = protected
 
-    @rule(vault=vaults, days=st.integers(7, 90))
+    @rule(vault=vaults, days=st.sampled_from((7, 90)))
     def change_retention(self, vault: str, days: int) -> None:
         if self.call("update_vault", vault, soft_delete_retention_days=days):
             assert self.homes[vault].days == timedelta(days=days)
@@ -167,7 +178,7 @@ class SoftDelete(RuleBasedStateMachine):
 
     # Time
 
-    @rule(days=st.sampled_from((-400, -40, -3, 1, 3, 10, 34, 36, 100, 4000)))
+    @rule(days=st.sampled_from((-40, -3, 3, 8, 34, 36, 4000)))
     def move_the_clock(self, days: int) -> None:
         moved = self.world.clock.now() + timedelta(days=days)
         if datetime(2000, 1, 1, tzinfo=UTC) < moved < datetime(2300, 1, 1, tzinfo=UTC):
@@ -206,5 +217,5 @@ class SoftDelete(RuleBasedStateMachine):
                         assert found == SecretValue(value)
 
 
-SoftDelete.TestCase.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+SoftDelete.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestSoftDelete = SoftDelete.TestCase
