@@ -10,7 +10,6 @@ from kvstack.apply.step import Done, Step
 from kvstack.backends.protocol import Backend
 from kvstack.plan.change import Change
 from kvstack.render.events import Event, Failed, Finished, Outcome, Skipped, Started, Waiting, outcome
-from kvstack.resources.secret import Secret
 from kvstack.state.state import Entry
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
@@ -94,8 +93,9 @@ class Run:
         makes = change.action in (Action.CREATE, Action.REPLACE) or change.new_version
         if node is None or not makes:
             return None
-        if isinstance(node.resource, Secret) and node.resource.value_from and node.resource.value_from.command:
-            return f"running {node.resource.value_from.command[0]}"
+        source = node.resource.value_source
+        if source is not None and source.waits_for is not None:
+            return source.waits_for
         return self._backend.is_slow(change.kind, node.resource)
 
     def _begin(self, pool: ThreadPoolExecutor, change: Change, waited_for: str) -> None:

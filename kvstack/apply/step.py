@@ -7,8 +7,7 @@ import msgspec
 from kvstack.apply.values import Values
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Wanted
 from kvstack.plan.change import Change, Sensitive
-from kvstack.resources.secret import Secret
-from kvstack.schema.resource import Resource
+from kvstack.schema.resource import Resource, attributes
 from kvstack.state.state import Drop, Entry, Intend, Put, Record
 from kvstack.terms.action import Action
 from kvstack.terms.diagnostic import KvstackError
@@ -34,14 +33,10 @@ class Step:
     def value(self, change: Change) -> SecretValue | None:
         """Return the value a change needs, None where it needs none. May run a command; raises KvstackError."""
         node = change.node
-        if (
-            not sets_value(change)
-            or node is None
-            or not isinstance(node.resource, Secret)
-            or not node.resource.value_from
-        ):
+        source = node.resource.value_source if node is not None else None
+        if node is None or source is None or not sets_value(change):
             return None
-        value = self._values.made(node.resource.value_from)
+        value = self._values.made(source)
         planned = next((shown.after for shown in change.attributes if shown.path == "value"), None)
         if isinstance(planned, Sensitive) and planned.fingerprint is not None:
             (found,) = self._backend.fingerprints([Offer(node.vault, node.resource.name, value)])
@@ -57,11 +52,9 @@ class Step:
         """Return what has to be kept before a change, where the vault alone could not tell afterwards that it was
         made."""
         node = change.node
-        if node is None or not change.new_version or not isinstance(node.resource, Secret):
-            return None
-        source = node.resource.value_from
-        if source is None or source.read_at_plan:
-            return None  # the value's fingerprint tells
+        source = node.resource.value_source if node is not None else None
+        if node is None or source is None or not change.new_version or source.read_at_plan:
+            return None  # nothing is made, or the value's fingerprint tells
         return Intend(change.address, change.kind, node.resource, change.actual.version if change.actual else None)
 
     def done(self, change: Change, value: SecretValue | None) -> Done:
@@ -148,8 +141,7 @@ class Step:
 
 def sets_value(change: Change) -> bool:
     """Tell whether a change sets a secret's value."""
-    resource = change.node.resource if change.node is not None else None
-    if not isinstance(resource, Secret) or resource.value_from is None:
+    if change.node is None or change.node.resource.value_source is None:
         return False
     return change.action in (Action.CREATE, Action.REPLACE) or change.new_version
 
@@ -157,14 +149,7 @@ def sets_value(change: Change) -> bool:
 def recorded(change: Change, actual: Actual[Resource]) -> Put:
     """Return what the state says of a thing from now on: as read back, and how it was declared where no vault knows
     that."""
-    resource = actual.resource
-    if change.node is not None:
-        declared = change.node.resource
-        more: dict[str, Any] = {"lifecycle": declared.lifecycle}
-        if isinstance(declared, Secret):
-            more["value_from"] = declared.value_from
-        resource = msgspec.structs.replace(resource, **more)
-    managed = isinstance(resource, Secret) and resource.value_from is not None
+    resource = actual.resource if change.node is None else as_applied(change.node.resource, actual.resource)
     return Put(
         Record(
             address=change.address,
@@ -174,10 +159,17 @@ def recorded(change: Change, actual: Actual[Resource]) -> Put:
             vault=actual.vault,
             resource=resource,
             version=actual.version,
-            fingerprint=actual.fingerprint if managed else None,
+            fingerprint=actual.fingerprint if resource.value_source is not None else None,
         ),
         was=change.moved_from,
     )
+
+
+def as_applied(declared: Resource, actual: Resource) -> Resource:
+    """Return a thing as read back, with what no vault knows of it: where its value comes from, and what is about
+    planning."""
+    known = {entry.name for entry in attributes(type(actual)) if entry.comparison != "compared"}
+    return msgspec.structs.replace(actual, **{name: getattr(declared, name) for name in known})
 
 
 def _with_ignored(declared: Resource, actual: Resource) -> Resource:
@@ -185,11 +177,10 @@ def _with_ignored(declared: Resource, actual: Resource) -> Resource:
     ignored = declared.lifecycle.ignore_changes
     if not ignored:
         return declared
-    fields = [
-        field for field in msgspec.structs.fields(type(declared)) if field.name not in ("lifecycle", "value_from")
-    ]
     kept = {
-        field.name: getattr(actual, field.name) for field in fields if "all" in ignored or field.encode_name in ignored
+        entry.name: getattr(actual, entry.name)
+        for entry in attributes(type(declared))
+        if entry.comparison == "compared" and ("all" in ignored or entry.written in ignored)
     }
     return msgspec.structs.replace(declared, **kept)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kvstack.resources.value_source import CHARACTERS, Generate, ValueFrom
+from kvstack.schema.obstacle import ValueSource
 from kvstack.terms import limits
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError
 from kvstack.terms.secret import SecretValue
@@ -29,7 +30,7 @@ class Values:
         self._random = random
         self._allow_files = allow_files
 
-    def offered(self, source: ValueFrom) -> SecretValue | None:
+    def offered(self, source: ValueSource) -> SecretValue | None:
         """Return the value that `env` or `file` offers now; None where it is not there. Runs nothing."""
         match source:
             case ValueFrom(env=str(name)):
@@ -39,7 +40,7 @@ class Values:
             case _:
                 return None
 
-    def problems(self, source: ValueFrom) -> tuple[Diagnostic, ...]:
+    def problems(self, source: ValueSource) -> tuple[Diagnostic, ...]:
         """Return why there is no value to set now, of those that have to be there already. Runs nothing."""
         match source:
             case ValueFrom(env=str(name)) if name not in self._environ:
@@ -50,7 +51,7 @@ class Values:
                 return ()
         return (Diagnostic(summary=missing, detail="The secret's value comes from there."),)
 
-    def made(self, source: ValueFrom) -> SecretValue:
+    def made(self, source: ValueSource) -> SecretValue:
         """Return a new value. Raises KvstackError where there is none; only apply calls this: it may run a command."""
         match source:
             case ValueFrom(generate=Generate() as specification):

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from kvstack.apply.run import Run, Tell
-from kvstack.apply.step import Step, recorded, sets_value
+from kvstack.apply.step import Step, as_applied, recorded, sets_value
 from kvstack.apply.values import Values
 from kvstack.backends.protocol import Backend, LastChange, Offer, Snapshot
 from kvstack.declare.declaration import Declaration
@@ -18,7 +18,6 @@ from kvstack.plan import people
 from kvstack.plan.change import Change, Drifted, Plan
 from kvstack.plan.plan import plan
 from kvstack.render.events import Outcome
-from kvstack.resources.secret import Secret
 from kvstack.state.file import FileStore
 from kvstack.state.state import Drop, Entry, Put, State, after
 from kvstack.terms.action import Action
@@ -115,12 +114,13 @@ class Workspace:
     def missing_values(self, made: Plan) -> tuple[Diagnostic, ...]:
         """Return what is wrong with the values a plan would set that have to be there already: all of them, before
         anything is touched."""
-        return tuple(
-            msgspec.structs.replace(diagnostic, address=change.address)
-            for change in made.changes
-            if sets_value(change)
-            for diagnostic in self._values.problems(change.node.resource.value_from)  # type: ignore[union-attr]  # it sets one
-        )
+        found: list[Diagnostic] = []
+        for change in made.changes:
+            source = change.node.resource.value_source if change.node is not None else None
+            if source is not None and sets_value(change):
+                problems = self._values.problems(source)
+                found += (msgspec.structs.replace(problem, address=change.address) for problem in problems)
+        return tuple(found)
 
     def apply(
         self, made: Plan, state: State, *, tell: Tell, stop: threading.Event, workers: int | None = None
@@ -169,14 +169,11 @@ class Workspace:
             if actual is None or actual.deletion is not None:
                 yield Drop(record.address)
             else:
-                kept: dict[str, object] = {"lifecycle": record.resource.lifecycle}
-                if isinstance(record.resource, Secret):
-                    kept["value_from"] = record.resource.value_from
                 yield Put(
                     msgspec.structs.replace(
                         record,
                         id=actual.id,
-                        resource=msgspec.structs.replace(actual.resource, **kept),
+                        resource=as_applied(record.resource, actual.resource),
                         version=actual.version,
                         fingerprint=actual.fingerprint if record.fingerprint is not None else None,
                     )
@@ -187,8 +184,8 @@ class Workspace:
         found: list[tuple[Address, Offer]] = []
         for address, node in self.desired.nodes.items():
             resource = node.resource
-            if isinstance(resource, Secret) and resource.value_from is not None and resource.value_from.read_at_plan:
-                value = self._values.offered(resource.value_from)
+            if resource.value_source is not None and resource.value_source.read_at_plan:
+                value = self._values.offered(resource.value_source)
                 if value is not None:
                     found.append((address, Offer(node.vault, resource.name, value)))
         if not found:

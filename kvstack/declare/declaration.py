@@ -13,6 +13,7 @@ from kvstack.declare.resolve import resolved
 from kvstack.declare.sources import Sources
 from kvstack.declare.stack import BackendChoice, DeclaredPrincipal, Environment, StackFile, Variable
 from kvstack.declare.variables import Located, interpolated, values
+from kvstack.resources.catalog import IN_A_VAULT
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, Place
 from kvstack.terms.near import meant
 
@@ -132,11 +133,15 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
     for name, vault in vaults.items():
         body = shared("vault", vault)
         if isinstance(body, dict):
-            for collection, kind in (("keys", "key"), ("secrets", "secret")):
-                if isinstance(body.get(collection), dict):
-                    body = {**body, collection: {key: shared(kind, item) for key, item in body[collection].items()}}
-            if isinstance(body.get("access"), list):
-                body = {**body, "access": [shared("role_assignment", entry) for entry in body["access"]]}
+            for resource in IN_A_VAULT:
+                match body.get(resource.collection):
+                    case dict(named):
+                        inside: Any = {key: shared(resource.kind, item) for key, item in named.items()}
+                    case list(listed):
+                        inside = [shared(resource.kind, item) for item in listed]
+                    case _:
+                        continue
+                body = {**body, resource.collection: inside}
         whole[name] = body
     return {**document, "vaults": whole}
 

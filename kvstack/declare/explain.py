@@ -10,11 +10,16 @@ from typing import Any
 from kvstack.declare.graph import Path
 from kvstack.declare.stack import StackFile
 from kvstack.declare.variables import Located
-from kvstack.resources.catalog import RESOURCES
-from kvstack.schema.json_schema import Schema, json_schema
+from kvstack.resources.catalog import IN_A_VAULT, RESOURCES
+from kvstack.schema.json_schema import Schema, json_schema, title_of
 from kvstack.terms.near import meant
 
 _FORBIDDEN = {resource.__name__: resource.forbidden for resource in RESOURCES}
+_THINGS = {
+    "a vault": ("Vault", "Vault block"),
+    "a stack": ("Stack", "Stack file"),
+    **{f"a {title_of(resource.__name__).lower()}": (title_of(resource.__name__),) for resource in IN_A_VAULT},
+}
 _TYPES = {
     "object": "a mapping",
     "array": "a list",
@@ -24,6 +29,12 @@ _TYPES = {
     "boolean": "true or false",
     "null": "nothing",
 }
+_NAMED_OTHERWISE = {
+    "vault block": "vault",
+    "stack file": "stack",
+    "value from": "`value_from`",
+    "defaults": "`defaults` section",
+}
 # Below these, people write secrets by mistake: what stands there is not repeated.
 _NEVER_SHOWN = frozenset({"value", "value_from"})
 
@@ -31,7 +42,24 @@ _NEVER_SHOWN = frozenset({"value", "value_from"})
 def shape_problems(document: Any) -> list[Located]:
     """Return everything the schema finds wrong with an interpolated declaration."""
     found = list(_explained(document, _schema(), ()))
+    told = {problem.path for problem in found}
+    found += [problem for problem in _whole_floats(document, ()) if problem.path not in told]
     return list(dict.fromkeys(found))
+
+
+def _whole_floats(value: Any, path: Path) -> Iterator[Located]:
+    """Yield what a JSON Schema takes for a whole number, and what it is converted to does not: `30.0`."""
+    match value:
+        case float() if value.is_integer():
+            yield Located(path, f"`{path[-1]}` is a whole number, not a broken number", "Take the point out.")
+        case dict():
+            for key, inner in value.items():
+                yield from _whole_floats(inner, (*path, key))
+        case list():
+            for index, inner in enumerate(value):
+                yield from _whole_floats(inner, (*path, index))
+        case _:
+            return
 
 
 @cache
@@ -82,7 +110,7 @@ def _words(keyword: str, schema: Schema, instance: Any, path: Path) -> Iterator[
         case "required":
             for key in [key for key in schema["required"] if key not in instance]:
                 description = schema["properties"][key].get("description", "")
-                yield Located(path, f"{_thing(schema)} needs `{key}`", description, at_key=True)
+                yield Located(path, f"{_thing(schema, path)} needs `{key}`", description, at_key=True)
         case "type":
             wanted = [limit] if isinstance(limit, str) else [each for each in limit or () if each != "null"]
             expected = " or ".join(_TYPES[each] for each in wanted)
@@ -94,7 +122,7 @@ def _words(keyword: str, schema: Schema, instance: Any, path: Path) -> Iterator[
             hint = meant(str(instance), [str(choice) for choice in choices]) if shown else ""
             yield Located(path, f"{name} is {_listed(choices)}{shown}{hint}", schema.get("description", ""))
         case "minimum" | "maximum":
-            yield Located(path, f"{name} is {_between(schema)}, not {instance}", schema.get("description", ""))
+            yield Located(path, f"{name} is {_between(schema)}, not {_short(instance)}", schema.get("description", ""))
         case "minLength" | "minItems" | "minProperties":
             yield Located(path, f"{name} cannot be empty", schema.get("description", ""))
         case "maxLength" | "maxItems" | "maxProperties":
@@ -116,17 +144,29 @@ def _unknown(key: str, schema: Schema, path: Path) -> Located:
     definition = schema.get("title", "")
     forbidden = _FORBIDDEN.get(definition, {})
     if key in forbidden:
-        return Located((*path, key), f"{_thing(schema)} has no `{key}` in a file", forbidden[key], at_key=True)
+        return Located((*path, key), f"{_thing(schema, path)} has no `{key}` in a file", forbidden[key], at_key=True)
     known = list(schema.get("properties", {}))
     hint = meant(key, known)
     detail = "" if hint else f"It has {', '.join(known)}."
-    return Located((*path, key), f"{_thing(schema)} has no attribute `{_short(key)}`{hint}", detail, at_key=True)
+    shown = "such attribute" if _hidden(path) and not hint else f"attribute `{_short(key)}`"
+    return Located((*path, key), f"{_thing(schema, path)} has no {shown}{hint}", detail, at_key=True)
 
 
-def _thing(schema: Schema) -> str:
-    word = schema.get("title", "thing").lower()
-    word = {"vault block": "vault", "stack file": "stack"}.get(word, word)
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+def _thing(schema: Schema, path: Path) -> str:
+    """Return what a mapping is, in words: a resource by its kind, any other part by where it stands."""
+    definition = schema.get("title", "")
+    for words, things in _THINGS.items():
+        if definition in things:
+            return words
+    match path:
+        case (*_, str(section), int()):
+            return f"an entry of `{section}`"
+        case (*_, str(section), str()) if section in ("principals", "variables", "environments"):
+            return f"an entry of `{section}`"
+        case (*_, last):
+            return f"`{last}`"
+        case _:
+            return "a stack"
 
 
 def _values_hint(path: Path) -> str:

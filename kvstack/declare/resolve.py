@@ -9,16 +9,15 @@ from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.resolve_access import Access
 from kvstack.declare.stack import StackFile
 from kvstack.declare.variables import Located
-from kvstack.resources.catalog import IN_A_VAULT
+from kvstack.resources.catalog import NAMED_IN_A_VAULT
 from kvstack.resources.role_assignment import RoleAssignment
-from kvstack.resources.secret import Secret
+from kvstack.resources.value_source import ValueFrom
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Lifecycle, Resource, attributes
 from kvstack.terms.address import Address, joined
 from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal
 
-_NAMED = tuple(resource for resource in IN_A_VAULT if resource is not RoleAssignment)
 _ALWAYS = Lifecycle()
 
 
@@ -44,7 +43,7 @@ class _Resolution:
             path: Path = ("vaults", key)
             self._check(path, vault)
             self._add(Address(key), vault, vault.name, None, path)
-            for resource in _NAMED:
+            for resource in NAMED_IN_A_VAULT:
                 self._items(key, vault, resource)
             for index, assignment in enumerate(getattr(self.stack.vaults[key], RoleAssignment.collection)):
                 self._assignment(access, assignment, (*path, "access", index), key)
@@ -100,13 +99,11 @@ class _Resolution:
                 self.problems.append(_named_by_key(Located.below(path, problem), declared, path))
             if len(self.problems) == found:
                 item = item.resolved()
-            within = getattr(item, "problems_within", None)
-            if within is not None:
-                self.problems.extend(Located.below(path, problem) for problem in within(vault))
+            self.problems.extend(Located.below(path, problem) for problem in item.problems_within(vault))
             if item.lifecycle is not _ALWAYS:
                 self._check_lifecycle(path, item)
-            if isinstance(item, Secret) and not self.allow_files:
-                self._check_file(path, item)
+            if isinstance(item.value_source, ValueFrom) and not self.allow_files:
+                self._check_file(path, item.value_source)
             self._add(Address(f"{key}/{collection}/{name}"), item, vault.name, Address(key), path)
 
     def _assignment(self, access: Access, declared: RoleAssignment, path: Path, vault: str | None) -> None:
@@ -153,8 +150,8 @@ class _Resolution:
                 kind = resource.kind.replace("_", " ")
                 self.problems.append(Located(where, f"a {kind} has no attribute `{name}`{meant(name, known)}"))
 
-    def _check_file(self, path: Path, secret: Secret) -> None:
-        file = secret.value_from.file if secret.value_from else None
+    def _check_file(self, path: Path, source: ValueFrom) -> None:
+        file = source.file
         if file is not None and (file.startswith("/") or ".." in file.split("/")):
             self.problems.append(
                 Located(
@@ -221,8 +218,10 @@ def _named_by_key(problem: Located, declared: Resource, path: Path) -> Located:
 
 @cache
 def _attribute_names(resource: type[Resource]) -> tuple[str, ...]:
-    names = tuple(entry.written for entry in attributes(resource) if entry.comparison != "meta")
-    return (*names, "value") if resource is Secret else names
+    known = [entry for entry in attributes(resource) if entry.comparison != "meta"]
+    # A value is called by where it comes from in a declaration, and by itself in a plan: both are understood.
+    values = ("value",) if any(entry.comparison == "source" for entry in known) else ()
+    return (*(entry.written for entry in known), *values)
 
 
 def vault_names(nodes: Mapping[Address, Node]) -> frozenset[str]:

@@ -110,7 +110,13 @@ class Sources:
                     ]
                 )
                 continue
-            matched = sorted(self.directory.glob(pattern))
+            try:
+                matched = sorted(self.directory.glob(pattern))
+            except (ValueError, IndexError):  # what pathlib answers to `a**`, to nothing and to `.`
+                problems += self.diagnostics(
+                    [Located(("include", index), f"`{pattern}` is no pattern of files", "Such as `vaults/*.yaml`.")]
+                )
+                continue
             if not matched:
                 problems += self.diagnostics([Located(("include", index), f"no file matches `{pattern}`")])
             for path in matched:

@@ -72,9 +72,9 @@ def _block() -> type[Vault]:
     annotations: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
     for resource in IN_A_VAULT:
-        many: Any = tuple[resource, ...] if resource is RoleAssignment else dict[str, resource]  # type: ignore[valid-type]
+        many: Any = tuple[resource, ...] if resource.listed else dict[str, resource]  # type: ignore[valid-type]
         annotations[resource.collection] = Annotated[many, doc(_words(resource))]
-        defaults[resource.collection] = () if resource is RoleAssignment else {}
+        defaults[resource.collection] = () if resource.listed else {}
     body = {"__annotations__": annotations, "__module__": __name__, "__doc__": Vault.__doc__, **defaults}
     return types.new_class("VaultBlock", (Vault,), {}, lambda namespace: namespace.update(body))
 

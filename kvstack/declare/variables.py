@@ -13,6 +13,7 @@ from kvstack.terms.near import meant
 
 ENVIRONMENT_PREFIX = "KVSTACK_VAR_"
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)\}|\$\{")
+_LIKE_A_REFERENCE = re.compile(r"\$\{\s*[a-z_]{1,20}(\.[\w-]{1,60}){1,2}\s*\}")
 # What is read before variables are known.
 _NOT_INTERPOLATED = frozenset({"stack", "variables", "environments", "include"})
 
@@ -175,10 +176,12 @@ def _referenced(
                 Located(path, f"there is no principal `{name}`{meant(name, known.principals)}", at_key=at_key)
             )
         case _:
+            # What does not look like one at all may be part of a secret.
+            shown = f"`{found[0]}`" if _LIKE_A_REFERENCE.fullmatch(found[0]) else "what begins with `${` here"
             problems.append(
                 Located(
                     path,
-                    f"`{found[0]}` is no reference",
+                    f"{shown} is no reference",
                     "There are ${var.NAME} and ${principals.NAME.id}; `$${` stands for `${` itself.",
                     at_key=at_key,
                 )

@@ -35,6 +35,7 @@ _WORDS: dict[str, Any] = {
 _SUSPICIOUS = frozenset("~nNtTfF0123456789+-.")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _OTHER_WHOLE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
 _BROKEN = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
@@ -61,7 +62,7 @@ def data(content: bytes, file: str) -> Any:
                 )
             )
     except YAMLError as error:
-        raise InvalidInput((*problems, _syntax(error, file))) from None
+        raise InvalidInput((*problems, _syntax(error, text, file))) from None
     if problems:
         raise InvalidInput(tuple(problems))
     return value
@@ -117,6 +118,8 @@ def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:  # noq
                             "Use `defaults` for what things share.",
                         )
                     )
+                if event.tag is not None:
+                    problems.append(_tagged(file, event))
                 if event.anchor is not None:
                     anchors[event.anchor] = (value, 1)
                 key = value
@@ -163,7 +166,14 @@ def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:  # noq
             continue
         elif kind is AliasEvent:
             if event.anchor not in anchors:
-                problems.append(_problem(file, event, f"there is no anchor `&{event.anchor}` before this alias", ""))
+                problems.append(
+                    _problem(
+                        file,
+                        event,
+                        "there is no anchor of that name before this alias",
+                        "Text that begins with `*` has to be quoted.",
+                    )
+                )
                 value = None
             else:
                 value, weight = anchors[event.anchor]
@@ -204,6 +214,7 @@ def _text(content: bytes, file: str) -> str:
                 Diagnostic(
                     summary=f"{file} has {len(content) >> 20} MiB",
                     detail=f"A file has at most {MOST_BYTES >> 20}: use `include`.",
+                    place=Place(file, 1, 1),
                 ),
             )
         )
@@ -217,7 +228,7 @@ def _text(content: bytes, file: str) -> str:
         ) from None
 
 
-def _syntax(error: YAMLError, file: str) -> Diagnostic:
+def _syntax(error: YAMLError, text: str, file: str) -> Diagnostic:
     match error:
         case MarkedYAMLError(problem=problem, problem_mark=mark, context=context) if mark is not None:
             detail = f"{context[:1].upper()}{context[1:]}." if context else ""
@@ -225,8 +236,14 @@ def _syntax(error: YAMLError, file: str) -> Diagnostic:
                 summary=f"this is not YAML: {problem}", detail=detail, place=Place(file, mark.line + 1, mark.column + 1)
             )
         case _:
-            reason = getattr(error, "reason", None) or getattr(error, "problem", None) or "it cannot be read"
-            return Diagnostic(summary=f"{file} is not YAML: {reason}", detail="Control characters have to be escaped.")
+            # libyaml's reader does not say where: it is the first character YAML does not have.
+            there = _UNPRINTABLE.search(text)
+            before = text[: there.start()] if there else ""
+            return Diagnostic(
+                summary=f"this is not YAML: {getattr(error, 'reason', None) or 'it cannot be read'}",
+                detail="Control characters have to be escaped.",
+                place=Place(file, before.count("\n") + 1, len(before) - before.rfind("\n")),
+            )
 
 
 def _problem(file: str, event: Any, summary: str, detail: str) -> Diagnostic:
@@ -239,7 +256,10 @@ def place_of(file: str, event: Any) -> Place:
 
 
 def _tagged(file: str, event: Any) -> Diagnostic:
-    return _problem(file, event, f"tags such as `{_short(event.tag)}` have no meaning here", "Take it out.")
+    # It is not repeated: an unquoted password may begin so.
+    return _problem(
+        file, event, "tags (`!...`) have no meaning here", "Take it out; text that begins with `!` has to be quoted."
+    )
 
 
 def _short(text: str) -> str:

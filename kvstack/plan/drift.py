@@ -6,13 +6,12 @@ from kvstack.backends.protocol import Actual, Snapshot
 from kvstack.declare.graph import Node
 from kvstack.plan import attributes, value
 from kvstack.plan.change import AttributeChange, Drifted
-from kvstack.resources.key import Key
 from kvstack.schema.differences import Difference, differences
 from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
 from kvstack.terms.address import Address
 
-_OF_A_VERSION = frozenset({"expires", "not_before", "enabled"})
+_OF_A_VERSION = frozenset({"expires", "not_before"})
 
 
 def drift(state: State, snapshot: Snapshot, nodes: Mapping[Address, Node]) -> tuple[Drifted, ...]:
@@ -50,9 +49,9 @@ def _changed(record: Record, actual: Actual[Resource], node: Node | None) -> Dri
 
 def _seen(record: Record, actual: Actual[Resource], ignored: frozenset[str]) -> Iterator[Difference]:
     # A new version of a key with the declared attributes is nobody's drift: a version's own dates are the new one's.
-    of_new_version = isinstance(record.resource, Key) and record.version != actual.version
+    of_new_version = record.resource.versions_by_vault and record.version != actual.version
     for difference in differences(record.resource, actual.resource):
         written = difference.attribute.written
-        if written in ignored or "all" in ignored or (of_new_version and written in _OF_A_VERSION - {"enabled"}):
+        if written in ignored or "all" in ignored or (of_new_version and written in _OF_A_VERSION):
             continue
         yield difference

@@ -7,12 +7,11 @@ from kvstack.backends.protocol import Actual, Snapshot
 from kvstack.declare.graph import Desired, Node, Removal
 from kvstack.plan import order
 from kvstack.plan.change import Change, Plan, UnreadThing
-from kvstack.plan.decide import Situation, decision
+from kvstack.plan.decide import decision
 from kvstack.plan.drift import drift
 from kvstack.plan.moves import moved_records
+from kvstack.plan.situation import Situation
 from kvstack.plan.standing import Standing, standing
-from kvstack.resources.role_assignment import RoleAssignment
-from kvstack.resources.secret import Secret
 from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
@@ -138,16 +137,15 @@ class _Planning:
         attributes = read(declared)
         if attributes != read(actual.resource) or attributes != read(record.resource):
             return False
-        match (declared, record.resource):
-            case (Secret(value_from=source), Secret(value_from=recorded)):
-                if source != recorded or record.fingerprint != actual.fingerprint:
-                    return False
-                if source is not None and source.read_at_plan:
-                    return False
-            case (RoleAssignment(until=until), _):
-                return until is None
-            case _:
-                pass
+        source = declared.value_source
+        if source is not None and (
+            source.read_at_plan or source != record.resource.value_source or record.fingerprint != actual.fingerprint
+        ):
+            return False
+        if declared.hints(self.now):
+            return False
+        if not hasattr(declared, "tags"):
+            return True
         return owner is not None and owner.address == address and owner.stack == self.desired.owner
 
     def _leftovers(self, claimed: set[str]) -> Iterator[Change]:

@@ -4,23 +4,29 @@ from typing import Literal
 
 from kvstack.backends.protocol import Actual
 from kvstack.plan.change import AttributeChange, KnownAfterApply, Sensitive
-from kvstack.resources.secret import Secret
-from kvstack.resources.value_source import ValueFrom
+from kvstack.schema.obstacle import ValueSource
 from kvstack.schema.resource import Resource
 from kvstack.state.state import Intend, Record
 
 Verdict = Literal["same", "changed", "specification changed", "drifted", "compared at apply"]
 
+# The verdicts that make a new version, and why.
+REASONS: dict[Verdict, str] = {
+    "changed": "its value is another",
+    "specification changed": "what generates its value changed",
+    "drifted": "somebody set another value since the last apply",
+}
+
 
 def verdict(
-    declared: Secret, record: Record | None, intent: Intend | None, actual: Actual[Resource], offered: str | None
+    declared: Resource, record: Record | None, intent: Intend | None, actual: Actual[Resource], offered: str | None
 ) -> Verdict:
     """Return how a declared value stands against the one that is there.
 
     intent: what a run that ended early was about to make; offered: fingerprint of the value that `env` or `file`
     offers now, None where it is not there to read.
     """
-    source = declared.value_from
+    source = declared.value_source
     if source is None or {"all", "value", "value_from"} & set(declared.lifecycle.ignore_changes):
         return "same"
     if source.read_at_plan:
@@ -29,17 +35,13 @@ def verdict(
         return "same" if offered == actual.fingerprint else "changed"
     # A generated value, or a command's, was made once: it stands until its specification changes or somebody sets
     # another.
-    if record is None or not isinstance(record.resource, Secret):
+    if record is None:
         return "same"
-    if intent is not None and intent.version != actual.version and _source(intent.resource) == source:
+    if intent is not None and intent.version != actual.version and intent.resource.value_source == source:
         return "same"
-    if record.resource.value_from != source:
+    if record.resource.value_source != source:
         return "specification changed"
     return "drifted" if has_drifted(record, actual) else "same"
-
-
-def _source(resource: Resource) -> ValueFrom | None:
-    return resource.value_from if isinstance(resource, Secret) else None
 
 
 def has_drifted(record: Record, actual: Actual[Resource]) -> bool:
@@ -52,7 +54,7 @@ def has_drifted(record: Record, actual: Actual[Resource]) -> bool:
     )
 
 
-def attribute_change(source: ValueFrom | None, before: str | None, after: str | None) -> AttributeChange:
+def attribute_change(source: ValueSource | None, before: str | None, after: str | None) -> AttributeChange:
     """Return the change of a value as a plan shows it. before, after: fingerprints, None where unknown."""
     made = after is None and source is not None and not source.read_at_plan
     becomes = KnownAfterApply("known after apply") if made else Sensitive(after)

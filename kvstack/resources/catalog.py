@@ -8,4 +8,7 @@ from kvstack.schema.resource import Resource
 
 RESOURCES: tuple[type[Resource], ...] = (Vault, Key, Secret, RoleAssignment)
 BY_KIND: dict[str, type[Resource]] = {resource.kind: resource for resource in RESOURCES}
+NAMED_IN_A_VAULT: tuple[type[Resource], ...] = tuple(
+    resource for resource in RESOURCES if resource.parent is Vault and not resource.listed
+)
 IN_A_VAULT: tuple[type[Resource], ...] = tuple(resource for resource in RESOURCES if resource.parent is Vault)

@@ -19,6 +19,8 @@ from kvstack.terms.key import Curve, KeySpecification, KeyType, Operation
 class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", parent=Vault):
     """A cryptographic key. Versions accumulate; the newest one is current."""
 
+    versions_by_vault = True
+
     type: Annotated[
         KeyType, doc("Key type; `-HSM` keys are generated in the HSM and never leave it.", "RSA-HSM"), NEW_VERSION
     ]
@@ -68,12 +70,12 @@ class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", pa
         yield from problems_of_validity(self.not_before, self.expires)
         yield from tags.problems(self.tags)
 
-    def problems_within(self, vault: Vault) -> Iterator[Problem]:
+    def problems_within(self, container: Resource) -> Iterator[Problem]:
         """Yield what this vault would refuse about this key."""
-        if key.in_hsm(self.type) and vault.sku != "premium":
+        if key.in_hsm(self.type) and isinstance(container, Vault) and container.sku != "premium":
             yield Problem(
                 ("type",),
-                f"an {self.type} key needs a premium vault, this one is {vault.sku}",
+                f"an {self.type} key needs a premium vault, this one is {container.sku}",
                 f"Write `sku: premium` in the vault, or `type: {key.family(self.type)}` for a software key.",
             )
 

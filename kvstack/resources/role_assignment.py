@@ -1,6 +1,7 @@
 """Who may do what, where, and until when."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,7 @@ from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import REPLACE
+from kvstack.schema.obstacle import Hint, Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms.address import slug
 from kvstack.terms.principal import PrincipalType
@@ -19,6 +21,9 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
 
     Under the stack's own `access` it reaches wider: a subscription, a resource group, or a vault of somebody else.
     """
+
+    listed = True
+    soft_deleted = False
 
     principal: Annotated[
         str, doc("A name from `principals`, or an object id (then with `principal_type`).", "payments-api"), REPLACE
@@ -51,6 +56,23 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
     def address_parts(self) -> tuple[str, ...]:
         """Return what the assignment is called after `access/`, from what is written: principal, role and scope."""
         return (slug_of_principal(self.principal), slug(self.role), *((self.scope,) if self.scope else ()))
+
+    def obstacle_to_creation(self, now: datetime) -> Obstacle | None:
+        """Return that it has ended, where it has: an assignment that is there may have, a new one makes no sense."""
+        if self.until is None or self.until > now:
+            return None
+        return Obstacle(
+            f"the assignment would have ended before it began, on {self.until:%Y-%m-%d}",
+            "Change `until`, or delete the line.",
+        )
+
+    def hints(self, now: datetime) -> tuple[Hint, ...]:
+        """Return that it has ended, where it has."""
+        if self.until is None or self.until > now:
+            return ()
+        return (
+            Hint(f"the assignment ended on {self.until:%Y-%m-%d}", "It gives no access any more: delete the line."),
+        )
 
     def identity(self, vault: str) -> str:
         """Return the assignment's place among all: no two with one scope, role and principal."""

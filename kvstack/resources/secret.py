@@ -1,6 +1,7 @@
 """A secret in a vault."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Self
 
 import msgspec
@@ -12,6 +13,7 @@ from kvstack.resources.value_source import ValueFrom
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import SOURCE, doc
 from kvstack.schema.change_rule import NEW_VERSION
+from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import limits, name
 
@@ -74,6 +76,20 @@ class Secret(
                 )
         yield from problems_of_validity(self.not_before, self.expires)
         yield from tags.problems(self.tags, secret=True)
+
+    @property
+    def value_source(self) -> ValueFrom | None:
+        """Where the value comes from."""
+        return self.value_from
+
+    def obstacle_to_creation(self, now: datetime) -> Obstacle | None:
+        """Return that there is no value, where nothing says what it is."""
+        if self.value_from is not None:
+            return None
+        return Obstacle(
+            "the secret is not there, and nothing says what its value is",
+            "Write `value_from`, or set the secret by other means first.",
+        )
 
     def left_to_the_vault(self) -> frozenset[str]:
         """Return `expires` where the rotation policy sets it."""

@@ -51,6 +51,11 @@ class ValueFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         """Whether looking at the value runs nothing."""
         return self.env is not None or self.file is not None
 
+    @property
+    def waits_for(self) -> str | None:
+        """What is being waited for where getting the value takes long."""
+        return f"running {self.command[0]}" if self.command else None
+
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the source."""
         given = [field for field in self.__struct_fields__ if getattr(self, field) is not None]

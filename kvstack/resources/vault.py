@@ -8,6 +8,7 @@ import msgspec
 from kvstack.resources import tags
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import REPLACE, fixed, one_way
+from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import limits, name
 
@@ -77,6 +78,18 @@ class Vault(Resource, frozen=True, kw_only=True, kind="vault", collection="vault
                     "Write an address such as 203.0.113.7 or a range such as 203.0.113.0/24.",
                 )
         yield from tags.problems(self.tags)
+
+    def obstacle_to_deletion(self) -> Obstacle | None:
+        """Return the lock, where there is one."""
+        if self.lock != "delete":
+            return None
+        return Obstacle("the vault is locked against deletion", "Take its `lock` out and apply that first.")
+
+    def obstacle_to_purge(self) -> Obstacle | None:
+        """Return purge protection, where it is on."""
+        if not self.purge_protection:
+            return None
+        return Obstacle(f"purge protection keeps its name taken for {self.soft_delete_retention_days} days")
 
     def left_to_the_vault(self) -> frozenset[str]:
         """Return `resource_group` where the backend's own is meant."""

@@ -81,7 +81,11 @@ class _Emitter:
         if origin is Literal:
             return self._scalar({"enum": list(get_args(hint))})
         if origin in (dict, Mapping):
-            return {"type": "object", "additionalProperties": self.of(get_args(hint)[1])}
+            key, value = get_args(hint)
+            if get_origin(key) is Literal:
+                known = {name: self.of(value) for name in get_args(key)}
+                return {"type": "object", "properties": known, "additionalProperties": False}
+            return {"type": "object", "additionalProperties": self.of(value)}
         if origin in (list, frozenset, tuple):
             schema = {"type": "array", "items": self.of(get_args(hint)[0])}
             return {**schema, "uniqueItems": True} if origin is frozenset else schema

@@ -1,6 +1,7 @@
 """What a resource type is: one frozen definition from which schema, diff, documents and bindings are derived."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Self, get_type_hints
@@ -9,6 +10,7 @@ import msgspec
 
 from kvstack.schema.attribute import META, Attribute, attribute, doc
 from kvstack.schema.change_rule import REPLACE
+from kvstack.schema.obstacle import Hint, Obstacle, ValueSource
 
 
 class Lifecycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,8 +63,16 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True):
-    """A thing as declared, as recorded, and as read from a vault: the same attributes each time."""
+    """A thing as declared, as recorded, and as read from a vault: the same attributes each time.
 
+    listed: it stands in a list, and its address is made of what it says; else it stands under a name. soft_deleted: a
+    deleted one can be recovered, and keeps its name taken. versions_by_vault: a new version with the declared
+    attributes is nobody's drift, the vault makes them itself.
+    """
+
+    listed: ClassVar[bool] = False
+    soft_deleted: ClassVar[bool] = True
+    versions_by_vault: ClassVar[bool] = False
     kind: ClassVar[str]
     collection: ClassVar[str]
     parent: ClassVar["type[Resource] | None"]
@@ -82,6 +92,35 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about this thing alone."""
         yield from ()
+
+    def problems_within(self, container: "Resource") -> Iterator[Problem]:
+        """Yield what the vault it stands in would refuse about this thing."""
+        yield from ()
+
+    def address_parts(self) -> tuple[str, ...]:
+        """Return what a listed thing is called after its collection's name."""
+        raise NotImplementedError(f"a {self.kind} stands under a name")
+
+    @property
+    def value_source(self) -> ValueSource | None:
+        """Where its value comes from, for what has a value that no plan may know."""
+        return None
+
+    def obstacle_to_creation(self, now: datetime) -> Obstacle | None:
+        """Return why it could not be made as declared."""
+        return None
+
+    def obstacle_to_deletion(self) -> Obstacle | None:
+        """Return why it, as it is, cannot be deleted."""
+        return None
+
+    def obstacle_to_purge(self) -> Obstacle | None:
+        """Return why it, as it is, could not be purged once it is deleted."""
+        return None
+
+    def hints(self, now: datetime) -> tuple[Hint, ...]:
+        """Return what is worth a word about it, although nothing has to change."""
+        return ()
 
     def left_to_the_vault(self) -> frozenset[str]:
         """Return the attributes that a vault sets by itself under this declaration, and that are not compared

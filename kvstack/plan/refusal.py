@@ -1,0 +1,93 @@
+"""What cannot be done, said with the reason and how to mend it, before anything is touched."""
+
+from datetime import datetime
+
+from kvstack.plan.change import AttributeChange
+from kvstack.plan.situation import Decision, Situation
+from kvstack.schema.differences import Difference
+from kvstack.terms.action import Action
+
+
+def refused(situation: Situation, summary: str, mend: str = "", shown: tuple[AttributeChange, ...] = ()) -> Decision:
+    """Return a refusal."""
+    reasons = (summary, mend) if mend else (summary,)
+    return Decision(situation.change(action=Action.REFUSE, reasons=reasons, attributes=shown))
+
+
+def prevented(situation: Situation, verb: str) -> Decision:
+    """Return the refusal that `prevent_destroy` asks for."""
+    return refused(
+        situation,
+        f"`lifecycle: {{prevent_destroy: true}}` stands in the way: the plan would {verb} it",
+        "Take the line out, or put back what would change.",
+    )
+
+
+def foreign(situation: Situation) -> Decision:
+    """Return the refusal to take somebody else's thing."""
+    owner = situation.there.owner
+    whose = f"the stack `{owner.stack}`'s" if owner else "not this stack's"
+    return refused(
+        situation,
+        f"a {situation.kind.replace('_', ' ')} of that name is there, and {whose}",
+        f"Take it over with `kvstack import {situation.address}`, or choose another name.",
+    )
+
+
+def deleted_foreign(situation: Situation) -> Decision:
+    """Return the refusal of a name that somebody else's soft-deleted thing keeps."""
+    deletion = situation.there.deletion
+    until = f" until {day(deletion.purge_at)}" if deletion is not None else ""
+    return refused(
+        situation,
+        f"a soft-deleted {situation.kind.replace('_', ' ')} that is not this stack's keeps the name{until}",
+        f"Recover it and take it over with `kvstack import {situation.address}`, purge it, or choose another name.",
+    )
+
+
+def name_stays_taken(situation: Situation, reason: str, shown: tuple[AttributeChange, ...]) -> Decision:
+    """Return the refusal of a replacement whose name nobody can free."""
+    return refused(
+        situation,
+        f"it would have to be replaced, and {reason}",
+        "Give the new one another `name`, or put the attributes back.",
+        shown,
+    )
+
+
+def purge_not_asked_for(situation: Situation, shown: tuple[AttributeChange, ...]) -> Decision:
+    """Return the refusal of a replacement that would have to purge, which is never done unasked."""
+    return refused(
+        situation,
+        "it would have to be replaced, and its name stays taken by soft delete until it is purged",
+        "Write `lifecycle: {purge_on_delete: true}` to purge it for good with everything in it, or give the new one "
+        "another `name`.",
+        shown,
+    )
+
+
+def not_changeable(situation: Situation, differences: list[Difference], shown: tuple[AttributeChange, ...]) -> Decision:
+    """Return the refusal of attributes that change in no way, or not in this direction."""
+    names = ", ".join(f"`{difference.attribute.written}`" for difference in differences)
+    words = " ".join(dict.fromkeys(difference.attribute.rule.reason for difference in differences))
+    kept = " and ".join(
+        f"`{difference.attribute.written}: {_as_written(difference.before)}`" for difference in differences
+    )
+    return refused(
+        situation, f"{names} cannot be changed so. {words}".strip(), f"Write {kept} to keep what is there.", shown
+    )
+
+
+def day(moment: datetime) -> str:
+    """Return a moment as people read a day."""
+    return f"{moment:%Y-%m-%d}"
+
+
+def _as_written(value: object) -> object:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "null"
+        case _:
+            return value

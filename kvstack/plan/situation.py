@@ -1,0 +1,81 @@
+"""Everything that bears on one address, and what is decided about it."""
+
+from datetime import datetime
+
+import msgspec
+
+from kvstack.backends.protocol import Actual
+from kvstack.declare.graph import Node, Removal
+from kvstack.plan.change import Change
+from kvstack.plan.standing import Standing
+from kvstack.schema.resource import Lifecycle, Resource
+from kvstack.state.state import Intend, Record
+from kvstack.terms.address import Address
+from kvstack.terms.diagnostic import Diagnostic
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that bears on one address.
+
+    node: as declared, None where it is not. record: as applied last. intent: what a run that ended early was about to
+    make. actual: what is under the declared (or else the recorded) identity. before: what is under the recorded
+    identity, where that is another. vault: what is decided about the vault it is in, None where nothing changes there.
+    destroyed: as declared, where the plan is to destroy it all the same.
+    """
+
+    address: Address
+    kind: str
+    node: Node | None
+    record: Record | None
+    intent: Intend | None
+    actual: Actual[Resource] | None
+    before: Actual[Resource] | None
+    standing: Standing
+    owner: str
+    offered: str | None
+    imported: bool
+    removal: Removal | None
+    moved_from: Address | None
+    vault: Change | None
+    now: datetime
+    destroyed: Node | None
+
+    @property
+    def there(self) -> Actual[Resource]:
+        """What is under the identity; there is something under every standing but ABSENT."""
+        if self.actual is None:
+            raise AssertionError(f"nothing is there at {self.address}")
+        return self.actual
+
+    @property
+    def prevents_destroy(self) -> bool:
+        """Whether what is declared forbids the end of what is there."""
+        declared = self.node or self.destroyed
+        return declared is not None and declared.resource.lifecycle.prevent_destroy
+
+    @property
+    def purges(self) -> bool:
+        """Whether its deletion is to be for good: by `removed`, or by its lifecycle as declared or recorded."""
+        recorded = self.record.resource.lifecycle if self.record is not None else Lifecycle()
+        declared = self.destroyed.resource.lifecycle if self.destroyed is not None else Lifecycle()
+        asked = self.removal is not None and self.removal.purge
+        return asked or recorded.purge_on_delete or declared.purge_on_delete
+
+    def change(self, **more: object) -> Change:
+        """Return a change of this address. more: what else it says."""
+        said: dict[str, object] = {
+            "address": self.address,
+            "kind": self.kind,
+            "node": self.node,
+            "actual": self.actual,
+            "record": self.record,
+            **more,
+        }
+        return Change(**said)  # type: ignore[arg-type]  # each under its own name
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The change, and what else has to be said about it."""
+
+    change: Change
+    diagnostics: tuple[Diagnostic, ...] = ()
