@@ -1,0 +1,188 @@
+"""What is known of a thing: as JSON for programs, as names and values for people; never a secret value."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from kvstack.cli.table import Cell, tag_words
+from kvstack.cli.words import base64url
+
+if TYPE_CHECKING:
+    from kvstack.hsm.protocol import PublicKey
+    from kvstack.terms.key import KeySpecification
+    from kvstack.terms.rotation import RotationPolicy
+    from kvstack.vault.records import Deletion, Key, KeyVersion, Secret, SecretVersion, Vault
+
+Document = dict[str, Any]
+Facts = list[tuple[str, Cell]]
+
+
+def vault_document(vault: "Vault") -> Document:
+    """Return a vault."""
+    return {
+        "name": vault.name,
+        "resource_group": vault.resource_group,
+        "location": vault.location,
+        "sku": vault.sku,
+        "soft_delete_retention_days": vault.soft_delete_retention_days,
+        "purge_protection": vault.purge_protection,
+        "recovery_level": vault.recovery_level,
+        "network": {
+            "default_action": vault.network.default_action,
+            "ip_rules": list(vault.network.ip_rules),
+            "bypass": vault.network.bypass,
+        },
+        "lock": vault.lock,
+        "tags": dict(vault.tags),
+        "created": _moment(vault.created),
+        "updated": _moment(vault.updated),
+        "deletion": _deletion(vault.deletion),
+    }
+
+
+def vault_facts(vault: "Vault") -> Facts:
+    """Return a vault for people."""
+    return [
+        ("name", vault.name),
+        ("resource group", vault.resource_group),
+        ("location", vault.location),
+        ("sku", vault.sku),
+        ("retention", f"{vault.soft_delete_retention_days} days"),
+        ("purge protection", vault.purge_protection),
+        ("recovery level", vault.recovery_level),
+        ("network", f"{vault.network.default_action} by default, bypass {vault.network.bypass}"),
+        ("ip rules", ", ".join(vault.network.ip_rules)),
+        ("lock", vault.lock),
+        ("tags", tag_words(vault.tags.items())),
+        ("created", vault.created),
+        ("updated", vault.updated),
+    ]
+
+
+def item_document(item: "Key | Secret") -> Document:
+    """Return a key or a secret with its newest version's attributes."""
+    return {
+        "vault": item.vault,
+        "name": item.name,
+        "version": item.version,
+        "versions": item.versions,
+        **_own(item),
+        "enabled": item.enabled,
+        "not_before": _moment(item.not_before),
+        "expires": _moment(item.expires),
+        "tags": dict(item.tags),
+        "rotation": _rotation(item.rotation),
+        "created": _moment(item.created),
+        "updated": _moment(item.updated),
+        "by_rotation": item.by_rotation,
+        "deletion": _deletion(item.deletion),
+    }
+
+
+def version_document(version: "KeyVersion | SecretVersion") -> Document:
+    """Return one version; of a key with its public half as a JSON Web Key's members."""
+    return {
+        "vault": version.vault,
+        "name": version.name,
+        "version": version.version,
+        **_own(version),
+        "enabled": version.enabled,
+        "not_before": _moment(version.not_before),
+        "expires": _moment(version.expires),
+        "tags": dict(version.tags),
+        "created": _moment(version.created),
+        "updated": _moment(version.updated),
+        "by_rotation": version.by_rotation,
+        "recovery_level": version.recovery_level,
+    }
+
+
+def version_facts(version: "KeyVersion | SecretVersion") -> Facts:
+    """Return one version for people."""
+    return [
+        ("vault", version.vault),
+        ("name", version.name),
+        ("version", version.version),
+        *_own_facts(version),
+        ("enabled", version.enabled),
+        ("not before", version.not_before),
+        ("expires", version.expires),
+        ("tags", tag_words(version.tags.items())),
+        ("created", version.created),
+        ("updated", version.updated),
+        ("made by rotation", version.by_rotation),
+        ("recovery level", version.recovery_level),
+    ]
+
+
+def kind_words(specification: "KeySpecification") -> str:
+    """Return what a key is: `RSA-HSM 3072`, `EC P-256`."""
+    return f"{specification.type} {specification.curve or specification.size}"
+
+
+def _own(thing: "Key | Secret | KeyVersion | SecretVersion") -> Document:
+    """Return what only keys have, or only secrets."""
+    from kvstack.vault.records import Key, KeyVersion
+
+    match thing:
+        case Key() | KeyVersion():
+            specification = thing.specification
+            public = (
+                {"public": _public(thing.public), "provider": thing.provider} if isinstance(thing, KeyVersion) else {}
+            )
+            return {
+                "type": specification.type,
+                "size": specification.size,
+                "curve": specification.curve,
+                "operations": sorted(thing.operations),
+                **public,
+            }
+        case _:
+            return {"content_type": thing.content_type}
+
+
+def _own_facts(version: "KeyVersion | SecretVersion") -> Facts:
+    from kvstack.vault.records import KeyVersion
+
+    match version:
+        case KeyVersion():
+            return [
+                ("type", kind_words(version.specification)),
+                ("operations", ", ".join(sorted(version.operations))),
+                ("kept in", _HOMES.get(version.provider, version.provider)),
+            ]
+        case _:
+            return [("content type", version.content_type)]
+
+
+_HOMES = {
+    "software": "the vault, encrypted",
+    "pkcs11-wrapped": "the HSM, wrapped by its root key",
+    "pkcs11-token": "the HSM, as an object of its token",
+}
+
+
+def _public(public: "PublicKey") -> Document:
+    members = {"n": public.n, "e": public.e, "x": public.x, "y": public.y}
+    curve = {"crv": public.curve} if public.curve is not None else {}
+    return {**curve, **{name: base64url(value) for name, value in members.items() if value}}
+
+
+def _rotation(policy: "RotationPolicy | None") -> Document | None:
+    if policy is None:
+        return None
+    given = {field: getattr(policy, field) for field in policy.__struct_fields__}
+    return {field: str(length) for field, length in given.items() if length is not None}
+
+
+def _deletion(deletion: "Deletion | None") -> Document | None:
+    if deletion is None:
+        return None
+    return {
+        "deleted": _moment(deletion.deleted),
+        "scheduled_purge": _moment(deletion.scheduled_purge),
+        "by": deletion.by,
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

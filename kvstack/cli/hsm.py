@@ -1,0 +1,239 @@
+"""`kvstack hsm`: the PKCS#11 module, what it can do, and the way back after its token was lost."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kvstack.cli.content import taken
+from kvstack.cli.context import Context, pass_context
+from kvstack.cli.group import verbs
+from kvstack.cli.key_home import KeyHomeChoice, key_home_options
+from kvstack.cli.opened import require_operator
+from kvstack.cli.options import as_json
+from kvstack.cli.output import answer, answer_json, warn
+from kvstack.cli.table import counted, facts, table
+from kvstack.cli.words import text
+from kvstack.terms.diagnostic import Diagnostic, KvstackError
+
+if TYPE_CHECKING:
+    from kvstack.hsm.module import Pkcs11Module
+    from kvstack.terms.algorithm import Algorithm
+    from kvstack.vault.recover import Recovered
+
+_LONGEST_PEM = 1 << 16
+
+
+@verbs("The PKCS#11 module: what it can do, and the way back after its token was lost.")
+def command() -> None:
+    """Hold the verbs."""
+
+
+@command.command()
+@as_json
+@pass_context
+def info(context: Context, as_json: bool) -> int:
+    """Show where keys live: module, token, and what works there."""
+    require_operator(context, "hsm")
+    from kvstack.vault.layout import layout, read_configuration
+
+    paths = layout(context.directory)
+    configuration = read_configuration(paths)
+    file = paths.root / configuration.file
+    if configuration.kek == "software":
+        document: dict[str, Any] = {"kind": "software", "key_file": str(file)}
+        words = facts(
+            [("key-encryption key", str(file)), ("-HSM keys", "unavailable: this vault has no PKCS#11 module")]
+        )
+    else:
+        from kvstack.hsm.configuration import read_configuration as read_hsm
+        from kvstack.hsm.module import Pkcs11Module
+
+        module = Pkcs11Module.open(read_hsm(file))
+        try:
+            document = _document(module)
+        finally:
+            module.close()
+        words = _words(document)
+    if as_json:
+        answer_json(document)
+    else:
+        answer(words)
+    return 0
+
+
+@command.command()
+@click.option("--key", "key_file", metavar="PRIVATE.pem", required=True, help="The recovery key's private half.")
+@click.option("--password-env", metavar="NAME", type=text, help="The environment variable its password is in.")
+@click.option("--password-file", metavar="FILE", type=text, help="The file its password is in.")
+@key_home_options
+@as_json
+@pass_context
+def recover(
+    context: Context,
+    /,
+    key_file: str,
+    password_env: str | None,
+    password_file: str | None,
+    as_json: bool,
+    **home: Any,
+) -> int:
+    """Open a vault whose token, PIN or key file is lost, by its recovery key, and give it new ones.
+
+    Secrets, software keys, settings and the audit come back. Versions of -HSM keys the lost token made do not: they are
+    listed. Can be interrupted and run again.
+    """
+    require_operator(context, "hsm")
+    from kvstack.vault.recover import recover as recovered
+
+    hsm, token = KeyHomeChoice(**home).chosen()
+    private = taken(key_file, at_most=_LONGEST_PEM, what="the recovery key")
+    password = _password(private, password_env, password_file)
+    found = recovered(context.directory, private, password=password, hsm=hsm, token=token)
+    try:
+        lost = _lost(found)
+        diagnostics = (*found.unlocked.warnings, *_of_loss(lost))
+        if as_json:
+            told = [one.document() for one in diagnostics]
+            answer_json({"data_keys": found.data_keys, "lost_key_versions": lost, "diagnostics": told})
+        else:
+            answer(f"recovered the vault in {context.directory}: {counted(found.data_keys, 'data key')} wrapped anew")
+            if lost:
+                rows = [(one["vault"], one["name"], one["version"], one["type"]) for one in lost]
+                answer("\n" + table(("VAULT", "KEY", "VERSION LOST", "TYPE"), rows, empty=""))
+            warn(diagnostics)
+    finally:
+        found.unlocked.close()
+    return 0
+
+
+def _password(private: bytes, variable: str | None, file: str | None) -> bytes | None:
+    match variable, file:
+        case str(), str():
+            raise KvstackError("the password is in the environment or in a file, not in both")
+        case str(), None:
+            if variable not in os.environ:
+                raise KvstackError(
+                    f"the environment variable {variable} is not set", "The recovery key's password is there."
+                )
+            return os.fsencode(os.environ[variable])
+        case None, str():
+            return Path(file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+        case _:
+            if b"ENCRYPTED" not in private or sys.stdin is None or not sys.stdin.isatty():
+                return None
+            typed: str = click.prompt("The recovery key's password (not shown)", hide_input=True, err=True)
+            return typed.encode()
+
+
+def _lost(found: "Recovered") -> list[dict[str, str]]:
+    """Return the versions of keys that were in the lost token, or wrapped by it."""
+    from kvstack.vault.items import KEYS
+    from kvstack.vault.registry import VAULTS
+    from kvstack.vault.versions import KEY_VERSIONS
+
+    with found.unlocked.store.transaction() as tx:
+        vaults = {vault.id: vault.name for vault in VAULTS.scan(tx)}
+        names = {(key.vault_id, key.folded): key.name for key in KEYS.scan(tx)}
+        rows = [row for row in KEY_VERSIONS.scan(tx) if row.provider != "software"]
+    return [
+        {
+            "vault": vaults.get(row.vault_id, row.vault_id),
+            "name": names.get((row.vault_id, row.folded), row.folded),
+            "version": row.version,
+            "type": row.specification.type,
+        }
+        for row in sorted(rows, key=lambda row: (row.vault_id, row.folded, row.number))
+    ]
+
+
+def _of_loss(lost: list[dict[str, str]]) -> tuple[Diagnostic, ...]:
+    if not lost:
+        return ()
+    return (
+        Diagnostic(
+            severity="warning",
+            summary=f"{counted(len(lost), 'version')} of -HSM keys cannot be used: only the lost token could",
+            detail="What they encrypted stays shut until it is restored; `kvstack key rotate` makes new versions.",
+        ),
+    )
+
+
+def _document(module: "Pkcs11Module") -> dict[str, Any]:
+    from kvstack.terms.algorithm import ALGORITHMS
+
+    configuration = module.configuration
+    mechanisms = module.mechanisms()
+    token = module.run(lambda connection: connection.cryptoki.token(connection.token.slot))
+    source = configuration.pin_source
+    return {
+        "kind": "pkcs11",
+        "module": configuration.module,
+        "token": {
+            "label": token.label,
+            "serial": token.serial,
+            "manufacturer": token.manufacturer,
+            "model": token.model,
+        },
+        "pin": f"environment variable {source.environment}" if source.environment else source.file,
+        "tokens": configuration.tokens or None,
+        "keys": configuration.keys,
+        "key_types": {kind: needed in mechanisms for kind, needed in _MADE_BY.items()},
+        "algorithms": {name: not _needed(algorithm).isdisjoint(mechanisms) for name, algorithm in ALGORITHMS.items()},
+        "mechanisms": sorted(mechanisms),
+    }
+
+
+_MADE_BY = {
+    "RSA-HSM": "CKM_RSA_PKCS_KEY_PAIR_GEN",
+    "EC-HSM": "CKM_EC_KEY_PAIR_GEN",
+    "oct-HSM": "CKM_AES_KEY_GEN",
+}
+
+
+def _needed(algorithm: "Algorithm") -> frozenset[str]:
+    """Return the mechanisms of which an algorithm needs one, with keys in the HSM."""
+    from kvstack.hsm.constants import mechanism_name
+    from kvstack.hsm.mechanisms import rsa_decryption, signing
+
+    match algorithm.family, algorithm.name:
+        case _, "RSA-OAEP-256":
+            # Where the module knows no SHA-256 there, it decrypts, and the padding is taken off in software.
+            return frozenset({"CKM_RSA_PKCS_OAEP", "CKM_RSA_X_509"})
+        case "oct", name if name.endswith("KW"):
+            return frozenset({"CKM_AES_KEY_WRAP"})
+        case "oct", name:
+            return frozenset({"CKM_AES_GCM" if name.endswith("GCM") else "CKM_AES_CBC_PAD"})
+        case _ if "sign" in algorithm.purposes:
+            return frozenset({mechanism_name(signing(algorithm).number)})
+        case _:
+            return frozenset({mechanism_name(rsa_decryption(algorithm)[0])})
+
+
+def _words(document: dict[str, Any]) -> str:
+    token = document["token"]
+    homes = {
+        "wrapped": "made in the HSM, kept in the vault wrapped by its root key",
+        "token": "made in the HSM, kept in its token",
+    }
+    known = [name for name in document["mechanisms"] if name.startswith("CKM_")]
+    more = len(document["mechanisms"]) - len(known)
+
+    def listed(works: dict[str, bool], which: bool) -> str:
+        return ", ".join(name for name, usable in works.items() if usable == which)
+
+    return facts(
+        [
+            ("module", document["module"]),
+            ("token", f"{token['label']} (serial {token['serial']}, {token['manufacturer']} {token['model']})"),
+            ("tokens in", document["tokens"]),
+            ("PIN", document["pin"]),
+            ("-HSM keys", homes[document["keys"]]),
+            ("key types", listed(document["key_types"], True)),
+            ("algorithms", listed(document["algorithms"], True)),
+            ("unavailable", listed(document["key_types"] | document["algorithms"], False)),
+            ("mechanisms", ", ".join(known) + (f" and {more} kvstack has no use for" if more else "")),
+        ]
+    )
