@@ -8,7 +8,8 @@ import msgspec
 VAULT_NAME = r"^[a-zA-Z](?!.*--)[a-zA-Z0-9-]{1,22}[a-zA-Z0-9]$"
 ITEM_NAME = r"^[0-9a-zA-Z-]{1,127}$"
 VERSION = r"^[0-9a-f]{32}$"
-RESOURCE_GROUP_NAME = r"^[-\w._()]{0,89}[-\w_()]$"
+# Python's `$` also matches before a last newline, which no name may have.
+RESOURCE_GROUP_NAME = r"^[-\w._()]{0,89}[-\w_()]$(?!\n)"
 
 ResourceGroupName = Annotated[str, msgspec.Meta(pattern=RESOURCE_GROUP_NAME)]
 

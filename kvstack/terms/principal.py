@@ -8,7 +8,7 @@ import msgspec
 PrincipalType = Literal["user", "group", "service_principal", "managed_identity"]
 PRINCIPAL_TYPES: tuple[PrincipalType, ...] = get_args(PrincipalType)
 
-GUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+GUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$(?!\n)"
 Guid = Annotated[str, msgspec.Meta(pattern=GUID)]
 _GUID = re.compile(GUID)
 
