@@ -58,6 +58,10 @@ class ValueFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the source."""
+        named = [("env", self.env), ("file", self.file), *(("command", part) for part in self.command or ())]
+        for field, text in named:
+            if text is not None and "\0" in text:
+                yield Problem(("value_from", field), f"no `{field}` has the character NUL in it")
         given = [field for field in self.__struct_fields__ if getattr(self, field) is not None]
         if len(given) != 1:
             yield Problem(
