@@ -12,6 +12,7 @@ from kvstack.terms.key import Operation
 from kvstack.terms.secret import SecretValue
 from kvstack.vault import errors
 from kvstack.vault.caller import Caller
+from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Forbidden
 from kvstack.vault.items import KEY, live
 from kvstack.vault.keys import KeyOperations, key_version
@@ -20,10 +21,26 @@ from kvstack.vault.versions import KeyVersionRow
 
 R = TypeVar("R")
 
-# Outside its dates a key still gives back what it protected.
-_ALWAYS: frozenset[Operation] = frozenset({"decrypt", "unwrapKey", "verify"})
-# Needs the public half only, which whoever may read the key has.
-_PUBLIC: frozenset[Operation] = frozenset({"encrypt", "wrapKey", "verify"})
+
+class _Use(msgspec.Struct, frozen=True):
+    """One way to use a key. audited: the operation's name in the audit; action: the right it takes; public: needs the
+    public half only, which whoever may read the key has; always: allowed outside the key's dates, too, so that a key
+    gives back what it protected."""
+
+    audited: str
+    operation: Operation
+    purpose: Purpose
+    action: str
+    public: bool = False
+    always: bool = False
+
+
+_SIGN = _Use("KeySign", "sign", "sign", KEY.action("sign/action"))
+_VERIFY = _Use("KeyVerify", "verify", "sign", KEY.action("verify/action"), public=True, always=True)
+_ENCRYPT = _Use("KeyEncrypt", "encrypt", "encrypt", KEY.action("encrypt/action"), public=True)
+_DECRYPT = _Use("KeyDecrypt", "decrypt", "encrypt", KEY.action("decrypt/action"), always=True)
+_WRAP = _Use("KeyWrap", "wrapKey", "wrap", KEY.action("wrap/action"), public=True)
+_UNWRAP = _Use("KeyUnwrap", "unwrapKey", "wrap", KEY.action("unwrap/action"), always=True)
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -52,6 +69,16 @@ class Decrypted(msgspec.Struct, frozen=True):
     value: SecretValue
 
 
+class _Target(msgspec.Struct, frozen=True):
+    """Whose use of which key: what every use is told."""
+
+    caller: Caller
+    vault: str
+    name: str
+    version: str | None
+    algorithm: str
+
+
 class KeyUseOperations(KeyOperations):
     """What keys are for. The store is free for others while the key works."""
 
@@ -63,18 +90,8 @@ class KeyUseOperations(KeyOperations):
         def signed(provider: KeyProvider, key: KeyReference, used: Algorithm) -> bytes:
             return provider.sign(key, used, digest)
 
-        row, value = self._used(
-            caller,
-            vault,
-            name,
-            version,
-            "KeySign",
-            "sign",
-            "sign",
-            algorithm,
-            lambda used: _digest_problem(used, digest),
-            signed,
-        )
+        target = _Target(caller, vault, name, version, algorithm)
+        row, value = self._used(_SIGN, target, lambda used: _digest_problem(used, digest), signed)
         return Signature(row.version, algorithm, value)
 
     def verify(
@@ -93,18 +110,8 @@ class KeyUseOperations(KeyOperations):
         def verified(provider: KeyProvider, key: KeyReference, used: Algorithm) -> bool:
             return provider.verify(key, used, digest, signature)
 
-        _, valid = self._used(
-            caller,
-            vault,
-            name,
-            version,
-            "KeyVerify",
-            "verify",
-            "sign",
-            algorithm,
-            lambda used: _digest_problem(used, digest),
-            verified,
-        )
+        target = _Target(caller, vault, name, version, algorithm)
+        _, valid = self._used(_VERIFY, target, lambda used: _digest_problem(used, digest), verified)
         return valid
 
     def encrypt(
@@ -120,9 +127,8 @@ class KeyUseOperations(KeyOperations):
         version: str | None = None,
     ) -> Encrypted:
         """Encrypt a short plaintext. iv: drawn where none is given."""
-        return self._encrypted(
-            caller, vault, name, version, "KeyEncrypt", "encrypt", "encrypt", algorithm, plaintext, iv, associated_data
-        )
+        target = _Target(caller, vault, name, version, algorithm)
+        return self._encrypted(_ENCRYPT, target, plaintext, iv, associated_data)
 
     def decrypt(
         self,
@@ -138,147 +144,96 @@ class KeyUseOperations(KeyOperations):
         version: str | None = None,
     ) -> Decrypted:
         """Decrypt. Raises DecryptionFailed, one error for every way it can fail."""
-        return self._decrypted(
-            caller,
-            vault,
-            name,
-            version,
-            "KeyDecrypt",
-            "decrypt",
-            "encrypt",
-            algorithm,
-            ciphertext,
-            iv,
-            tag,
-            associated_data,
-        )
+        target = _Target(caller, vault, name, version, algorithm)
+        return self._decrypted(_DECRYPT, target, ciphertext, iv, tag, associated_data)
 
     def wrap_key(
         self, caller: Caller, vault: str, name: str, *, algorithm: str, key: SecretValue, version: str | None = None
     ) -> Encrypted:
         """Wrap another key's bytes."""
-        return self._encrypted(caller, vault, name, version, "KeyWrap", "wrapKey", "wrap", algorithm, key, b"", b"")
+        return self._encrypted(_WRAP, _Target(caller, vault, name, version, algorithm), key)
 
     def unwrap_key(
         self, caller: Caller, vault: str, name: str, *, algorithm: str, wrapped: bytes, version: str | None = None
     ) -> Decrypted:
         """Unwrap another key's bytes. Raises DecryptionFailed."""
-        return self._decrypted(
-            caller, vault, name, version, "KeyUnwrap", "unwrapKey", "wrap", algorithm, wrapped, b"", b"", b""
-        )
+        return self._decrypted(_UNWRAP, _Target(caller, vault, name, version, algorithm), wrapped)
 
     def _encrypted(
-        self,
-        caller: Caller,
-        vault: str,
-        name: str,
-        version: str | None,
-        audited: str,
-        operation: Operation,
-        purpose: Purpose,
-        algorithm: str,
-        plaintext: SecretValue,
-        iv: bytes,
-        associated_data: bytes,
+        self, use: _Use, target: _Target, plaintext: SecretValue, iv: bytes = b"", associated_data: bytes = b""
     ) -> Encrypted:
         def encrypted(provider: KeyProvider, key: KeyReference, used: Algorithm) -> Ciphertext:
             return provider.encrypt(key, used, plaintext.reveal(), iv=iv, associated_data=associated_data)
 
-        row, made = self._used(
-            caller,
-            vault,
-            name,
-            version,
-            audited,
-            operation,
-            purpose,
-            algorithm,
-            lambda used: _context_problem(used, associated_data),
-            encrypted,
-        )
-        return Encrypted(row.version, algorithm, made.ciphertext, made.iv, made.tag)
+        row, made = self._used(use, target, lambda used: _context_problem(used, associated_data), encrypted)
+        return Encrypted(row.version, target.algorithm, made.ciphertext, made.iv, made.tag)
 
     def _decrypted(
         self,
-        caller: Caller,
-        vault: str,
-        name: str,
-        version: str | None,
-        audited: str,
-        operation: Operation,
-        purpose: Purpose,
-        algorithm: str,
+        use: _Use,
+        target: _Target,
         ciphertext: bytes,
-        iv: bytes,
-        tag: bytes,
-        associated_data: bytes,
+        iv: bytes = b"",
+        tag: bytes = b"",
+        associated_data: bytes = b"",
     ) -> Decrypted:
         def decrypted(provider: KeyProvider, key: KeyReference, used: Algorithm) -> SecretValue:
             return SecretValue(provider.decrypt(key, used, ciphertext, iv=iv, tag=tag, associated_data=associated_data))
 
-        row, value = self._used(
-            caller,
-            vault,
-            name,
-            version,
-            audited,
-            operation,
-            purpose,
-            algorithm,
-            lambda used: _context_problem(used, associated_data),
-            decrypted,
-        )
-        return Decrypted(row.version, algorithm, value)
+        row, value = self._used(use, target, lambda used: _context_problem(used, associated_data), decrypted)
+        return Decrypted(row.version, target.algorithm, value)
 
     def _used(
         self,
-        caller: Caller,
-        vault: str,
-        name: str,
-        version: str | None,
-        audited: str,
-        operation: Operation,
-        purpose: Purpose,
-        algorithm_name: str,
+        use: _Use,
+        target: _Target,
         problem_of: Callable[[Algorithm], str | None],
-        use: Callable[[KeyProvider, KeyReference, Algorithm], R],
+        work: Callable[[KeyProvider, KeyReference, Algorithm], R],
     ) -> tuple[KeyVersionRow, R]:
         """Use a key between two looks at the store; what it made is given out only once the second is audited."""
-        with self._attempt(caller, audited, self._scope(vault, f"keys/{name}")) as attempt:
-            attempt.details["algorithm"] = algorithm_name
-
-            def usable() -> KeyVersionRow:
-                action = KEY.action(_ACTIONS[operation])
-                also = KEY.read if operation in _PUBLIC else None
-                home = attempt.vault(vault, action, f"keys/{name}", also=also)
-                item = live(attempt, home, KEY, name)
-                row = key_version(attempt, item, version)
-                # The public half of a symmetric key is the key itself: reading it is not enough.
-                if also is not None and row.specification.family == "oct":
-                    attempt.require(action, attempt.subject, data=True)
-                _require_usable(item, row, operation, attempt.now)
-                return row
-
+        subject = self._scope(target.vault, f"keys/{target.name}")
+        with self._attempt(target.caller, use.audited, subject) as attempt:
+            attempt.details["algorithm"] = target.algorithm
             with attempt.look():
-                row = usable()
-                try:
-                    used = algorithm(algorithm_name, purpose)
-                except ValueError as error:
-                    raise BadParameter(str(error)) from None
-                problem = used.unfit(row.specification) or problem_of(used)
-                if problem:
-                    raise BadParameter(problem)
+                row = _usable(attempt, use, target)
+                used = _algorithm(use, target, row, problem_of)
                 reference = self._reference(row)
+                state = attempt.tx.ledger.root.number
             attempt.details["version"] = row.version
             try:
-                made = use(self._provider(row.provider), reference, used)
+                made = work(self._provider(row.provider), reference, used)
             except InputUnfit as error:
                 raise BadParameter(error.diagnostics[0].summary) from None
             with attempt.transaction():
-                # Rights and dates may have changed while the key worked.
-                if usable().version != row.version and version is not None:
-                    raise errors.not_found("version of the key", f"{name}/{version}", "", code="KeyNotFound")
+                # Somebody may have taken the right or the key away while it worked.
+                if attempt.tx.ledger.root.number != state:
+                    _usable(attempt, use, target)
             return row, made
+
+
+def _usable(attempt: Attempt, use: _Use, target: _Target) -> KeyVersionRow:
+    """Return the version to use. Raises VaultError where the caller, or anybody, may not use it so."""
+    home = attempt.vault(target.vault, use.action, f"keys/{target.name}", also=KEY.read if use.public else None)
+    item = live(attempt, home, KEY, target.name)
+    row = key_version(attempt, item, target.version)
+    # A symmetric key has no public half: reading it is not enough.
+    if use.public and row.specification.family == "oct":
+        attempt.require(use.action, attempt.subject, data=True)
+    _require_usable(item, row, use, attempt.now)
+    return row
+
+
+def _algorithm(
+    use: _Use, target: _Target, row: KeyVersionRow, problem_of: Callable[[Algorithm], str | None]
+) -> Algorithm:
+    try:
+        used = algorithm(target.algorithm, use.purpose)
+    except ValueError as error:
+        raise BadParameter(str(error)) from None
+    problem = used.unfit(row.specification) or problem_of(used)
+    if problem:
+        raise BadParameter(problem)
+    return used
 
 
 def _digest_problem(algorithm: Algorithm, digest: bytes) -> str | None:
@@ -296,17 +251,8 @@ def _context_problem(algorithm: Algorithm, associated_data: bytes) -> str | None
     return None
 
 
-_ACTIONS: dict[Operation, str] = {
-    "sign": "sign/action",
-    "verify": "verify/action",
-    "encrypt": "encrypt/action",
-    "decrypt": "decrypt/action",
-    "wrapKey": "wrap/action",
-    "unwrapKey": "unwrap/action",
-}
-
-
-def _require_usable(item: Key, row: KeyVersionRow, operation: Operation, now: datetime) -> None:
+def _require_usable(item: Key, row: KeyVersionRow, use: _Use, now: datetime) -> None:
+    operation = use.operation
     if not row.enabled:
         raise Forbidden(f"the key `{item.name}` in vault `{item.vault}` is disabled", inner="KeyDisabled")
     if operation not in row.operations:
@@ -316,7 +262,7 @@ def _require_usable(item: Key, row: KeyVersionRow, operation: Operation, now: da
             f"Its operations are: {listed}.",
             inner="KeyOperationForbidden",
         )
-    if operation in _ALWAYS:
+    if use.always:
         return
     if row.not_before is not None and now < row.not_before:
         raise Forbidden(
