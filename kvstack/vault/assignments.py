@@ -15,7 +15,7 @@ from kvstack.vault.engine import Attempt, Engine
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
 from kvstack.vault.items import moment
 from kvstack.vault.registry import Registry
-from kvstack.vault.store import Transaction
+from kvstack.vault.transaction import Transaction
 
 READ: Final = "Microsoft.Authorization/roleAssignments/read"
 WRITE: Final = "Microsoft.Authorization/roleAssignments/write"

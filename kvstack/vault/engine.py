@@ -22,8 +22,8 @@ from kvstack.vault.firewall import lets_in
 from kvstack.vault.records import Vault
 from kvstack.vault.registry import Registry, read_registry, stored_mark
 from kvstack.vault.soft_delete import VaultTime
-from kvstack.vault.store import Transaction
 from kvstack.vault.time_step import Steady
+from kvstack.vault.transaction import Transaction
 
 if TYPE_CHECKING:
     from kvstack.vault.unlock import Unlocked

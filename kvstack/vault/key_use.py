@@ -1,14 +1,16 @@
 """Using keys: sign and verify, encrypt and decrypt, wrap and unwrap; when a key may be used, and for what."""
 
+import os
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from kvstack.hsm.protocol import Ciphertext, InputUnfit, KeyProvider, KeyReference
 from kvstack.terms.algorithm import Algorithm, Purpose, algorithm
 from kvstack.terms.key import Operation
+from kvstack.terms.name import folded
 from kvstack.terms.secret import SecretValue
 from kvstack.vault import errors
 from kvstack.vault.caller import Caller
@@ -18,6 +20,10 @@ from kvstack.vault.items import KEY, live
 from kvstack.vault.keys import KeyOperations, key_version
 from kvstack.vault.records import Key
 from kvstack.vault.versions import KeyVersionRow
+from kvstack.vault.warm_keys import WarmKeys
+
+if TYPE_CHECKING:
+    from kvstack.vault.unlock import Unlocked
 
 R = TypeVar("R")
 
@@ -81,6 +87,10 @@ class _Target(msgspec.Struct, frozen=True):
 
 class KeyUseOperations(KeyOperations):
     """What keys are for. The store is free for others while the key works."""
+
+    def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
+        super().__init__(unlocked, random=random)
+        self._warm_keys = WarmKeys()
 
     def sign(
         self, caller: Caller, vault: str, name: str, *, algorithm: str, digest: bytes, version: str | None = None
@@ -195,9 +205,8 @@ class KeyUseOperations(KeyOperations):
         with self._attempt(target.caller, use.audited, subject) as attempt:
             attempt.details["algorithm"] = target.algorithm
             with attempt.look():
-                row = _usable(attempt, use, target)
+                row, reference = self._usable(attempt, use, target)
                 used = _algorithm(use, target, row, problem_of)
-                reference = self._reference(row)
                 state = attempt.tx.ledger.root.number
             attempt.details["version"] = row.version
             try:
@@ -207,20 +216,24 @@ class KeyUseOperations(KeyOperations):
             with attempt.transaction():
                 # Somebody may have taken the right or the key away while it worked.
                 if attempt.tx.ledger.root.number != state:
-                    _usable(attempt, use, target)
+                    self._usable(attempt, use, target)
             return row, made
 
-
-def _usable(attempt: Attempt, use: _Use, target: _Target) -> KeyVersionRow:
-    """Return the version to use. Raises VaultError where the caller, or anybody, may not use it so."""
-    home = attempt.vault(target.vault, use.action, f"keys/{target.name}", also=KEY.read if use.public else None)
-    item = live(attempt, home, KEY, target.name)
-    row = key_version(attempt, item, target.version)
-    # A symmetric key has no public half: reading it is not enough.
-    if use.public and row.specification.family == "oct":
-        attempt.require(use.action, attempt.subject, data=True)
-    _require_usable(item, row, use, attempt.now)
-    return row
+    def _usable(self, attempt: Attempt, use: _Use, target: _Target) -> tuple[KeyVersionRow, KeyReference]:
+        """Return the version to use. Raises VaultError where the caller, or anybody, may not use it so."""
+        home = attempt.vault(target.vault, use.action, f"keys/{target.name}", also=KEY.read if use.public else None)
+        found = self._warm_keys.get(attempt.tx, home.id, folded(target.name), target.version)
+        if found is None:
+            item = live(attempt, home, KEY, target.name)
+            row = key_version(attempt, item, target.version)
+            found = item, row, self._reference(row)
+            self._warm_keys.keep(attempt.tx, target.version, *found)
+        item, row, reference = found
+        # A symmetric key has no public half: reading it is not enough.
+        if use.public and row.specification.family == "oct":
+            attempt.require(use.action, attempt.subject, data=True)
+        _require_usable(item, row, use, attempt.now)
+        return row, reference
 
 
 def _algorithm(

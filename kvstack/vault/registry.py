@@ -10,8 +10,8 @@ from kvstack.vault.access import Assignments
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
 from kvstack.vault.records import Vault
-from kvstack.vault.store import Transaction
 from kvstack.vault.table import Row, Table
+from kvstack.vault.transaction import Transaction
 
 
 class PrincipalRow(Row, frozen=True, kw_only=True):

@@ -356,3 +356,29 @@ def test_a_prepared_key_is_kept_as_it_was_made(dev: World) -> None:
     with pytest.raises(BadParameter, match="2048, 3072 or 4096"):
         dev.service.prepare_key(KeySpecification("RSA", 512))
     dev.service.discard_key(dev.service.prepare_key(EC256))
+
+
+def test_a_warm_key_is_used_as_it_is_now(dev: World) -> None:
+    dev.service.create_key(dev.operator, VAULT, "k", specification=EC256)
+
+    def signs() -> str | None:
+        try:
+            return dev.service.sign(dev.operator, VAULT, "K", algorithm="ES256", digest=DIGEST).version
+        except Forbidden as refused:
+            return refused.inner
+
+    first = signs()
+    assert signs() == first
+    dev.service.rotate_key(dev.operator, VAULT, "k")
+    second = signs()
+    assert first != second == signs()
+    with dev.service.batch():
+        dev.service.update_key(dev.operator, VAULT, "k", enabled=False)
+        assert signs() == "KeyDisabled"
+        dev.service.update_key(dev.operator, VAULT, "k", enabled=True, expires=START + timedelta(hours=1))
+        assert signs() == second
+    assert signs() == second
+    dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("something else changes"))
+    assert signs() == second
+    dev.clock.advance(timedelta(hours=1))
+    assert signs() is None
