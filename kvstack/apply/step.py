@@ -81,7 +81,8 @@ class Step:
                 return handler.create(wanted)
             case Action.REPLACE:
                 if not change.with_vault and change.actual is not None:
-                    handler.delete(change.actual)
+                    if change.actual.deletion is None:
+                        handler.delete(change.actual)
                     if change.purge_first:
                         _capable(handler, Purges, change).purge(change.actual)
                 return handler.create(wanted)

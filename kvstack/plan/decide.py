@@ -47,6 +47,8 @@ def decision(situation: Situation, others: tuple[Actual[Resource], ...]) -> Deci
             return _purged(situation)
         case (None, _, Standing.DELETED | Standing.DELETED_FOREIGN):
             return _forgotten(situation, "it is deleted already")
+        case (None, _, Standing.OURS) if situation.stays_deleted:
+            return _forgotten(situation, "it is deleted already, with its vault")
         case (None, _, _) if situation.removal is not None and not situation.removal.destroy:
             return _forgotten(situation, "`removed` keeps it: only this stack lets go of it")
         case (None, _, _):
@@ -137,7 +139,8 @@ def _recovered(situation: Situation, node: Node, whose: str) -> Decision:
     actual = situation.there
     compared = _compared(situation, node, msgspec.structs.replace(actual, deletion=None)).change
     if compared.action in (Action.REFUSE, Action.REPLACE):
-        return Decision(compared)
+        # It is not recovered only to be deleted again: what is there is a deleted thing.
+        return Decision(msgspec.structs.replace(compared, actual=actual))
     until = f"; its name is taken until {refusal.day(actual.deletion.purge_at)}" if actual.deletion is not None else ""
     adopted = frozenset({"owner"}) if situation.standing is Standing.DELETED_FOREIGN else frozenset()
     return Decision(

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from kvstack.backends.protocol import Actual, Snapshot
+from kvstack.backends.protocol import Snapshot
 from kvstack.declare.graph import Desired, Node, Removal
 from kvstack.plan import order
 from kvstack.plan.change import Change, Plan, UnreadThing
 from kvstack.plan.decide import decision
 from kvstack.plan.drift import drift
 from kvstack.plan.moves import moved_records
-from kvstack.plan.situation import Situation
+from kvstack.plan.situation import Inside, Situation
 from kvstack.plan.standing import Standing, standing
 from kvstack.schema.differences import differences
-from kvstack.schema.resource import Resource, compared
+from kvstack.schema.resource import compared
 from kvstack.state.state import Record, State
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address, is_within
@@ -83,6 +83,7 @@ class _Planning:
         self.values = values
         self.destroy = destroy
         self.nodes: Mapping[Address, Node] = {} if destroy else desired.nodes
+        self.declared_identities = {node.identity for node in self.nodes.values() if node.resource.parent is None}
         self.moved = moved_records(desired.moves, state.records)
         self.records = self.moved.records
         self.by_identity = {record.identity: record for record in self.records.values()}
@@ -160,8 +161,15 @@ class _Planning:
                 and (actual.deletion is None or actual.deletion.with_vault)
             ):
                 address = Address(actual.owner.address)
+                if actual.deletion is not None and not self._comes_back(address):
+                    continue
                 if address not in self.nodes and address not in self.records:
                     yield from self._decided(address, None, None, identity)
+
+    def _comes_back(self, address: Address) -> bool:
+        """Tell whether the deleted vault that a thing is in is recovered."""
+        vault = self.decided.get(Address(address.split("/", 1)[0]))
+        return vault is not None and vault.action is Action.RECOVER
 
     def _decided(self, address: Address, node: Node | None, record: Record | None, identity: str) -> Iterator[Change]:
         there = self._standing(identity, record)
@@ -184,12 +192,16 @@ class _Planning:
             removal=self._removal(address) if node is None else None,
             moved_from=self.moved.sources.get(address),
             vault=self.decided.get(vault_address) if vault_address and vault_address != address else None,
+            container=self.snapshot.things.get("/".join(identity.split("/", 2)[:2]))
+            if identity.count("/") > 1
+            else None,
+            needs_missing=self._needs_missing(node),
             now=self.now,
             destroyed=self.desired.nodes.get(address) if self.destroy else None,
         )
-        change = decision(situation, self._inside(identity) if node is None else ())
-        self.diagnostics.extend(change.diagnostics)
-        yield change.change
+        decided = decision(situation, lambda: self._inside(identity))
+        self.diagnostics.extend(decided.diagnostics)
+        yield decided.change
 
     def _standing(self, identity: str, record: Record | None) -> Standing:
         if self._is_unread(identity):
@@ -215,17 +227,22 @@ class _Planning:
                 return found
         return None
 
-    def _inside(self, identity: str) -> tuple[Actual[Resource], ...]:
-        """Return what in this vault is not this stack's."""
-        if identity.count("/") != 1:
-            return ()
+    def _needs_missing(self, node: Node | None) -> str | None:
+        needed = node.resource.needs() if node is not None else None
+        if needed is None or needed in self.declared_identities or self._is_unread(needed):
+            return None
+        there = self.snapshot.things.get(needed)
+        return needed if there is None or there.deletion is not None else None
+
+    def _inside(self, identity: str) -> tuple[Inside, ...]:
+        """Return what is in this vault, each with whether it is this stack's."""
         return tuple(
-            actual
+            Inside(
+                actual,
+                key in self.by_identity or (actual.owner is not None and actual.owner.stack == self.desired.owner),
+            )
             for key, actual in self.snapshot.things.items()
             if key.startswith(identity + "/")
-            and key not in self.by_identity
-            and actual.deletion is None
-            and (actual.owner is None or actual.owner.stack != self.desired.owner)
         )
 
 

@@ -10,6 +10,7 @@ from kvstack.plan.change import Change
 from kvstack.plan.standing import Standing
 from kvstack.schema.resource import Lifecycle, Resource
 from kvstack.state.state import Intend, Record
+from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import Diagnostic
 
@@ -20,7 +21,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     node: as declared, None where it is not. record: as applied last. intent: what a run that ended early was about to
     make. actual: what is under the declared (or else the recorded) identity. before: what is under the recorded
     identity, where that is another. vault: what is decided about the vault it is in, None where nothing changes there.
-    destroyed: as declared, where the plan is to destroy it all the same.
+    container: the vault it is in, as it is. needs_missing: the identity of what it needs, where that is neither there
+    nor declared. destroyed: as declared, where the plan is to destroy it all the same.
     """
 
     address: Address
@@ -37,6 +39,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     removal: Removal | None
     moved_from: Address | None
     vault: Change | None
+    container: Actual[Resource] | None
+    needs_missing: str | None
     now: datetime
     destroyed: Node | None
 
@@ -61,6 +65,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         asked = self.removal is not None and self.removal.purge
         return asked or recorded.purge_on_delete or declared.purge_on_delete
 
+    @property
+    def stays_deleted(self) -> bool:
+        """Whether it is alive in a deleted vault that this plan neither brings back nor ends."""
+        deletion = self.there.deletion
+        goes_on = self.vault is None or self.vault.action not in (Action.RECOVER, Action.DELETE, Action.PURGE)
+        return deletion is not None and deletion.with_vault and goes_on
+
     def change(self, **more: object) -> Change:
         """Return a change of this address. more: what else it says."""
         said: dict[str, object] = {
@@ -72,6 +83,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             **more,
         }
         return Change(**said)  # type: ignore[arg-type]  # each under its own name
+
+
+class Inside(msgspec.Struct, frozen=True):
+    """One thing in a vault. ours: whether it is this stack's."""
+
+    actual: Actual[Resource]
+    ours: bool
 
 
 class Decision(msgspec.Struct, frozen=True):
