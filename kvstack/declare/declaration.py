@@ -12,7 +12,7 @@ from kvstack.declare.partial import without
 from kvstack.declare.resolve import resolved
 from kvstack.declare.sources import Sources
 from kvstack.declare.stack import BackendChoice, DeclaredPrincipal, Environment, StackFile, Variable
-from kvstack.declare.variables import Located, interpolated, values
+from kvstack.declare.variables import Located, environment_problems, interpolated, values
 from kvstack.resources.catalog import IN_A_VAULT
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, Place
 from kvstack.terms.near import meant
@@ -53,25 +53,28 @@ def declaration(
     problems: list[Located] = []
     document = sources.document
     chosen = _environment(document, environment, problems)
-    known = values(
-        _section(document, "variables", Variable),
-        chosen,
-        variables or {},
-        environ or {},
-        _section(document, "principals", DeclaredPrincipal),
-        problems,
-    )
+    declared = _section(document, "variables", Variable)
+    known = values(declared, chosen, variables or {}, environ or {}, problems)
+    problems += environment_problems(declared, _section(document, "environments", Environment), environment)
+    # An id may itself come from a variable: what is wrong with that is told below, with everything else.
+    people = {"principals": document.get("principals")}
+    if sources.interpolates:
+        people, _ = interpolated(people, known, [])
+    known = known.with_principals(_section(people, "principals", DeclaredPrincipal))
     vault_keys: dict[str, str] = {}
     if sources.interpolates:
         document, vault_keys = interpolated(document, known, problems)
-    document = _with_defaults(document)
+    own = document
+    document = _with_defaults(own)
     try:
         stack = msgspec.convert(document, StackFile)
     except msgspec.ValidationError as error:
         found = _all_problems(document, problems, str(error), allow_files)
-        raise InvalidInput(sources.diagnostics(_as_written(problem, vault_keys) for problem in found)) from None
+        raise InvalidInput(sources.diagnostics(_as_written(problem, own, vault_keys) for problem in found)) from None
     desired = resolved(stack, environment if chosen else None, allow_files, problems)
-    diagnostics = sources.diagnostics(_as_written(problem, vault_keys) for problem in problems)
+    if stack.state is not None and "\0" in stack.state.path:
+        problems.append(Located(("state", "path"), "no path has the character NUL in it"))
+    diagnostics = sources.diagnostics(_as_written(problem, own, vault_keys) for problem in problems)
     if any(diagnostic.severity == "error" for diagnostic in diagnostics):
         raise InvalidInput(diagnostics)
     return Declaration(
@@ -80,19 +83,20 @@ def declaration(
         backend=(chosen.backend if chosen else None) or stack.backend,
         state_path=stack.state.path if stack.state else None,
         warnings=diagnostics,
-        sources=_Written(sources, vault_keys),
+        sources=_Written(sources, own, vault_keys),
     )
 
 
 class _Written:
     """The files, spoken to in the paths of the interpolated declaration."""
 
-    def __init__(self, sources: Sources, vault_keys: Mapping[str, str]) -> None:
+    def __init__(self, sources: Sources, own: Mapping[str, Any], vault_keys: Mapping[str, str]) -> None:
         self._sources = sources
+        self._own = own
         self._vault_keys = vault_keys
 
     def diagnostics(self, problems: Any) -> tuple[Diagnostic, ...]:
-        return self._sources.diagnostics(_as_written(problem, self._vault_keys) for problem in problems)
+        return self._sources.diagnostics(_as_written(problem, self._own, self._vault_keys) for problem in problems)
 
 
 def _environment(document: Mapping[str, Any], name: str | None, problems: list[Located]) -> Environment | None:
@@ -173,9 +177,30 @@ def _all_problems(document: dict[str, Any], problems: list[Located], verdict: st
     ]
 
 
-def _as_written(problem: Located, vault_keys: Mapping[str, str]) -> Located:
+def _as_written(problem: Located, own: Mapping[str, Any], vault_keys: Mapping[str, str]) -> Located:
+    """Return a problem at the path it has in the files. own: the declaration without its defaults put in."""
     match problem.path:
-        case ("vaults", str(name), *rest) if vault_keys.get(name, name) != name:
-            return msgspec.structs.replace(problem, path=("vaults", vault_keys[name], *rest))
+        case ("vaults", str(vault), str(collection), (str() | int()) as item, str(attribute), *rest):
+            kind = next((resource.kind for resource in IN_A_VAULT if resource.collection == collection), None)
+            shared: tuple[Any, ...] = ("defaults", kind, attribute, *rest)
+            written: tuple[str | int, ...] = ("vaults", vault_keys.get(vault, vault), *problem.path[2:])
+            own_path: tuple[Any, ...] = ("vaults", vault, collection, item, attribute)
+        case ("vaults", str(vault), str(attribute), *rest):
+            shared = ("defaults", "vault", attribute, *rest)
+            written = ("vaults", vault_keys.get(vault, vault), attribute, *rest)
+            own_path = ("vaults", vault, attribute)
+        case ("vaults", str(vault)):
+            return msgspec.structs.replace(problem, path=("vaults", vault_keys.get(vault, vault)))
         case _:
             return problem
+    from_defaults = not _stands(own, own_path) and _stands(own, shared[:3])
+    return msgspec.structs.replace(problem, path=shared if from_defaults else written)
+
+
+def _stands(document: Any, path: tuple[Any, ...]) -> bool:
+    for step in path:
+        try:
+            document = document[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True

@@ -14,7 +14,7 @@ from kvstack.schema.resource import Resource
 from kvstack.terms.name import ResourceGroupName
 from kvstack.terms.principal import GUID, Guid, PrincipalType
 
-STACK_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+STACK_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)"
 VariableValue = str | int | bool
 
 

@@ -1,7 +1,7 @@
 """Variables: which value each has, and `${var.x}` and `${principals.x.id}` put into a declaration."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -40,13 +40,17 @@ class Values(msgspec.Struct, frozen=True):
     principals: Mapping[str, str]
     missing: frozenset[str] = frozenset()
 
+    def with_principals(self, declared: Mapping[str, DeclaredPrincipal]) -> "Values":
+        """Return the same values, and these principals' ids."""
+        ids = {name: principal.id.lower() for name, principal in declared.items()}
+        return msgspec.structs.replace(self, principals=ids)
+
 
 def values(
     declared: Mapping[str, Variable],
     environment: Environment | None,
     given: Mapping[str, str],
     environ: Mapping[str, str],
-    principals: Mapping[str, DeclaredPrincipal],
     problems: list[Located],
 ) -> Values:
     """Return every variable's value: `--var` before KVSTACK_VAR_NAME before the environment's before the default."""
@@ -89,13 +93,28 @@ def values(
             )
         elif variable.allowed and value not in variable.allowed:
             missing.add(name)
-            allowed = ", ".join(f"`{choice}`" for choice in variable.allowed)
             problems.append(
-                Located(("variables", name), f"the variable `{name}` cannot be `{value}`", f"It may be {allowed}.")
+                Located(("variables", name), f"the variable `{name}` cannot be `{value}`", _allowed(variable))
             )
         else:
             known[name] = value
-    return Values(known, {name: principal.id.lower() for name, principal in principals.items()}, frozenset(missing))
+    return Values(known, {}, frozenset(missing))
+
+
+def environment_problems(
+    declared: Mapping[str, Variable], environments: Mapping[str, Environment], chosen: str | None
+) -> Iterator[Located]:
+    """Yield what is wrong with the values that environments give; what the chosen one's come to is told by `values`."""
+    for environment, body in environments.items():
+        for name, value in body.variables.items():
+            where = ("environments", environment, "variables", name)
+            variable = declared.get(name)
+            if variable is None:
+                yield Located(where, f"there is no variable `{name}`{meant(name, declared)}", at_key=True)
+            elif environment != chosen and not _fits(value, variable):
+                yield Located(where, f"the variable `{name}` is a {variable.type}: it cannot be `{value}`")
+            elif environment != chosen and variable.allowed and value not in variable.allowed:
+                yield Located(where, f"the variable `{name}` cannot be `{value}`", _allowed(variable))
 
 
 def interpolated(
@@ -197,6 +216,10 @@ def _typed(text: str, variable: Variable) -> VariableValue | None:
             return int(text) if re.fullmatch(r"[-+]?[0-9]{1,18}", text) else None
         case "bool":
             return {"true": True, "false": False}.get(text.lower())
+
+
+def _allowed(variable: Variable) -> str:
+    return f"It may be {', '.join(f'`{choice}`' for choice in variable.allowed)}."
 
 
 def _fits(value: VariableValue, variable: Variable) -> bool:
