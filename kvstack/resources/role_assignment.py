@@ -66,6 +66,14 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
             "Change `until`, or delete the line.",
         )
 
+    def needs(self) -> str | None:
+        """Return the vault it is for, where it is for one."""
+        match self.scope.split("/"):
+            case ["vault", name, *_]:
+                return f"vaults/{name.lower()}"
+            case _:
+                return None
+
     def hints(self, now: datetime) -> tuple[Hint, ...]:
         """Return that it has ended, where it has."""
         if self.until is None or self.until > now:

@@ -1,6 +1,6 @@
 """A key vault: the place keys, secrets and certificates live in, and what protects them there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -11,6 +11,7 @@ from kvstack.schema.change_rule import REPLACE, fixed, one_way
 from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import limits, name
+from kvstack.terms.key import in_hsm
 
 Sku = Literal["standard", "premium"]
 
@@ -78,6 +79,19 @@ class Vault(Resource, frozen=True, kw_only=True, kind="vault", collection="vault
                     "Write an address such as 203.0.113.7 or a range such as 203.0.113.0/24.",
                 )
         yield from tags.problems(self.tags)
+
+    def obstacle_to_change(self, declared: Resource, inside: Iterable[Resource]) -> Obstacle | None:
+        """Return the HSM keys in it, where it would no longer be premium."""
+        if not isinstance(declared, Vault) or self.sku == declared.sku or declared.sku == "premium":
+            return None
+        stranded = sorted(thing.name for thing in inside if in_hsm(getattr(thing, "type", "")))
+        if not stranded:
+            return None
+        named = ", ".join(f"`{name}`" for name in stranded[:5]) + (", ..." if len(stranded) > 5 else "")
+        return Obstacle(
+            f"HSM keys need a premium vault, and it holds {named}",
+            "Keep `sku: premium`; or delete the keys, have them purged, and change it then.",
+        )
 
     def obstacle_to_deletion(self) -> Obstacle | None:
         """Return the lock, where there is one."""

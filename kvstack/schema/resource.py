@@ -1,6 +1,6 @@
 """What a resource type is: one frozen definition from which schema, diff, documents and bindings are derived."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -108,6 +108,14 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
 
     def obstacle_to_creation(self, now: datetime) -> Obstacle | None:
         """Return why it could not be made as declared."""
+        return None
+
+    def needs(self) -> str | None:
+        """Return the identity of what has to be there, declared or not, before this can be made."""
+        return None
+
+    def obstacle_to_change(self, declared: "Resource", inside: Iterable["Resource"]) -> Obstacle | None:
+        """Return why it, as it is, cannot become what is declared. inside: what it holds now."""
         return None
 
     def obstacle_to_deletion(self) -> Obstacle | None:
