@@ -47,6 +47,12 @@ class Values:
                 missing = f"the environment variable {name} is not set"
             case ValueFrom(file=str(file)) if not (self._directory / file).exists():
                 missing = f"there is no file {file}"
+            case ValueFrom(env=str()) | ValueFrom(file=str()):
+                value = self.offered(source)
+                if value is None or len(value) <= limits.SECRET_BYTES:
+                    return ()
+                most = f"A vault takes {limits.SECRET_BYTES // 1024} KiB."
+                return (Diagnostic(summary=f"the value from {source} is too long", detail=most),)
             case _:
                 return ()
         return (Diagnostic(summary=missing, detail="The secret's value comes from there."),)

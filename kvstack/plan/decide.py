@@ -1,6 +1,6 @@
 """The one place that chooses an action: a flat match over what is declared, what is recorded, and what is there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -8,7 +8,7 @@ from kvstack.backends.protocol import Actual
 from kvstack.declare.graph import Node
 from kvstack.plan import attributes, refusal, value
 from kvstack.plan.change import AttributeChange
-from kvstack.plan.situation import Decision, Situation
+from kvstack.plan.situation import Decision, Inside, Situation
 from kvstack.plan.standing import Standing
 from kvstack.schema.differences import Difference, differences
 from kvstack.schema.resource import Resource
@@ -17,8 +17,10 @@ from kvstack.terms.action import Action
 from kvstack.terms.diagnostic import Diagnostic
 
 
-def decision(situation: Situation, others: tuple[Actual[Resource], ...]) -> Decision:
-    """Choose what happens to one thing. others: what in a vault to delete is somebody else's."""
+def decision(  # noqa: C901  # a case a situation
+    situation: Situation, inside: Callable[[], tuple[Inside, ...]]
+) -> Decision:
+    """Choose what happens to one thing. inside: what it holds, looked up where that matters."""
     made_anew = situation.vault is not None and situation.vault.action in (Action.CREATE, Action.REPLACE)
     match (situation.node, situation.record, situation.standing):
         case (Node() as node, _, _) if made_anew:
@@ -30,15 +32,15 @@ def decision(situation: Situation, others: tuple[Actual[Resource], ...]) -> Deci
         case (Node() as node, _, Standing.ABSENT):
             return _created(situation, node)
         case (Node() as node, _, Standing.OURS):
-            return _compared(situation, node, situation.there)
+            return _compared(situation, node, situation.there, inside)
         case (Node() as node, _, Standing.FOREIGN) if situation.imported:
-            return _imported(situation, node)
+            return _imported(situation, node, inside)
         case (Node(), _, Standing.FOREIGN):
             return refusal.foreign(situation)
         case (Node() as node, _, Standing.DELETED):
-            return _recovered(situation, node, "it is soft-deleted, and ours")
+            return _recovered(situation, node, "it is soft-deleted, and ours", inside)
         case (Node() as node, _, Standing.DELETED_FOREIGN) if situation.imported:
-            return _recovered(situation, node, "it is soft-deleted, and imported")
+            return _recovered(situation, node, "it is soft-deleted, and imported", inside)
         case (Node(), _, Standing.DELETED_FOREIGN):
             return refusal.deleted_foreign(situation)
         case (None, _, Standing.ABSENT):
@@ -52,7 +54,7 @@ def decision(situation: Situation, others: tuple[Actual[Resource], ...]) -> Deci
         case (None, _, _) if situation.removal is not None and not situation.removal.destroy:
             return _forgotten(situation, "`removed` keeps it: only this stack lets go of it")
         case (None, _, _):
-            return _deleted(situation, others)
+            return _deleted(situation, inside)
     raise AssertionError(f"no case for {situation.standing}")
 
 
@@ -61,6 +63,8 @@ def _created(situation: Situation, node: Node) -> Decision:
     obstacle = resource.obstacle_to_creation(situation.now)
     if obstacle is not None:
         return refusal.refused(situation, obstacle.summary, obstacle.mend)
+    if situation.needs_missing is not None:
+        return refusal.nothing_to_be_for(situation, situation.needs_missing)
     shown = attributes.of_new(resource)
     if resource.value_source is not None:
         shown = (value.attribute_change(resource.value_source, None, situation.offered), *shown)
@@ -82,7 +86,9 @@ def _created(situation: Situation, node: Node) -> Decision:
     )
 
 
-def _compared(situation: Situation, node: Node, actual: Actual[Resource]) -> Decision:
+def _compared(
+    situation: Situation, node: Node, actual: Actual[Resource], inside: Callable[[], tuple[Inside, ...]]
+) -> Decision:
     """Decide about a thing that is there and ours: by the rules of the attributes that differ."""
     resource = node.resource
     found = tuple(_to_change(resource, actual.resource))
@@ -105,6 +111,10 @@ def _compared(situation: Situation, node: Node, actual: Actual[Resource]) -> Dec
     refusals = [difference for difference in found if difference.attribute.rule.effect(difference.after) == "refuse"]
     if refusals:
         return refusal.not_changeable(situation, refusals, tuple(shown))
+    if found:
+        obstacle = actual.resource.obstacle_to_change(resource, (held.actual.resource for held in inside()))
+        if obstacle is not None:
+            return refusal.refused(situation, obstacle.summary, obstacle.mend, tuple(shown))
     if "replace" in effects:
         return _replaced_in_place(situation, actual, tuple(shown))
     action = _action(effects, changed, moved=situation.moved_from is not None, comes_back=comes_back)
@@ -135,9 +145,9 @@ def _action(effects: set[str], changed: set[str], *, moved: bool, comes_back: bo
     return Action.UPDATE if changed else Action.NO_OP
 
 
-def _recovered(situation: Situation, node: Node, whose: str) -> Decision:
+def _recovered(situation: Situation, node: Node, whose: str, inside: Callable[[], tuple[Inside, ...]]) -> Decision:
     actual = situation.there
-    compared = _compared(situation, node, msgspec.structs.replace(actual, deletion=None)).change
+    compared = _compared(situation, node, msgspec.structs.replace(actual, deletion=None), inside).change
     if compared.action in (Action.REFUSE, Action.REPLACE):
         # It is not recovered only to be deleted again: what is there is a deleted thing.
         return Decision(msgspec.structs.replace(compared, actual=actual))
@@ -155,8 +165,8 @@ def _recovered(situation: Situation, node: Node, whose: str) -> Decision:
     )
 
 
-def _imported(situation: Situation, node: Node) -> Decision:
-    compared = _compared(situation, node, situation.there).change
+def _imported(situation: Situation, node: Node, inside: Callable[[], tuple[Inside, ...]]) -> Decision:
+    compared = _compared(situation, node, situation.there, inside).change
     if compared.action in (Action.REFUSE, Action.REPLACE):
         return Decision(compared)
     return Decision(
@@ -171,6 +181,8 @@ def _imported(situation: Situation, node: Node) -> Decision:
 
 def _renamed(situation: Situation, node: Node, before: Actual[Resource]) -> Decision:
     """Decide about a thing whose real name, vault, or (for access) who, what or where, is another now."""
+    if situation.vault is not None and situation.vault.action is Action.REFUSE:
+        return refusal.refused(situation, "its vault cannot become what is declared")
     if situation.moved_from is not None and before.resource.name:
         return refusal.refused(
             situation,
@@ -230,14 +242,16 @@ def _replaced_in_place(situation: Situation, actual: Actual[Resource], shown: tu
     )
 
 
-def _deleted(situation: Situation, others: tuple[Actual[Resource], ...]) -> Decision:
+def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> Decision:
     actual = situation.there
     if situation.prevents_destroy:
         return refusal.prevented(situation, "delete")
     obstacle = actual.resource.obstacle_to_deletion()
     if obstacle is not None:
         return refusal.refused(situation, obstacle.summary, obstacle.mend)
-    with_vault = situation.vault is not None and situation.vault.action in (Action.DELETE, Action.PURGE)
+    # What is in a vault goes with it, whether another takes the vault's place or not.
+    ends = (Action.DELETE, Action.PURGE, Action.REPLACE)
+    with_vault = situation.vault is not None and situation.vault.action in ends
     if situation.purges and actual.resource.soft_deleted and not with_vault:
         return _purged(situation)
     reasons = []
@@ -247,8 +261,10 @@ def _deleted(situation: Situation, others: tuple[Actual[Resource], ...]) -> Deci
         reasons.append("it carries this stack's tags and is not declared: made just before a run ended early")
     elif situation.destroyed is None:
         reasons.append("it is no longer declared")
+    others = [held.actual for held in inside() if not held.ours and held.actual.deletion is None]
     if others:
-        named = ", ".join(sorted(f"{other.kind} {other.resource.name}" for other in others)[:5])
+        words = sorted(f"{other.kind.replace('_', ' ')} {other.resource.name}" for other in others)
+        named = ", ".join(words[:5])
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         reasons.append(f"it takes along what is not this stack's: {named}{more}")
     return Decision(situation.change(action=Action.DELETE, reasons=tuple(reasons), with_vault=with_vault))
@@ -258,17 +274,17 @@ def _purged(situation: Situation) -> Decision:
     actual = situation.there
     if situation.prevents_destroy:
         return refusal.prevented(situation, "purge")
-    obstacle = actual.resource.obstacle_to_purge()
     if actual.deletion is not None and not actual.deletion.purgeable:
         return refusal.refused(
             situation,
             f"purge protection: nobody can purge it before {refusal.day(actual.deletion.purge_at)}",
             "Take the wish to purge out: it is deleted, and its name is free on that day.",
         )
-    if obstacle is not None:
-        return refusal.refused(
-            situation, obstacle.summary, "Take the wish to purge out: it can be deleted, not purged."
-        )
+    for holder in (actual, situation.container):
+        obstacle = holder.resource.obstacle_to_purge() if holder is not None else None
+        if obstacle is not None:
+            mend = "Take the wish to purge out: it can be deleted, not purged."
+            return refusal.refused(situation, obstacle.summary, mend)
     return Decision(
         situation.change(
             action=Action.PURGE, irreversible=True, reasons=("asked for by `purge`: it is destroyed for good",)

@@ -17,17 +17,24 @@ _OF_A_VERSION = frozenset({"expires", "not_before"})
 def drift(state: State, snapshot: Snapshot, nodes: Mapping[Address, Node]) -> tuple[Drifted, ...]:
     """Return everything that is not as it was applied. nodes: what is declared now, for what it says to ignore."""
     unread = tuple(entry.identity for entry in snapshot.unread)
+    recorded = {record.identity for record in state.records.values() if record.resource.parent is None}
     found = []
     for record in state.records.values():
         actual = snapshot.things.get(record.identity)
         if actual is None:
             if not (unread and record.identity.startswith(unread)):
                 found.append(Drifted(address=record.address, kind=record.kind, what="gone"))
+        elif actual.deletion is not None and actual.deletion.with_vault and _vault_of(record) in recorded:
+            continue  # its vault is deleted, which is told of the vault
         elif actual.deletion is not None:
             found.append(Drifted(address=record.address, kind=record.kind, what="deleted"))
         elif (drifted := _changed(record, actual, nodes.get(record.address))) is not None:
             found.append(drifted)
     return tuple(found)
+
+
+def _vault_of(record: Record) -> str:
+    return "/".join(record.identity.split("/", 2)[:2])
 
 
 def _changed(record: Record, actual: Actual[Resource], node: Node | None) -> Drifted | None:

@@ -9,6 +9,10 @@ from kvstack.terms.action import Action
 from kvstack.terms.address import Address, parent
 
 _ENDS = frozenset({Action.DELETE, Action.PURGE, Action.FORGET})
+# After these a vault is not what it was: what ends in it one by one ends before.
+_GONE = _ENDS | {Action.REPLACE}
+# And purge protection may be among an update.
+_PURGES_FIRST = _GONE | {Action.UPDATE}
 
 
 def with_dependencies(changes: list[Change]) -> Iterator[Change]:
@@ -28,14 +32,14 @@ def _waits_for(
     vault_address = change.node.vault_address if change.node is not None else parent(change.address)
     vault = by_address.get(vault_address) if vault_address and vault_address != change.address else None
     if vault is not None:
-        ends_with_it = vault.action in _ENDS and not change.with_vault
-        purges_before = change.action is Action.PURGE and vault.action is Action.UPDATE
-        if not ends_with_it and not purges_before:
+        ends = change.action in _ENDS and not change.with_vault
+        before = _PURGES_FIRST if change.action is Action.PURGE else _GONE
+        if not (ends and vault.action in before):
             yield vault.address
     if change.kind == "vault":
         # A vault goes after what goes from it one by one; protection is switched on after what is still to be purged.
         inside = ends_in.get(change.address, ())
-        if change.action in _ENDS or change.action is Action.REPLACE:
+        if change.action in _GONE:
             yield from inside
         elif change.action is Action.UPDATE:
             yield from (address for address in inside if by_address[address].action is Action.PURGE)

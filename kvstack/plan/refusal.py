@@ -45,6 +45,15 @@ def deleted_foreign(situation: Situation) -> Decision:
     )
 
 
+def nothing_to_be_for(situation: Situation, identity: str) -> Decision:
+    """Return the refusal of something for a vault that is neither there nor declared."""
+    return refused(
+        situation,
+        f"there is no vault `{identity.rpartition('/')[2]}`",
+        "Declare the vault, make it by other means first, or correct the scope.",
+    )
+
+
 def name_stays_taken(situation: Situation, reason: str, shown: tuple[AttributeChange, ...]) -> Decision:
     """Return the refusal of a replacement whose name nobody can free."""
     return refused(

@@ -11,7 +11,6 @@ from kvstack.schema.change_rule import REPLACE, fixed, one_way
 from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import limits, name
-from kvstack.terms.key import in_hsm
 
 Sku = Literal["standard", "premium"]
 
@@ -84,7 +83,8 @@ class Vault(Resource, frozen=True, kw_only=True, kind="vault", collection="vault
         """Return the HSM keys in it, where it would no longer be premium."""
         if not isinstance(declared, Vault) or self.sku == declared.sku or declared.sku == "premium":
             return None
-        stranded = sorted(thing.name for thing in inside if in_hsm(getattr(thing, "type", "")))
+        # A key's type is what tells; this file cannot know the key's, which knows this one.
+        stranded = sorted(thing.name for thing in inside if str(getattr(thing, "type", "")).endswith("-HSM"))
         if not stranded:
             return None
         named = ", ".join(f"`{name}`" for name in stranded[:5]) + (", ..." if len(stranded) > 5 else "")
