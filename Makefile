@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test test-toolchain test-all bench lint format requirements clean
+.PHONY: help setup demo quick test test-toolchain test-all bench lint format docs requirements clean
 
 BIN := .venv/bin
 
@@ -49,6 +49,9 @@ lint: setup ## ruff, mypy --strict, and the layers of the design
 format: setup ## Format, and mend what ruff can mend
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
+
+docs: setup ## Write the reference pages that follow from code: docs/resources/, docs/cli.md
+	@$(BIN)/python scripts/generate_docs.py
 
 requirements: ## Pin the dependencies anew, with their hashes
 	@scripts/requirements.sh

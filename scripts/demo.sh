@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# The whole story on real data, in a temporary folder: a stack planned, applied, found unchanged, changed behind kvstack's
+# back, found as drift and mended; a file signed in the HSM; what purge protection refuses; the audit. KEEP=1 keeps the
+# folder; `--no-hsm` does without an HSM though there is one. It exits with 0 only if every command had the exit code it
+# should have.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+[ -x "$root/.venv/bin/kvstack" ] && PATH="$root/.venv/bin:$PATH"
+command -v kvstack >/dev/null || { echo "demo: kvstack is not installed here: run \`make setup\`" >&2; exit 1; }
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/kvstack-demo.XXXXXX")
+started=$(date +%s)
+steps=0
+finish() {
+    local status=$?
+    if [ -n "${KEEP:-}" ]; then
+        echo "demo: the folder is kept: $work"
+    else
+        rm -rf "$work"
+    fi
+    [ $status -eq 0 ] || echo "demo: FAILED" >&2
+}
+trap finish EXIT
+cd "$work"
+
+bold='' dim='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; fi
+
+say() { printf '\n%s# %s%s\n' "$dim" "$*" "$plain"; }
+run() { # EXIT-CODE COMMAND: show the command as typed, run it, and require its exit code
+    local expected=$1 command=$2 status=0
+    printf '%s$ %s%s\n' "$bold" "$command" "$plain"
+    eval "$command" 2>&1 || status=$?
+    steps=$((steps + 1))
+    if [ "$status" -ne "$expected" ]; then
+        echo "demo: that should have exited with $expected, not with $status" >&2
+        exit 1
+    fi
+    [ "$expected" -eq 0 ] || printf '%s(exit code %s, as it should be)%s\n' "$dim" "$status" "$plain"
+}
+
+# Nothing of the caller's own may reach the stack.
+for name in $(compgen -e KVSTACK_VAR_ || true) KVSTACK_ENV; do unset "$name"; done
+
+cat >kvstack.yaml <<'YAML'
+stack: shop
+principals:
+  shop-api: {type: service_principal, id: 6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11}
+  alice:    {type: user, id: 91aa0c5e-6f0d-4a53-9a3e-0d7d1f6b2c10}
+  on-call:  {type: group, id: 0c3c2c6e-1b1f-4c3e-8f58-7a9f2f0b6c22, members: [alice]}
+vaults:
+  shop-dev:
+    sku: premium
+    soft_delete_retention_days: 7
+    access:
+      - {principal: shop-api, role: Key Vault Secrets User}
+      - {principal: on-call, role: Key Vault Secrets Officer}
+      - {principal: on-call, role: Key Vault Crypto Officer, scope: keys/signing, until: 2030-01-31T00:00:00Z}
+    keys:
+      signing:
+        type: RSA-HSM
+        size: 3072
+        operations: [sign, verify]
+        rotation: {every: P90D, expire_after: P120D, notify_before_expiry: P30D}
+      tokens: {type: EC-HSM, curve: P-256}
+    secrets:
+      db-password: {value_from: {env: DB_PASSWORD}, content_type: text/plain}
+      session-key: {value_from: {generate: {length: 48}}, tags: {rotated-by: platform}}
+  shop-vault-prod:
+    sku: premium
+    soft_delete_retention_days: 90
+    purge_protection: true
+    keys:
+      archive: {type: oct-HSM, size: 256, operations: [wrapKey, unwrapKey]}
+    secrets:
+      root-token: {value_from: {generate: {length: 64, characters: hex}}}
+YAML
+
+say "A vault of our own: encrypted, its keys in an HSM where there is one."
+run 0 "kvstack init${1:+ $1}"
+where="the HSM"
+if ! kvstack hsm info --json | grep -Eq '"kind": *"pkcs11"'; then
+    where="the vault's encrypted store"
+    sed -i.hsm 's/-HSM//' kvstack.yaml && rm kvstack.yaml.hsm
+    say "There is NO HSM here: no PKCS#11 module was found, or none was wanted. All keys are software keys."
+fi
+
+say "What we want. The keys will be made in $where and stay there."
+run 0 "cat kvstack.yaml"
+
+say "Mistakes are told before anything is touched: all of them, each where it stands."
+mkdir broken
+sed -e 's/Secrets Officer/Secrets Oficer/' -e 's/every: P90D/every: P3D/' -e 's/curve: P-256/curv: P-256/' \
+    -e 's/{value_from: {env: DB_PASSWORD}/{value: hunter2/' -e 's/days: 90/days: 365/' kvstack.yaml >broken/kvstack.yaml
+run 1 "kvstack -C broken validate"
+run 0 "kvstack validate"
+
+say "What would change. A plan needs no secret: DB_PASSWORD is not even set here."
+run 0 "kvstack plan"
+
+say "Now for real. The value comes from the environment; it is in no file, no plan, no log."
+export DB_PASSWORD='correct horse battery staple'
+run 0 "kvstack apply --yes"
+
+say "Once more: there is nothing to do."
+run 0 "kvstack plan --detailed-exitcode"
+
+say "Somebody changes things behind our back. alice is on call, and may; shop-api only reads, and may not."
+run 0 "printf %s 'hunter2' | kvstack --as alice secret set shop-dev/db-password"
+run 0 "kvstack --as alice secret delete shop-dev/session-key"
+run 0 "kvstack --as alice key rotate shop-dev/signing"
+run 1 "printf %s 'mine now' | kvstack --as shop-api secret set shop-dev/db-password"
+
+say "drift tells what moved, and who did it. The key's new version is what its policy asks for: no drift."
+run 2 "kvstack drift"
+
+say "The next plan puts it right, and apply does."
+run 0 "kvstack apply --yes"
+run 0 "kvstack drift"
+
+say "A file signed by the key: it never left $where."
+run 0 "kvstack key sign shop-dev/signing --file kvstack.yaml --out kvstack.sig"
+run 0 "kvstack key verify shop-dev/signing --file kvstack.yaml --signature-file kvstack.sig"
+cp kvstack.yaml edited.yaml && echo '# edited' >>edited.yaml
+run 1 "kvstack key verify shop-dev/signing --file edited.yaml --signature-file kvstack.sig"
+
+say "Deleted is not gone: purge protection keeps it from everybody, the operator too, and recover brings it back."
+run 0 "kvstack secret delete shop-vault-prod/root-token"
+run 1 "kvstack secret purge shop-vault-prod/root-token --yes"
+run 0 "kvstack secret recover shop-vault-prod/root-token"
+
+say "Nor can a plan take the protection away."
+cp kvstack.yaml kvstack.keep
+sed -i.bak 's/purge_protection: true/purge_protection: false/' kvstack.yaml && rm kvstack.yaml.bak
+run 1 "kvstack plan"
+mv kvstack.keep kvstack.yaml
+
+say "Every operation is in the audit, and the audit cannot be changed unnoticed."
+run 0 "kvstack audit verify"
+run 0 "kvstack audit tail -n 5"
+
+say "And everything is as declared."
+run 0 "kvstack plan --detailed-exitcode"
+
+echo
+echo "demo: $steps commands, every one as expected, in $(($(date +%s) - started)) seconds; keys in $where."

@@ -1,0 +1,35 @@
+"""`make demo` tells the whole story, with an HSM and without."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kvstack.hsm.find import find_module
+from tests.docs.shell import ROOT, put_kvstack
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["--no-hsm"]], ids=["as it comes", "without an HSM"])
+def test_the_demo_runs_to_its_end(tmp_path: Path, arguments: list[str]) -> None:
+    programs = put_kvstack(tmp_path / "bin")
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    finished = subprocess.run(
+        [ROOT / "scripts" / "demo.sh", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**environment, "PYTHONPATH": str(ROOT), "KVSTACK_VAR_env": "must not matter"},
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    where = "the HSM" if find_module() and not arguments else "the vault's encrypted store"
+    assert re.fullmatch(
+        rf"demo: \d+ commands, every one as expected, in \d+ seconds; keys in {where}\.",
+        finished.stdout.splitlines()[-1],
+    )
+    assert not list(tmp_path.glob("kvstack-demo.*"))
+    if not arguments and not find_module():
+        pytest.skip("no PKCS#11 module is found: the demo ran with software keys")
