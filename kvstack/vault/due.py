@@ -11,7 +11,7 @@ from kvstack.vault import errors
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
-from kvstack.vault.items import KEYS, SECRETS, ItemOperations
+from kvstack.vault.items import KEYS, SECRETS, ItemOperations, moment
 from kvstack.vault.records import Deletion, Key, Secret, Vault
 from kvstack.vault.vaults import READ
 
@@ -44,7 +44,7 @@ class DueOperations(ItemOperations):
         with self._attempt(caller, "DueList", self.top) as attempt, attempt.transaction():
             if caller != SYSTEM:
                 attempt.require(READ, self.top, data=False)
-            return tuple(due for due, _ in _found(attempt, at or attempt.now))
+            return tuple(due for due, _ in _found(attempt, moment("at", at) or attempt.now))
 
     def run_due(self, caller: Caller) -> DueReport:
         """Do what is due, as the system. Where the clock stepped nothing is purged, and the report says so."""

@@ -96,6 +96,7 @@ class Attempt:
     """
 
     now: datetime
+    changing: bool
     tx: Transaction
     registry: Registry
 
@@ -126,9 +127,10 @@ class Attempt:
         """Read only, and refuse early."""
         return _Step(self._engine, self)
 
-    def begin(self, tx: Transaction) -> None:
-        """Work in this transaction from here on."""
+    def begin(self, tx: Transaction, *, changing: bool) -> None:
+        """Work in this transaction from here on. changing: not only looking."""
         self.tx = tx
+        self.changing = changing
         self.now = self._engine._clock.now()
         self.registry = self._engine._current_registry(tx)
 
@@ -249,7 +251,7 @@ class _Step:
         self._tx = transaction.__enter__()
         if self._attempt is not None:
             try:
-                self._attempt.begin(self._tx)
+                self._attempt.begin(self._tx, changing=self._audited)
             except BaseException as error:
                 transaction.__exit__(type(error), error, None)
                 raise

@@ -116,7 +116,9 @@ class ItemOperations(MaterialOperations):
         if not soft_delete.past(item.deletion, self._time(attempt)):
             where = f" in vault `{home.name}`"
             raise errors.deleted_but_recoverable(kind.word, item.name, where, item.deletion.scheduled_purge)
-        self._purge_content(attempt, item)
+        if attempt.changing:
+            attempt.details["purged"] = f"{item.name}, soft-deleted until {item.deletion.scheduled_purge.isoformat()}"
+            self._purge_content(attempt, item)
         return None
 
     def _purge_vault(self, attempt: Attempt, vault: Vault) -> None:

@@ -98,11 +98,11 @@ class KeyOperations(ItemOperations):
 
             def checked() -> tuple[Vault, Key | None]:
                 home = attempt.vault(vault, CREATE, f"keys/{name}")
-                if rotation is not UNSET and rotation is not None:
-                    attempt.require(WRITE_KEY_POLICY, attempt.subject, data=True)
                 _require_valid(name, specification, attributes)
                 _require_place(home, specification)
                 there = self._free_name(attempt, home, KEY, name)
+                if rotation is not UNSET and rotation != (there.rotation if there is not None else None):
+                    attempt.require(WRITE_KEY_POLICY, attempt.subject, data=True)
                 if there is not None:
                     attempt.subject = self._scope(home, f"keys/{there.name}")
                     if only_if_absent:

@@ -34,6 +34,7 @@ ROLE_ASSIGNMENTS = Table("role_assignments", RoleAssignment, ("id",))
 PRINCIPALS = Table("principals", PrincipalRow, ("id",))
 MARKS = Table("registry_marks", RegistryMark, ("name",))
 _MARK: Final = "registry"
+_CALLERS: Final = 4096  # whose groups are remembered; a caller's address is part of it, so there is no end of them
 
 
 class Registry:
@@ -73,6 +74,8 @@ class Registry:
                 reached.add(one)
                 waiting.extend(groups_of.get(one, set()) - reached)
             known = (caller.id, *sorted(reached - {caller.id}))
+            if len(self._asking) >= _CALLERS:
+                self._asking.clear()
             self._asking[caller] = known
         return known
 

@@ -74,6 +74,9 @@ class VaultOperations(ItemOperations):
             if there is not None and there.deletion is not None:
                 if not soft_delete.past(there.deletion, self._time(attempt)):
                     raise errors.deleted_but_recoverable("vault", there.name, "", there.deletion.scheduled_purge)
+                attempt.details["purged"] = (
+                    f"{there.name}, soft-deleted until {there.deletion.scheduled_purge.isoformat()}"
+                )
                 self._purge_vault(attempt, there)
             self._barrier.create_data_key(attempt.tx, wanted.id)
             attempt.changes_registry().put_vault(attempt.tx, wanted)

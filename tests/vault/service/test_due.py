@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from kvstack.hsm.protocol import HsmUnavailable
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import SYSTEM
@@ -191,3 +192,12 @@ def test_what_time_purged_is_audited_thing_by_thing(safe: World) -> None:
         ("KeyPurge", safe.scope(VAULT, "keys/k").path, "system"),
         ("SecretPurge", safe.scope(VAULT, "secrets/s").path, "system"),
     ]
+
+
+def test_a_namesake_that_could_not_be_made_purges_nothing(safe: World) -> None:
+    safe.service.delete_key(safe.operator, VAULT, "k")
+    safe.days(8)
+    safe.service._providers = {}
+    with pytest.raises(HsmUnavailable):
+        safe.service.create_key(safe.operator, VAULT, "k", specification=EC256)
+    assert [key.name for key in safe.service.list_deleted_keys(safe.operator, VAULT)] == ["k"]
