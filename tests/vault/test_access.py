@@ -4,6 +4,7 @@ import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,7 +26,7 @@ CHAIN = (TOP, GROUP, VAULT, ITEM)
 EXPECTED = json.loads((Path(__file__).parent / "role_data_actions.json").read_text())
 
 
-def assignment(role_name: str, scope: Scope = TOP, principal: str = ALICE, **more: datetime) -> RoleAssignment:
+def assignment(role_name: str, scope: Scope = TOP, principal: str = ALICE, **more: Any) -> RoleAssignment:
     return RoleAssignment(
         id=f"{role_name}{scope.path}{principal}",
         scope=scope,
@@ -154,7 +155,13 @@ def test_a_role_nobody_knows_allows_nothing() -> None:
 
 def test_a_pattern_matches_whole_actions_only() -> None:
     narrow = Permissions(RoleDefinition("1", "narrow", data_actions=("a/b.c/*/read",)))
-    table = {"a/b.c/x/read": True, "a/b.c/x/y/read": True, "a/bXc/x/read": False, "a/b.c/x/reads": False, "z/a/b.c/x/read": False}
+    table = {
+        "a/b.c/x/read": True,
+        "a/b.c/x/y/read": True,
+        "a/bXc/x/read": False,
+        "a/b.c/x/reads": False,
+        "z/a/b.c/x/read": False,
+    }
     assert {action: narrow.allow(action, data=True) for action in table} == table
 
 

@@ -74,7 +74,7 @@ def plainly(request: Request, given: list[RoleAssignment], definitions: dict[str
             continue
         if not request.scope.path.lower().startswith(one.scope.path.lower()) or not one.scope.contains(request.scope):
             continue
-        if (one.starts is not None and NOW < one.starts) or (one.expires is not None and NOW >= one.expires):
+        if (one.starts is not None and one.starts > NOW) or (one.expires is not None and one.expires <= NOW):
             continue
         if request.data and matches(definition.data_actions) and not matches(definition.not_data_actions):
             return True
