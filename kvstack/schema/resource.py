@@ -67,12 +67,15 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
 
     listed: it stands in a list, and its address is made of what it says; else it stands under a name. soft_deleted: a
     deleted one can be recovered, and keeps its name taken. versions_by_vault: a new version with the declared
-    attributes is nobody's drift, the vault makes them itself.
+    attributes is nobody's
+    drift, the vault makes them itself. schema_version: of its attributes as a state keeps them; it grows when an
+    attribute changes its meaning.
     """
 
     listed: ClassVar[bool] = False
     soft_deleted: ClassVar[bool] = True
     versions_by_vault: ClassVar[bool] = False
+    schema_version: ClassVar[int] = 1
     kind: ClassVar[str]
     collection: ClassVar[str]
     parent: ClassVar["type[Resource] | None"]

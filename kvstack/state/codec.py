@@ -31,6 +31,7 @@ class _Header(msgspec.Struct):
 class _Written(msgspec.Struct, kw_only=True, omit_defaults=True):
     address: Address
     kind: str
+    schema: int = 1
     identity: str
     id: str
     vault: str
@@ -137,6 +138,7 @@ def _encoded_record(record: Record, was: Address | None = None) -> bytes:
         _Written(
             address=record.address,
             kind=record.kind,
+            schema=record.resource.schema_version,
             identity=record.identity,
             id=record.id,
             vault=record.vault,
@@ -157,6 +159,9 @@ def _decoder(kind: str) -> "msgspec.json.Decoder[Any]":
 
 
 def _record(written: _Written) -> Record:
+    known = BY_KIND.get(written.kind)
+    if known is not None and written.schema > known.schema_version:
+        raise UnreadableState(f"`{written.address}` in it was written by a newer kvstack")
     return Record(
         address=written.address,
         kind=written.kind,
