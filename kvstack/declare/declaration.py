@@ -55,12 +55,14 @@ def declaration(
     chosen = _environment(document, environment, problems)
     declared = _section(document, "variables", Variable)
     known = values(declared, chosen, variables or {}, environ or {}, problems)
-    problems += environment_problems(declared, _section(document, "environments", Environment), environment)
+    # One that is declared wrong is told about already: what refers to it is not.
+    known = known.with_missing(_names(document, "variables"))
+    problems += environment_problems(declared, _section(document, "environments", Environment), environment, known)
     # An id may itself come from a variable: what is wrong with that is told below, with everything else.
     people = {"principals": document.get("principals")}
     if sources.interpolates:
         people, _ = interpolated(people, known, [])
-    known = known.with_principals(_section(people, "principals", DeclaredPrincipal))
+    known = known.with_principals(_section(people, "principals", DeclaredPrincipal), _names(document, "principals"))
     vault_keys: dict[str, str] = {}
     if sources.interpolates:
         document, vault_keys = interpolated(document, known, problems)
@@ -70,11 +72,13 @@ def declaration(
         stack = msgspec.convert(document, StackFile)
     except msgspec.ValidationError as error:
         found = _all_problems(document, problems, str(error), allow_files)
-        raise InvalidInput(sources.diagnostics(_as_written(problem, own, vault_keys) for problem in found)) from None
+        # What is wrong with a default is wrong with all that share it: it is told once.
+        once = dict.fromkeys(_as_written(problem, own, vault_keys) for problem in found)
+        raise InvalidInput(sources.diagnostics(once)) from None
     desired = resolved(stack, environment if chosen else None, allow_files, problems)
     if stack.state is not None and "\0" in stack.state.path:
         problems.append(Located(("state", "path"), "no path has the character NUL in it"))
-    diagnostics = sources.diagnostics(_as_written(problem, own, vault_keys) for problem in problems)
+    diagnostics = sources.diagnostics(dict.fromkeys(_as_written(problem, own, vault_keys) for problem in problems))
     if any(diagnostic.severity == "error" for diagnostic in diagnostics):
         raise InvalidInput(diagnostics)
     return Declaration(
@@ -108,6 +112,11 @@ def _environment(document: Mapping[str, Any], name: str | None, problems: list[L
         problems.append(Located(("environments",), f"there is no environment `{name}`{meant(name, declared)}", there))
         return None
     return declared[name]
+
+
+def _names(document: Mapping[str, Any], section: str) -> frozenset[str]:
+    content = document.get(section)
+    return frozenset(content) if isinstance(content, dict) else frozenset()
 
 
 def _section(document: Mapping[str, Any], section: str, part: type[T]) -> dict[str, T]:

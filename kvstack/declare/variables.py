@@ -39,11 +39,16 @@ class Values(msgspec.Struct, frozen=True):
     variables: Mapping[str, VariableValue]
     principals: Mapping[str, str]
     missing: frozenset[str] = frozenset()
+    missing_principals: frozenset[str] = frozenset()
 
-    def with_principals(self, declared: Mapping[str, DeclaredPrincipal]) -> "Values":
-        """Return the same values, and these principals' ids."""
+    def with_missing(self, names: frozenset[str]) -> "Values":
+        """Return the same values; these variables are there, whatever is wrong with them."""
+        return msgspec.structs.replace(self, missing=self.missing | names)
+
+    def with_principals(self, declared: Mapping[str, DeclaredPrincipal], names: frozenset[str]) -> "Values":
+        """Return the same values, and principals' ids. names: of all principals, whatever is wrong with them."""
         ids = {name: principal.id.lower() for name, principal in declared.items()}
-        return msgspec.structs.replace(self, principals=ids)
+        return msgspec.structs.replace(self, principals=ids, missing_principals=names)
 
 
 def values(
@@ -102,7 +107,7 @@ def values(
 
 
 def environment_problems(
-    declared: Mapping[str, Variable], environments: Mapping[str, Environment], chosen: str | None
+    declared: Mapping[str, Variable], environments: Mapping[str, Environment], chosen: str | None, known: Values
 ) -> Iterator[Located]:
     """Yield what is wrong with the values that environments give; what the chosen one's come to is told by `values`."""
     for environment, body in environments.items():
@@ -110,6 +115,8 @@ def environment_problems(
             where = ("environments", environment, "variables", name)
             variable = declared.get(name)
             if variable is None:
+                if name in known.missing:
+                    continue
                 yield Located(where, f"there is no variable `{name}`{meant(name, declared)}", at_key=True)
             elif environment != chosen and not _fits(value, variable):
                 yield Located(where, f"the variable `{name}` is a {variable.type}: it cannot be `{value}`")
@@ -190,6 +197,8 @@ def _referenced(
             )
         case ["principals", name, "id"] if name in known.principals:
             return known.principals[name]
+        case ["principals", name, "id"] if name in known.missing_principals:
+            return found[0]
         case ["principals", name, "id"]:
             problems.append(
                 Located(path, f"there is no principal `{name}`{meant(name, known.principals)}", at_key=at_key)
