@@ -89,13 +89,14 @@ class Workspace:
             refresh_only=refresh_only,
         )
         known = self.backend.principals() if self.desired.principals else {}
-        principals = people.unknown(self.desired.principals, known) if not destroy else ()
+        # Whoever may not know them cannot tell what is new either.
+        principals = () if destroy or known is None else people.unknown(self.desired.principals, known)
         return msgspec.structs.replace(
             made,
             changes=tuple(self._placed(made.changes)),
             drift=tuple(self._attributed(made.drift, state)),
             principals=principals,
-            diagnostics=(*self.declaration.warnings, *made.diagnostics, *people.membership(principals, known)),
+            diagnostics=(*self.declaration.warnings, *made.diagnostics, *people.membership(principals, known or {})),
             declaration_digest=digest(self.desired) if with_digest else "",
         )
 
@@ -164,8 +165,11 @@ class Workspace:
 
     def _refreshed(self, state: State) -> Iterator[Entry]:
         snapshot = self.snapshot(state)
+        unread = tuple(entry.identity for entry in snapshot.unread)
         for record in state.records.values():
             actual = snapshot.things.get(record.identity)
+            if actual is None and unread and record.identity.startswith(unread):
+                continue  # it may well be there
             if actual is None or actual.deletion is not None:
                 yield Drop(record.address)
             else:
@@ -191,7 +195,11 @@ class Workspace:
         if not found:
             return {}
         prints = self.backend.fingerprints(offer for _, offer in found)
-        return {address: fingerprint for (address, _), fingerprint in zip(found, prints, strict=True)}
+        return {
+            address: fingerprint
+            for (address, _), fingerprint in zip(found, prints, strict=True)
+            if fingerprint is not None
+        }
 
     def _placed(self, changes: tuple[Change, ...]) -> Iterator[Change]:
         """Yield the changes, the refused ones with the line they stand at."""

@@ -158,17 +158,18 @@ class Backend(Protocol):
         """Return the handler of a resource type, None where this backend has no such thing."""
         ...
 
-    def fingerprints(self, offers: Iterable[Offer]) -> tuple[str, ...]:
+    def fingerprints(self, offers: Iterable[Offer]) -> tuple[str | None, ...]:
         """Return, for each offered value, what tells it from another and nothing else: keyed, and the key never leaves
-        the vault."""
+        the vault. None where whoever acts may not know."""
         ...
 
     def last_changes(self, identities: Iterable[str]) -> Mapping[str, LastChange]:
         """Return who changed these things last, where that is known."""
         ...
 
-    def principals(self) -> Mapping[str, Principal]:
-        """Return the principals the backend knows by name, by id; with the members of groups that are kept there."""
+    def principals(self) -> Mapping[str, Principal] | None:
+        """Return the principals the backend knows by name, by id; with the members of groups that are kept there. None
+        where whoever acts may not know."""
         ...
 
     def make_known(self, principal: Principal) -> None:

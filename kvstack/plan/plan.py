@@ -37,7 +37,7 @@ def plan(
     is restricted to, with what they depend on; destroy: plan the end of everything; refresh_only: only tell what moved.
     """
     planned = _Planning(desired, state, snapshot, now, values or {}, destroy)
-    changes, bookkeeping = planned.changes() if not refresh_only else ([], [])
+    changes, bookkeeping = planned.changes() if not refresh_only else planned.nothing_but_unread()
     considered = len(desired.nodes)
     diagnostics = list(planned.diagnostics)
     if targets:
@@ -103,6 +103,14 @@ class _Planning:
             elif change.compared_at_apply or _record_is_stale(change):
                 bookkeeping.append(change)
         return changes, bookkeeping
+
+    def nothing_but_unread(self) -> tuple[list[Change], list[Change]]:
+        """Return no changes at all, having noted which recorded things could not be read: whether they moved is not
+        known."""
+        for address, record in self.records.items():
+            if self._is_unread(record.identity):
+                self.unread.append(UnreadThing(address, self._reason(record.identity)))
+        return [], []
 
     def _all(self) -> Iterator[Change]:
         for address, node in self.nodes.items():

@@ -15,7 +15,9 @@ from kvstack.backends.protocol import Handler, LastChange, Offer, Snapshot
 from kvstack.resources.key import Key
 from kvstack.schema.resource import Resource
 from kvstack.terms.principal import Principal
+from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import Caller
+from kvstack.vault.errors import Forbidden
 from kvstack.vault.service import VaultService
 from kvstack.vault.unlock import Unlocked, unlock
 
@@ -65,9 +67,19 @@ class EmbeddedBackend:
         """Return the handler of a resource type."""
         return cast("Handler[Resource] | None", self._handlers.get(kind))
 
-    def fingerprints(self, offers: Iterable[Offer]) -> tuple[str, ...]:
-        """Return the fingerprint of each offered value, keyed in the vault."""
-        return self._service.fingerprints(self._caller, [(offer.vault, offer.name, offer.value) for offer in offers])
+    def fingerprints(self, offers: Iterable[Offer]) -> tuple[str | None, ...]:
+        """Return the fingerprint of each offered value, keyed in the vault; None where the caller may not set it."""
+        asked = [(offer.vault, offer.name, offer.value) for offer in offers]
+        try:
+            return self._service.fingerprints(self._caller, asked)
+        except Forbidden:
+            return tuple(self._fingerprint(*offer) for offer in asked)
+
+    def _fingerprint(self, vault: str, name: str, value: SecretValue) -> str | None:
+        try:
+            return self._service.fingerprint(self._caller, vault, name, value)
+        except Forbidden:
+            return None
 
     def last_changes(self, identities: Iterable[str]) -> Mapping[str, LastChange]:
         """Return who changed these things last, from the audit."""
@@ -79,9 +91,12 @@ class EmbeddedBackend:
             if (change := found.get(path)) is not None
         }
 
-    def principals(self) -> Mapping[str, Principal]:
-        """Return the principals the vault knows, by id."""
-        return {principal.id: principal for principal in self._service.list_principals(self._caller)}
+    def principals(self) -> Mapping[str, Principal] | None:
+        """Return the principals the vault knows, by id; None where the caller may not know them."""
+        try:
+            return {principal.id: principal for principal in self._service.list_principals(self._caller)}
+        except Forbidden:
+            return None
 
     def make_known(self, principal: Principal) -> None:
         """Tell the vault a principal's name, and who is in a group."""
