@@ -35,6 +35,8 @@ def digested(file: str, algorithm: str) -> bytes:
 def give_out(value: bytes) -> None:
     """Write bytes to standard output as they are, and nothing else. Raises KvstackError where a terminal is there that
     they would not only be shown on."""
+    if sys.stdout is None:
+        raise KvstackError("standard output is closed", "Send what is to be shown to a file or a program.")
     if sys.stdout.isatty() and not _harmless(value):
         raise KvstackError(
             "what is to be shown could change your terminal: it holds control characters",

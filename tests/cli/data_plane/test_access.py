@@ -1,0 +1,85 @@
+"""`kvstack access`: roles given, listed and taken."""
+
+import pytest
+
+from tests.cli.data_plane.conftest import VAULT
+from tests.cli.data_plane.shell import Shell
+
+SOMEBODY = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
+READER = ["--role", "Key Vault Reader"]
+WHO = ["--principal", SOMEBODY]
+
+
+def test_a_role_is_given_listed_and_taken(shell: Shell) -> None:
+    said = shell.good(
+        "access", "assign", *WHO, "--type", "user", "--role", "key vault READER", "--scope", f"vault/{VAULT}"
+    )
+    assert said.text.startswith(f"gave `Key Vault Reader` at vault/{VAULT} to {SOMEBODY} (")
+    assert f"{SOMEBODY} user Key Vault Reader vault/{VAULT} always" in shell.good("access", "list").words
+    assert shell.good("access", "revoke", *WHO, *READER, "--scope", f"vault/{VAULT}").text.startswith("took `Key Vault")
+    assert SOMEBODY not in shell.good("access", "list").text
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "subscription",
+        "resource_group/local",
+        f"vault/{VAULT}",
+        f"vault/{VAULT}/secrets/db-password",
+        f"vault/{VAULT}/keys/k",
+    ],
+)
+def test_scopes_are_written_as_in_a_stack(shell: Shell, scope: str) -> None:
+    made = shell.good("access", "assign", *WHO, "--type", "group", *READER, "--scope", scope, "--json").json
+    assert (made["scope"], made["holds"], made["principal_type"]) == (scope, True, "group")
+    listed = shell.good("access", "list", "--scope", scope, "--json").json["role_assignments"]
+    assert made["id"] in [one["id"] for one in listed]
+    assert shell.good("access", "list", "--scope", made["scope_path"], "--json").json["role_assignments"] == listed
+    assert shell.good("access", "revoke", made["id"], "--json").json["id"] == made["id"]
+
+
+def test_the_time_it_holds_is_told(shell: Shell) -> None:
+    for role, times, words in (
+        ("Key Vault Reader", ["--until", "2000-01-01T00:00:00Z"], "ended 2000-01-01 00:00 UTC"),
+        ("Key Vault Secrets User", ["--until", "2999-01-01T00:00:00Z"], "until 2999-01-01 00:00 UTC"),
+        ("Key Vault Crypto User", ["--from", "2999-01-01T00:00:00Z"], "from 2999-01-01 00:00 UTC"),
+    ):
+        shell.good("access", "assign", *WHO, "--type", "user", "--role", role, "--scope", "subscription", *times)
+        assert words in shell.good("access", "list").text
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["assign", *WHO, *READER, "--scope", "subscription"], "Say by `--type` what it is"),
+        (["assign", "--principal", "operatr", *READER, "--scope", "subscription"], "did you mean `operator`?"),
+        (
+            ["assign", "--principal", "operator", "--type", "group", *READER, "--scope", "subscription"],
+            "is a user, not a",
+        ),
+        (
+            ["assign", *WHO, "--type", "user", "--role", "Key Vault Raeder", "--scope", "subscription"],
+            "`Key Vault Reader`",
+        ),
+        (["assign", *WHO, "--type", "user", *READER, "--scope", "vaults/x"], "is no scope"),
+        (["assign", *WHO, "--type", "user", *READER, "--scope", "/subscriptions"], "is no scope"),
+        (["assign", *WHO, "--type", "user", *READER, "--scope", "vault/payments-dve"], "Did you mean `payments-dev`?"),
+        (["assign", *WHO, "--type", "user", *READER, "--scope", "vault/a--b"], "cannot name a vault"),
+        (["assign", *WHO, "--type", "user", *READER, "--scope", f"vault/{VAULT}/keys/_"], "cannot name a key"),
+        (["assign", *WHO, "--type", "user", *READER], "Missing option '--scope'"),
+        (["revoke"], "name the assignment by its ID"),
+        (["revoke", "x", "--role", "Owner"], "name the assignment by its ID"),
+        (["revoke", SOMEBODY], "there is no role assignment"),
+        (["revoke", *WHO, *READER, "--scope", "subscription"], "was not given the role"),
+        (["revoke", "--principal", "operator", "--role", "Owner", "--scope", "subscription"], "the last Owner"),
+    ],
+)
+def test_what_is_wrong_is_said(shell: Shell, command: list[str], words: str) -> None:
+    assert words in shell.refused("access", *command)
+
+
+def test_the_same_role_twice_is_refused(shell: Shell) -> None:
+    arguments = ["access", "assign", *WHO, "--type", "user", *READER, "--scope", "subscription"]
+    shell.good(*arguments)
+    assert "has the role `Key Vault Reader`" in shell.refused(*arguments)
