@@ -127,8 +127,6 @@ def _words(keyword: str, schema: Schema, instance: Any, path: Path) -> Iterator[
             yield Located(path, f"{name} cannot be empty", schema.get("description", ""))
         case "maxLength" | "maxItems" | "maxProperties":
             yield Located(path, f"{name} has more than {limit} {'characters' if keyword == 'maxLength' else 'entries'}")
-        case "uniqueItems":
-            yield Located(path, f"an entry stands in {name} twice")
         case "pattern":
             example = next(iter(schema.get("examples", ())), None)
             shown = "this" if _hidden(path) else f"`{_short(instance)}`"

@@ -87,8 +87,7 @@ class _Emitter:
                 return {"type": "object", "properties": known, "additionalProperties": False}
             return {"type": "object", "additionalProperties": self.of(value)}
         if origin in (list, frozenset, tuple):
-            schema = {"type": "array", "items": self.of(get_args(hint)[0])}
-            return {**schema, "uniqueItems": True} if origin is frozenset else schema
+            return {"type": "array", "items": self.of(get_args(hint)[0])}
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
             return self.struct(hint)
         if hint is datetime:
