@@ -56,7 +56,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     return [*line, *draw(st.lists(plausible | anything, max_size=1))]
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(line=command_lines(), stdin=st.binary(max_size=20))
 def test_garbage_is_answered(shell: Shell, monkeypatch: pytest.MonkeyPatch, line: list[str], stdin: bytes) -> None:
     monkeypatch.chdir(shell.folder)  # what `--out` names is made there
