@@ -53,8 +53,10 @@ class Step:
         made."""
         node = change.node
         source = node.resource.value_source if node is not None else None
-        if node is None or source is None or not change.new_version or source.read_at_plan:
+        if node is None or source is None or source.read_at_plan or not sets_value(change):
             return None  # nothing is made, or the value's fingerprint tells
+        if change.record is None:
+            return None  # what carries our tags and was never recorded is as it was made
         return Intend(change.address, change.kind, node.resource, change.actual.version if change.actual else None)
 
     def done(self, change: Change, value: SecretValue | None) -> Done:

@@ -25,6 +25,8 @@ def decision(  # noqa: C901  # a case a situation
     match (situation.node, situation.record, situation.standing):
         case (Node() as node, _, _) if made_anew:
             return _created(situation, node)
+        case (Node() as node, Record(), Standing.OURS) if situation.was_replaced:
+            return _compared(situation, node, situation.there, inside)
         case (Node() as node, Record() as record, _) if (
             record.identity != node.identity and situation.before is not None
         ):

@@ -66,6 +66,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return asked or recorded.purge_on_delete or declared.purge_on_delete
 
     @property
+    def was_replaced(self) -> bool:
+        """Whether a run that ended early has made this in the place of what is recorded, under another name."""
+        owner = self.there.owner
+        ours = owner is not None and (owner.stack, owner.address) == (self.owner, self.address)
+        return ours and self.before is not None and self.before.deletion is not None
+
+    @property
     def stays_deleted(self) -> bool:
         """Whether it is alive in a deleted vault that this plan neither brings back nor ends."""
         deletion = self.there.deletion
