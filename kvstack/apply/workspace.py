@@ -96,7 +96,12 @@ class Workspace:
             changes=tuple(self._placed(made.changes)),
             drift=tuple(self._attributed(made.drift, state)),
             principals=principals,
-            diagnostics=(*self.declaration.warnings, *made.diagnostics, *people.membership(principals, known or {})),
+            diagnostics=(
+                *self.backend.notes,
+                *self.declaration.warnings,
+                *made.diagnostics,
+                *people.membership(principals, known or {}),
+            ),
             declaration_digest=digest(self.desired) if with_digest else "",
         )
 

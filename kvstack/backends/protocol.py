@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from kvstack.schema.resource import Resource
+from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.principal import Principal
 from kvstack.terms.secret import SecretValue
 from kvstack.terms.tags import Owner
@@ -147,6 +148,12 @@ class Backend(Protocol):
     @property
     def clock(self) -> Clock:
         """What tells the time these vaults go by."""
+        ...
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """What everybody who looks at a plan has to know of these vaults: a simulated clock, a damaged backup copy,
+        ..."""
         ...
 
     def snapshot(self, vaults: Iterable[str]) -> Snapshot:

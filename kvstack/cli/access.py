@@ -10,11 +10,12 @@ from kvstack.cli.group import verbs
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json
 from kvstack.cli.output import answer, answer_json
-from kvstack.cli.scopes import scope_of, written_scope
+from kvstack.cli.scopes import scope_of
 from kvstack.cli.table import table
 from kvstack.cli.words import moment, text
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.principal import PRINCIPAL_TYPES, PrincipalType, is_guid
+from kvstack.terms.scope import written_scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -72,8 +72,7 @@ def _document(record: "AuditRecord") -> dict[str, Any]:
 
 def _short(path: str) -> str:
     """Return a resource as a stack writes its scope, where it is one."""
-    from kvstack.cli.scopes import written_scope
-    from kvstack.terms.scope import scope
+    from kvstack.terms.scope import scope, written_scope
 
     try:
         return written_scope(scope(path))

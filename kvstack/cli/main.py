@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import sys
 from typing import Any
 
@@ -84,11 +85,21 @@ def kvstack(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process with design section 9's exit code."""
+    if sys.stdout is None or sys.stderr is None:
+        # Closed by the caller (`>&-`): what is written has to go somewhere, or the next opened file would take its
+        # place.
+        _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # Symbols such as `↻` are part of the answer; where the locale is ASCII they must not end the run.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _open_closed_streams() -> None:
+    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # it stays open to the end
+    sys.stdout = sys.stdout or nowhere
+    sys.stderr = sys.stderr or nowhere
 
 
 def run(arguments: list[str]) -> int:

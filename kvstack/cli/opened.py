@@ -4,18 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kvstack.cli.context import Context, OpenVault
-from kvstack.cli.output import say, warn
+from kvstack.cli.output import warn
 from kvstack.terms.diagnostic import KvstackError
+from kvstack.vault.unlock import simulated_clock_note
 
 
 @contextmanager
 def opened(context: Context) -> Iterator[OpenVault]:
     """Open the folder's vault as whoever acts."""
     with context.vault() as vault:
-        warn(vault.unlocked.warnings)
-        if vault.unlocked.settings.simulated_clock:
-            now = vault.unlocked.clock.now()
-            say(f"note: the clock of this vault is simulated, it stands at {now:%Y-%m-%d %H:%M} UTC")
+        warn((*vault.unlocked.warnings, *simulated_clock_note(vault.unlocked)))
         yield vault
 
 

@@ -36,19 +36,6 @@ def scope_of(vault: OpenVault, written: str) -> Scope:
             )
 
 
-def written_scope(scope: Scope) -> str:
-    """Return a scope as a stack writes it."""
-    match scope.level:
-        case "subscription":
-            return "subscription"
-        case "resource_group":
-            return f"resource_group/{scope.resource_group}"
-        case "vault":
-            return f"vault/{scope.vault}"
-        case "item":
-            return f"vault/{scope.vault}/{scope.item}"
-
-
 def _vault(vault: OpenVault, name: str) -> Scope:
     _require(vault_name_problem(name))
     there = vault.service.get_vault(vault.caller, name)

@@ -5,7 +5,20 @@ from typing import Literal, get_args
 
 import msgspec
 
-KeyType = Literal["RSA", "RSA-HSM", "EC", "EC-HSM", "oct", "oct-HSM"]
+KeyType = Literal[
+    "RSA",
+    "RSA-HSM",
+    "EC",
+    "EC-HSM",
+    "oct",
+    "oct-HSM",
+    "ML-DSA-44",
+    "ML-DSA-65",
+    "ML-DSA-87",
+    "ML-KEM-768",
+    "ML-KEM-1024",
+]
+Family = Literal["RSA", "EC", "oct", "ML-DSA", "ML-KEM"]
 RsaSize = Literal[2048, 3072, 4096]
 OctSize = Literal[128, 192, 256]
 Curve = Literal["P-256", "P-384", "P-521", "P-256K"]
@@ -20,19 +33,22 @@ OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 _OPERATIONS: dict[str, frozenset[Operation]] = {
     "RSA": frozenset({"encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"}),
     "EC": frozenset({"sign", "verify"}),
-    "oct": frozenset({"encrypt", "decrypt", "wrapKey", "unwrapKey"}),
+    "oct": frozenset({"encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"}),
+    "ML-DSA": frozenset({"sign", "verify"}),
+    # To encapsulate is to wrap a fresh shared secret, to decapsulate to unwrap it.
+    "ML-KEM": frozenset({"wrapKey", "unwrapKey"}),
 }
 
 
 class KeySpecification(msgspec.Struct, frozen=True):
-    """What to generate. size: bits of an RSA modulus or an oct key, None for EC; curve: for EC only."""
+    """What to generate. size: bits of an RSA modulus or an oct key, None for others; curve: for EC only."""
 
     type: KeyType
     size: int | None = None
     curve: Curve | None = None
 
     @property
-    def family(self) -> Literal["RSA", "EC", "oct"]:
+    def family(self) -> Family:
         """The mathematics, wherever the key lives."""
         return family(self.type)
 
@@ -42,9 +58,24 @@ class KeySpecification(msgspec.Struct, frozen=True):
         return in_hsm(self.type)
 
 
-def family(key_type: KeyType) -> Literal["RSA", "EC", "oct"]:
-    """Return a key type without where it lives: `RSA-HSM` is `RSA`."""
-    return key_type.removesuffix("-HSM")  # type: ignore[return-value]  # exactly the three families are left
+def family(key_type: KeyType) -> Family:
+    """Return a key type without where it lives and how strong it is: `RSA-HSM` is `RSA`, `ML-DSA-65` is `ML-DSA`."""
+    match key_type:
+        case "RSA" | "RSA-HSM":
+            return "RSA"
+        case "EC" | "EC-HSM":
+            return "EC"
+        case "oct" | "oct-HSM":
+            return "oct"
+        case "ML-DSA-44" | "ML-DSA-65" | "ML-DSA-87":
+            return "ML-DSA"
+        case "ML-KEM-768" | "ML-KEM-1024":
+            return "ML-KEM"
+
+
+def ahead_of_azure(key_type: KeyType) -> bool:
+    """Tell whether no Azure Key Vault has keys of this type: post-quantum ones, and symmetric ones outside an HSM."""
+    return key_type == "oct" or family(key_type) in ("ML-DSA", "ML-KEM")
 
 
 def in_hsm(key_type: KeyType) -> bool:
@@ -66,6 +97,8 @@ def specification(key_type: KeyType, size: int | None, curve: Curve | None) -> K
             return KeySpecification(key_type, size, curve or "P-256")
         case "oct":
             return KeySpecification(key_type, size or 256, curve)
+        case "ML-DSA" | "ML-KEM":
+            return KeySpecification(key_type, size, curve)
 
 
 def problems(spec: KeySpecification, operations: frozenset[Operation] | None = None) -> Iterator[tuple[str, str]]:
@@ -84,6 +117,11 @@ def problems(spec: KeySpecification, operations: frozenset[Operation] | None = N
         case "oct":
             if spec.size not in OCT_SIZES:
                 yield "size", f"an {spec.type} key has 128, 192 or 256 bits, not {spec.size}"
+            if spec.curve is not None:
+                yield "curve", f"an {spec.type} key has no curve"
+        case "ML-DSA" | "ML-KEM":
+            if spec.size is not None:
+                yield "size", f"an {spec.type} key's type says how strong it is: it has no `size`"
             if spec.curve is not None:
                 yield "curve", f"an {spec.type} key has no curve"
     impossible = (operations or frozenset()) - _OPERATIONS[spec.family] - {"import", "export"}

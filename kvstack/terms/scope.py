@@ -82,3 +82,16 @@ def scope(path: str) -> Scope:
             "[/providers/Microsoft.KeyVault/vaults/NAME[/keys|secrets|certificates/NAME]]]"
         )
     return Scope(**{part: text or "" for part, text in matched.groupdict().items()})
+
+
+def written_scope(scope: Scope) -> str:
+    """Return a scope as a stack declares it, in full: `vault/NAME/keys/NAME`."""
+    match scope.level:
+        case "subscription":
+            return "subscription"
+        case "resource_group":
+            return f"resource_group/{scope.resource_group}"
+        case "vault":
+            return f"vault/{scope.vault}"
+        case "item":
+            return f"vault/{scope.vault}/{scope.item}"

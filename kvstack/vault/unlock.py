@@ -40,6 +40,20 @@ class Unlocked(msgspec.Struct, frozen=True):
         self.keys.close()
 
 
+def simulated_clock_note(vault: Unlocked) -> tuple[Diagnostic, ...]:
+    """Return the warning that a vault goes by a simulated clock, where it does."""
+    if not vault.settings.simulated_clock:
+        return ()
+    now = vault.clock.now()
+    return (
+        Diagnostic(
+            severity="warning",
+            summary=f"the clock of this vault is simulated, it stands at {now:%Y-%m-%d %H:%M} UTC",
+            detail="`kvstack run-due --at TIME` moves it.",
+        ),
+    )
+
+
 def unlock(directory: Path, *, clock: Clock | None = None, environ: Mapping[str, str] = os.environ) -> Unlocked:
     """Open the vault of a project's folder. clock: the system's by default; a vault made with a simulated clock has
     its own. environ: where the PIN may be. Raises KvstackError where there is none, StoreFault, HsmError."""

@@ -34,7 +34,6 @@ def printed(events: tuple[Event, ...], *, live: bool, width: int = 80) -> list[s
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        (Started(SIGNING, "key", Action.CREATE), "payments/keys/signing: creating\n"),
         (Waiting(SIGNING, "generating RSA-4096 key"), "payments/keys/signing: generating RSA-4096 key\n"),
         (Finished(SIGNING, "key", Action.CREATE, 1.63), "payments/keys/signing: created in 1.6 s\n"),
         (
@@ -50,6 +49,10 @@ def printed(events: tuple[Event, ...], *, live: bool, width: int = 80) -> list[s
 )
 def test_where_there_is_no_terminal_each_event_is_one_line(event: Event, line: str) -> None:
     assert printed((event,), live=False, width=20) == [line]
+
+
+def test_where_there_is_no_terminal_a_beginning_is_not_told() -> None:
+    assert printed((Started(SIGNING, "key", Action.CREATE),), live=False, width=80) == []
 
 
 def test_a_terminal_says_what_is_waited_for_and_how_much_is_left() -> None:

@@ -14,12 +14,13 @@ from kvstack.backends.embedded.vault import VaultHandler
 from kvstack.backends.protocol import Handler, LastChange, Offer, Snapshot
 from kvstack.resources.key import Key
 from kvstack.schema.resource import Resource
+from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.principal import Principal
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Forbidden
 from kvstack.vault.service import VaultService
-from kvstack.vault.unlock import Unlocked, unlock
+from kvstack.vault.unlock import Unlocked, simulated_clock_note, unlock
 
 
 class EmbeddedBackend:
@@ -56,6 +57,11 @@ class EmbeddedBackend:
     def clock(self) -> Any:
         """The vault's clock: a simulated one where it was made with one."""
         return self._unlocked.clock
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """What the vault has to say of itself: how it was opened, and whether its clock is simulated."""
+        return (*self._unlocked.warnings, *simulated_clock_note(self._unlocked))
 
     def snapshot(self, vaults: Iterable[str]) -> Snapshot:
         """Read everything in these vaults, and all role assignments, in one bulk read."""

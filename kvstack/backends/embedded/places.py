@@ -4,19 +4,6 @@ from kvstack.terms.scope import Scope
 from kvstack.vault.settings import StoreSettings
 
 
-def written_scope(scope: Scope) -> str:
-    """Return a scope as a stack declares it, in full: `vault/NAME/keys/NAME`."""
-    match scope.level:
-        case "subscription":
-            return "subscription"
-        case "resource_group":
-            return f"resource_group/{scope.resource_group}"
-        case "vault":
-            return f"vault/{scope.vault}"
-        case "item":
-            return f"vault/{scope.vault}/{scope.item}"
-
-
 class Places:
     """Knows which resource group each vault is in. groups: by folded vault name."""
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from functools import cache
 
-from kvstack.backends.embedded.places import written_scope
 from kvstack.backends.protocol import Actual, Deletion, Snapshot, Unread
 from kvstack.resources.key import Key
 from kvstack.resources.role_assignment import RoleAssignment
@@ -13,7 +12,7 @@ from kvstack.resources.vault import Network, Vault
 from kvstack.schema.resource import Resource
 from kvstack.terms.role import built_in_roles_by_id
 from kvstack.terms.rotation import RotationPolicy
-from kvstack.terms.scope import Scope
+from kvstack.terms.scope import Scope, written_scope
 from kvstack.terms.tags import owner_of, without_owner
 from kvstack.vault import records
 from kvstack.vault.assignment import RoleAssignment as AssignmentRecord
