@@ -54,9 +54,10 @@ def declaration(
     document = sources.document
     chosen = _environment(document, environment, problems)
     declared = _section(document, "variables", Variable)
-    known = values(declared, chosen, variables or {}, environ or {}, problems)
+    names = _names(document, "variables")
+    known = values(declared, names, chosen, variables or {}, environ or {}, problems)
     # One that is declared wrong is told about already: what refers to it is not.
-    known = known.with_missing(_names(document, "variables"))
+    known = known.with_missing(names)
     problems += environment_problems(declared, _section(document, "environments", Environment), environment, known)
     # An id may itself come from a variable: what is wrong with that is told below, with everything else.
     people = {"principals": document.get("principals")}

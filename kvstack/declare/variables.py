@@ -53,16 +53,18 @@ class Values(msgspec.Struct, frozen=True):
 
 def values(
     declared: Mapping[str, Variable],
+    names: frozenset[str],
     environment: Environment | None,
     given: Mapping[str, str],
     environ: Mapping[str, str],
     problems: list[Located],
 ) -> Values:
-    """Return every variable's value: `--var` before KVSTACK_VAR_NAME before the environment's before the default."""
+    """Return every variable's value: `--var` before KVSTACK_VAR_NAME before the environment's before the default. names: of all
+    variables, whatever is wrong with their declarations."""
     problems.extend(
         Located(("variables",), f"`--var {name}=...`: there is no variable `{name}`{meant(name, declared)}")
         for name in given
-        if name not in declared
+        if name not in names
     )
     known: dict[str, VariableValue] = {}
     missing = set()
@@ -96,6 +98,9 @@ def values(
                     f"the variable `{name}` is a {variable.type}: it cannot be `{text if value is None else value}`",
                 )
             )
+        elif isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            missing.add(name)
+            problems.append(Located(("variables", name), f"the variable `{name}` is no UTF-8 text"))
         elif variable.allowed and value not in variable.allowed:
             missing.add(name)
             problems.append(
