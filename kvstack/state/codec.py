@@ -52,7 +52,8 @@ def encoded(state: State) -> bytes:
     """Return the state as UTF-8 JSON, one record a line."""
     lines = b",\n".join(_encoded_record(record) for record in state.records.values())
     records = b"[\n" + lines + b"\n]" if lines else b"[]"
-    header = _encoder.encode(
+    header = _Header(FORMAT, state.stack, state.environment, state.lineage, state.serial, state.backend)
+    head = _encoder.encode(
         {
             "format": FORMAT,
             "stack": state.stack,
@@ -60,28 +61,34 @@ def encoded(state: State) -> bytes:
             "lineage": state.lineage,
             "serial": state.serial,
             "backend": state.backend,
-            "digest": hashlib.sha256(records).hexdigest(),
+            "digest": _digest(header, records),
         }
     )
-    return header[:-1] + b',\n"records":' + records + b"}\n"
+    return head[:-1] + b',\n"records":' + records + b"}\n"
+
+
+def _digest(header: _Header, records: bytes) -> str:
+    """Return what shows that a state was edited: SHA-256 of everything in it."""
+    head = (header.format, header.stack, header.environment, header.lineage, header.serial, header.backend)
+    return hashlib.sha256(_encoder.encode(head) + records).hexdigest()
 
 
 def decoded(data: bytes) -> State:
     """Parse what `encoded` wrote. Raises UnreadableState."""
     try:
         header = msgspec.json.decode(data, type=_Header)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableState(f"it is not a whole JSON document ({error})") from None
     if header.format != FORMAT:
         newer = "; it was written by a newer kvstack" if header.format > FORMAT else ""
         raise UnreadableState(f"its format is {header.format}, this version reads {FORMAT}{newer}")
     records = bytes(header.records)
-    if hashlib.sha256(records).hexdigest() != header.digest:
-        raise UnreadableState("its digest does not fit its records: it was edited, or damaged")
+    if _digest(header, records) != header.digest:
+        raise UnreadableState("its digest does not fit what it holds: it was edited, or damaged")
     try:
         written = _lines.decode(records)
         known = {entry.address: _record(entry) for entry in written}
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableState(f"a record in it cannot be read ({error})") from None
     return State(
         stack=header.stack,
@@ -108,7 +115,7 @@ def decoded_entry(line: bytes) -> Entry:
             resource = _decoder(written.kind).decode(written.attributes)
             return Intend(written.address, written.kind, resource, written.version)
         return Put(_record(written), written.was)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableState(f"a line of its journal cannot be read ({error})") from None
 
 

@@ -55,6 +55,8 @@ class FileStore:
             return None
         except UnreadableState as error:
             raise self._damaged(str(error)) from None
+        except OSError as error:
+            raise self._damaged(str(error.strerror)) from None
         if (snapshot.stack, snapshot.environment) != (self.stack, self.environment):
             raise KvstackError(
                 f"{self.path.name} is the state of another stack",
@@ -66,17 +68,31 @@ class FileStore:
 
     def lock(self, holder: LockHolder) -> FileLock:
         """Take the lock at once, or raise StateLocked."""
+        try:
+            return self._locked(holder)
+        except BlockingIOError:
+            raise StateLocked(self._holder_named()) from None
+        except OSError as error:
+            raise KvstackError(
+                f"the state cannot be locked: {error.strerror}",
+                f"{self._lock}: mend the disk or the rights, and run it again. Nothing was changed.",
+            ) from None
+
+    def _locked(self, holder: LockHolder) -> FileLock:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            held_by = _holder(os.pread(descriptor, 4096, 0))
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+        except BaseException:
             os.close(descriptor)
-            raise StateLocked(held_by) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+            raise
         return FileLock(descriptor)
+
+    def _holder_named(self) -> LockHolder | None:
+        with _opened(self._lock, os.O_RDONLY) as descriptor:
+            return _holder(os.pread(descriptor, 4096, 0))
 
     def holder(self) -> LockHolder | None:
         """Return who holds the lock now, or None."""
@@ -112,7 +128,8 @@ class FileStore:
 
     def write(self, state: State, *, expected_serial: int) -> State:
         """Replace the state whole and return it with its new serial."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._wounds():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         there = self._serial()
         if there != expected_serial:
             raise StateChanged(
@@ -144,6 +161,8 @@ class FileStore:
             return decoded(self.path.read_bytes()).serial
         except FileNotFoundError:
             return 0
+        except OSError as error:
+            raise self._damaged(str(error.strerror)) from None
         except UnreadableState as error:
             raise self._damaged(str(error)) from None
 
@@ -183,7 +202,8 @@ class FileStore:
         except OSError as error:
             raise KvstackError(
                 f"the state cannot be written: {error.strerror}",
-                f"{self.path}: what was done is in the vaults, tagged's tags; mend the disk and run apply again.",
+                f"{self.path}: what was done is in the vaults, and is found there by its tags. Mend the disk and run "
+                "apply again.",
             ) from error
 
 
