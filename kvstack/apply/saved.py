@@ -1,12 +1,13 @@
 """A plan in a file: what was shown to people, kept so that exactly that is applied, or nothing."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from kvstack.hsm.private_file import write_private
 from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
+from kvstack.render.documents import PlanDocument
 from kvstack.render.json import document
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
@@ -40,22 +41,21 @@ def save(made: Plan, path: Path) -> None:
         refresh_only=made.refresh_only,
         plan=document(made),
     )
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(saved))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        write_private(path, msgspec.json.encode(saved), replace=True)
+    except OSError as error:
+        raise KvstackError(f"the plan {path} cannot be written: {error.strerror}") from None
 
 
 def read(path: Path) -> SavedPlan:
     """Read a plan file. Raises KvstackError where it is none."""
     try:
         saved = msgspec.json.decode(path.read_bytes(), type=SavedPlan)
+        msgspec.convert(saved.plan, PlanDocument)
+        plan_of(saved)
     except OSError as error:
         raise KvstackError(f"the plan {path} cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise KvstackError(
             f"{path} is no plan of kvstack: {error}", "Make one with `kvstack plan --out FILE`."
         ) from None

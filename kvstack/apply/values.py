@@ -93,6 +93,7 @@ class Values:
                 command,
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C is ours to take: what is in flight is finished
                 capture_output=True,
                 timeout=COMMAND_SECONDS,
                 check=False,

@@ -1,10 +1,11 @@
 """`kvstack apply`: change it; asks first."""
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ def applied(
         if missing := opened.missing_values(made):
             raise InvalidInput(missing)
         if not made.empty and not (yes or saved is not None):
-            _ask()
+            _ask(as_json=as_json)
         outcome = _run(opened, made, state, as_json=as_json)
     return _told(made, outcome, as_json=as_json)
 
@@ -98,8 +99,9 @@ def _require_applicable(made: "Plan", *, as_json: bool) -> None:
     raise InvalidInput(errors(made))
 
 
-def _ask() -> None:
-    if not interactive():
+def _ask(*, as_json: bool) -> None:
+    # With --json the plan was not shown: nobody can say yes to it.
+    if as_json or not interactive():
         raise KvstackError(
             "nothing was changed: there is nobody to ask",
             "Look at the plan, then run it with `--yes`, or apply a saved plan.",
@@ -114,7 +116,7 @@ def _run(opened: "Workspace", made: "Plan", state: "State", *, as_json: bool) ->
     from kvstack.render.progress import Printer
 
     printer = Printer(
-        sys.stderr.write,
+        _tell,
         total=len(made.changes),
         width=width(sys.stderr),
         colour=coloured(sys.stderr),
@@ -129,16 +131,24 @@ def _run(opened: "Workspace", made: "Plan", state: "State", *, as_json: bool) ->
             sys.stderr.flush()
 
 
+def _tell(text: str) -> None:
+    """Tell whoever watches how far it is. Where nobody does any more (`2>&1 | head`), the work goes on all the same."""
+    with suppress(BrokenPipeError):
+        sys.stderr.write(text)
+
+
 @contextmanager
 def _stoppable() -> Iterator[threading.Event]:
     """Take Ctrl-C as the wish to finish what is in flight and stop; a second one ends the process at once."""
     stop = threading.Event()
 
     def asked(_signal: int, _frame: FrameType | None) -> None:
+        # Written past Python's buffers: the thread that is interrupted may be writing to them just now.
         if stop.is_set():
-            raise KeyboardInterrupt
+            os.write(2, b"\nEnded at once. What was done is in the vaults; the next apply completes it.\n")
+            os._exit(INTERRUPTED)
         stop.set()
-        say("\nStopping: what is in flight is finished and recorded. Ctrl-C again ends it at once.")
+        os.write(2, b"\nStopping: what is in flight is finished and recorded. Ctrl-C again ends it at once.\n")
 
     before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

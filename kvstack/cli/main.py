@@ -14,6 +14,8 @@ import click  # noqa: E402
 from kvstack.cli.context import Context  # noqa: E402
 from kvstack.terms.diagnostic import KvstackError  # noqa: E402
 
+TRACEBACK_VARIABLE = "KVSTACK_TRACEBACK"
+
 # A verb is imported when it is used: verb -> (module, what `kvstack --help` says).
 VERBS: dict[str, tuple[str, str]] = {
     "init": ("init", "Make an embedded vault here, and a first kvstack.yaml if there is none."),
@@ -129,6 +131,23 @@ def run(arguments: list[str]) -> int:
             f"{where}{error.strerror or error}", "Mend that and run it again; nothing is left half done."
         )
         return report(wrong.diagnostics, as_json=as_json, exit_code=1)
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        return report((_defect(error),), as_json=as_json, exit_code=1)
+
+
+def _defect(error: Exception) -> Any:
+    """Return what is told of an error nobody foresaw: its kind and place. Its words may hold what was worked on."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        if (module := trace.tb_frame.f_globals.get("__name__", "")).startswith("kvstack"):
+            place = f"{module}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return KvstackError(
+        f"this is a defect in kvstack: {type(error).__name__} in {place}",
+        f"What was done before is recorded. Please report it; {TRACEBACK_VARIABLE}=1 shows where it came from.",
+    ).diagnostics[0]
 
 
 def _usage(error: click.UsageError) -> Any:

@@ -55,7 +55,9 @@ def command(
         raise KvstackError("--json and --markdown exclude each other")
     with workspace(context, allow_files=allow_files) as opened:
         made = opened.plan(targets=targets, destroy=destroy, refresh_only=refresh_only, with_digest=out is not None)
-    if out is not None and not is_refused(made):
+    if out is not None and is_refused(made):
+        say("The plan is not saved: it holds what cannot be done.")
+    elif out is not None:
         from kvstack.apply.saved import save
 
         save(made, out)
