@@ -260,28 +260,47 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
     least, most = limits.RETENTION_DAYS
     match resource.kind:
         case "vault":
-            yield "Name: 3 to 24 letters, digits and hyphens; begins with a letter, ends with a letter or digit, has no `--`."
-            yield f"Retention is {least} to {most} days. A deleted vault keeps its name until it is purged or retention ends."
+            yield "Name: 3 to 24 letters, digits, hyphens; begins with a letter, ends with a letter or digit, no `--`."
+            yield f"Retention: {least} to {most} days. A deleted vault keeps its name as long, unless it is purged."
             yield f"At most {limits.IP_RULES:,} address rules."
-            yield f"At most {limits.TAGS - limits.OWNER_TAGS} tags, of {limits.TAG_NAME_CHARACTERS} and {limits.TAG_VALUE_CHARACTERS} characters."
+            yield _tags(limits.TAG_NAME_CHARACTERS, limits.TAG_VALUE_CHARACTERS)
             yield "Address: `VAULT`, the vault's key under `vaults`."
-            yield "Import: `kvstack import VAULT`, or `import: [{address: VAULT}]` in the stack."
+            yield _imported("VAULT")
         case "role_assignment":
-            yield "It has no name. Scope, role and principal tell it from all others, and changing one of them replaces it."
-            yield "Roles are the built-in roles of Azure Key Vault and of the resource manager; a name that is none is an error with the nearest ones."
-            yield "Address in a vault: `VAULT/access/PRINCIPAL/ROLE[/COLLECTION/NAME]`, the role in lower case with hyphens: `payments-dev/access/on-call/key-vault-crypto-officer/keys/signing`."
-            yield "Address under the stack's own `access`: `access/PRINCIPAL/ROLE/SCOPE`: `access/on-call/key-vault-reader/subscription`."
-            yield "Import: `kvstack import ADDRESS`, or `import: [{address: ADDRESS}]` in the stack."
+            yield "It has no name: scope, role and principal tell it from all others. Changing one of them replaces it."
+            yield "Role: a built-in role of Azure Key Vault or of its resource manager."
+            yield (
+                "Address in a vault: `VAULT/access/PRINCIPAL/ROLE[/COLLECTION/NAME]`, the role in lower case with "
+                "hyphens: `payments-dev/access/on-call/key-vault-crypto-officer/keys/signing`."
+            )
+            yield (
+                "Address under the stack's own `access`: `access/PRINCIPAL/ROLE/SCOPE`: "
+                "`access/on-call/key-vault-reader/subscription`."
+            )
+            yield _imported("ADDRESS")
+        case "secret":
+            yield _NAME
+            yield f"Value: at most {limits.SECRET_BYTES:,} bytes."
+            yield _tags(limits.SECRET_TAG_NAME_CHARACTERS, limits.SECRET_TAG_VALUE_CHARACTERS)
+            yield f"Address: `VAULT/{resource.collection}/NAME`."
+            yield _imported(f"VAULT/{resource.collection}/NAME")
         case _:
-            collection = resource.collection
-            yield f"Name: 1 to 127 letters, digits and hyphens (`{name.ITEM_NAME}`). Two names that differ only in case are one."
-            if resource.kind == "secret":
-                yield f"A value has at most {limits.SECRET_BYTES:,} bytes."
-                yield f"At most {limits.TAGS - limits.OWNER_TAGS} tags, of {limits.SECRET_TAG_NAME_CHARACTERS} and {limits.SECRET_TAG_VALUE_CHARACTERS} characters."
-            else:
-                yield f"At most {limits.TAGS - limits.OWNER_TAGS} tags, of {limits.TAG_NAME_CHARACTERS} and {limits.TAG_VALUE_CHARACTERS} characters."
-            yield f"Address: `VAULT/{collection}/NAME`."
-            yield f"Import: `kvstack import VAULT/{collection}/NAME`, or `import: [{{address: VAULT/{collection}/NAME}}]` in the stack."
+            yield _NAME
+            yield _tags(limits.TAG_NAME_CHARACTERS, limits.TAG_VALUE_CHARACTERS)
+            yield f"Address: `VAULT/{resource.collection}/NAME`."
+            yield _imported(f"VAULT/{resource.collection}/NAME")
+
+
+_NAME = f"Name: 1 to 127 letters, digits and hyphens (`{name.ITEM_NAME}`). Two that differ only in case are one."
+
+
+def _tags(of_name: int, of_value: int) -> str:
+    most = limits.TAGS - limits.OWNER_TAGS
+    return f"At most {most} tags; a name has up to {of_name} characters, a value up to {of_value}."
+
+
+def _imported(address: str) -> str:
+    return f"Import: `kvstack import {address}`, or `import: [{{address: {address}}}]` in the stack."
 
 
 # The command line

@@ -1,11 +1,11 @@
 """The code blocks of a Markdown page: what is to be run, what it should show, and the files it stands on.
 
-- ```` ```console ````: commands behind `$ ` (going on behind `> `), each followed by what it shows. A command whose line
-  ends with `# exits with N` has that exit code, any other 0.
-- ```` ```sh ````: commands that are run too, without a word on what they show; ```` ```sh not-run ```` is for those that need a
-  network or a clone of their own.
-- ```` ```yaml ````: a stack, or sections of one; it has to be valid. `file=NAME` writes it to a file for the commands
-  that follow.
+- `console`: commands behind `$ ` (going on behind `> `), each followed by what it shows. A command whose line ends with
+  `# exits with N` has that exit code, any other 0.
+- `sh`: commands that are run too, without a word on what they show; `sh not-run` is for those that need a network or a
+  clone of their own.
+- `yaml`: a stack, or sections of one; it has to be valid, unless it is `broken`. `file=NAME` writes it to a file for
+  the commands that follow. `yaml workflow` is a pipeline's file.
 """
 
 import re
@@ -87,7 +87,8 @@ def blocks(page: Path) -> list[Block]:
         else:
             found.append(Block(tuple(opened[0].split()), tuple(lines), opened[1]))
             opened = None
-    assert opened is None, f"{page}: the block in line {opened[1] + 1 if opened else 0} has no end"
+    if opened is not None:
+        raise ValueError(f"{page}: the block in line {opened[1] + 1} has no end")
     return found
 
 
@@ -102,7 +103,8 @@ VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b[0-9a-f]{32}\b", "VERSION"),
         (r"\b[A-Za-z0-9_-]{80,}\b", "SIGNATURE"),
         (r"\b\d+(\.\d+)? (ms|s|min)\b", "DURATION"),
-        (r"\b[0-9a-f]{16}\b", "SERIAL"),
+        (r"\(sensitive [0-9a-f]{8}\)", "(sensitive)"),
+        (r"\b\d+ records\b", "RECORDS"),
         (r" {2,}", "  "),
         (r"[ ]+$", ""),
     )

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -98,11 +97,7 @@ def test_both_environments_of_payments_live_side_by_side(tmp_path: Path) -> None
     assert json.loads(prod("plan", "--json"))["changes"] == []
 
 
-def _stack_files() -> Iterator[Path]:
-    yield from sorted(EXAMPLES.glob("*/kvstack.yaml"))
-
-
-@pytest.mark.parametrize("path", _stack_files(), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/kvstack.yaml")), ids=lambda path: path.parent.name)
 def test_an_editor_is_content_with_an_example(path: Path) -> None:
     first = path.read_text().splitlines()[0]
     prefix = "# yaml-language-server: $schema="
