@@ -7,12 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from msgspec import ValidationError, convert
+
 from kvstack.declare.graph import Path
 from kvstack.declare.stack import StackFile
 from kvstack.declare.variables import Located
 from kvstack.resources.catalog import IN_A_VAULT, RESOURCES
+from kvstack.resources.validity import Moment
 from kvstack.schema.json_schema import Schema, json_schema, title_of
 from kvstack.terms.near import meant
+
+Verdict = tuple[Path, tuple[str | int, ...], str]
 
 _FORBIDDEN = {resource.__name__: resource.forbidden for resource in RESOURCES}
 _THINGS = {
@@ -28,12 +33,6 @@ _TYPES = {
     "number": "a number",
     "boolean": "true or false",
     "null": "nothing",
-}
-_NAMED_OTHERWISE = {
-    "vault block": "vault",
-    "stack file": "stack",
-    "value from": "`value_from`",
-    "defaults": "`defaults` section",
 }
 # Below these, people write secrets by mistake: what stands there is not repeated.
 _NEVER_SHOWN = frozenset({"value", "value_from"})
@@ -82,22 +81,46 @@ def _explained(instance: Any, schema: Schema, path: Path) -> Iterator[Located]:
         yield from _words(keyword, fragment, there, whole)
 
 
-def _verdicts(schema: Schema, instance: Any) -> Iterator[tuple[Path, tuple[str | int, ...], str]]:
+def _verdicts(schema: Schema, instance: Any) -> Iterator[Verdict]:
     """Yield (path, path in the schema, keyword), by jsonschema-rs or, where it has no wheel, by jsonschema."""
     try:
-        import jsonschema_rs
+        import jsonschema_rs  # noqa: F401  # is it there?
     except ImportError:
-        import jsonschema
+        return verdicts_of_jsonschema(schema, instance)
+    return verdicts_of_jsonschema_rs(schema, instance)
 
-        checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
-        for error in checker.iter_errors(instance):
-            steps = tuple(error.absolute_schema_path)
-            yield tuple(error.absolute_path), steps, str(steps[-1])
-        return
-    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+
+def verdicts_of_jsonschema_rs(schema: Schema, instance: Any) -> Iterator[Verdict]:
+    """Yield what jsonschema-rs finds."""
+    import jsonschema_rs
+
+    formats = {"date-time": _is_moment}
+    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True, formats=formats)
     for found in validator.iter_errors(instance):
         steps = tuple(found.schema_path)
         yield tuple(found.instance_path), steps, str(steps[-1])
+
+
+def verdicts_of_jsonschema(schema: Schema, instance: Any) -> Iterator[Verdict]:
+    """Yield what jsonschema finds."""
+    import jsonschema
+
+    formats = jsonschema.FormatChecker(())
+    formats.checks("date-time")(_is_moment)
+    for error in jsonschema.Draft202012Validator(schema, format_checker=formats).iter_errors(instance):
+        steps = tuple(error.absolute_schema_path)
+        yield tuple(error.absolute_path), steps, str(steps[-1])
+
+
+def _is_moment(text: object) -> bool:
+    """Tell whether a text is a moment for what a declaration is converted by."""
+    if not isinstance(text, str):
+        return True
+    try:
+        convert(text, Moment)
+    except ValidationError:
+        return False
+    return True
 
 
 def _words(keyword: str, schema: Schema, instance: Any, path: Path) -> Iterator[Located]:

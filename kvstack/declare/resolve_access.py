@@ -134,6 +134,7 @@ class Access:
         """Return the scope of one thing in a declared vault, by its real name."""
         if wrong := name.item_name_problem(item):
             problems.append(Located(where, wrong))
+            return f"{collection}/{item}"
         declared = getattr(self.blocks[vault], collection, {})
         if item in declared:
             return f"{collection}/{declared[item].name or item}"

@@ -59,8 +59,10 @@ def values(
     environ: Mapping[str, str],
     problems: list[Located],
 ) -> Values:
-    """Return every variable's value: `--var` before KVSTACK_VAR_NAME before the environment's before the default. names: of all
-    variables, whatever is wrong with their declarations."""
+    """Return every variable's value: `--var` before KVSTACK_VAR_NAME before the environment's before the default.
+
+    names: of all variables, whatever is wrong with their declarations.
+    """
     problems.extend(
         Located(("variables",), f"`--var {name}=...`: there is no variable `{name}`{meant(name, declared)}")
         for name in given
