@@ -106,16 +106,14 @@ def forget(context: Context, address: str) -> int:
 @pass_context
 def unlock(context: Context) -> int:
     """Tell who holds the lock. It ends with the process that holds it, so there is never one to break."""
+    from kvstack.state.store import StateLocked
+
     store = state_store(context.declaration())
     holder = store.holder()
     if holder is None:
         answer("The state is not locked.")
         return 0
-    raise KvstackError(
-        f"the state is locked by {holder.who}, process {holder.process}, since {holder.since:%Y-%m-%d %H:%M:%S} UTC",
-        f"It is running `kvstack {holder.command}`. The lock ends with that process: let it finish, or stop it with "
-        f"`kill -INT {holder.process}` (what is in flight is finished and recorded).",
-    )
+    raise StateLocked(holder)
 
 
 @command.command()
@@ -134,6 +132,9 @@ def rebuild(context: Context, yes: bool, as_json: bool) -> int:
         else:
             for record in state.records.values():
                 answer(f"{escaped(record.address)}  ({record.kind.replace('_', ' ')})  {escaped(record.id)}\n")
+        if as_json and not yes:
+            say("Nothing was recorded: look at what was found, then use `--yes`.")
+            return 0
         if not yes:
             _ask(len(state.records))
         opened.store.replace(state)

@@ -48,4 +48,5 @@ def locked(store: "FileStore", verb: str) -> Iterator[None]:
 
 def interactive() -> bool:
     """Tell whether there is somebody to ask."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    # A closed standard input is None.
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

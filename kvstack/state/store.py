@@ -26,13 +26,15 @@ class StateLocked(KvstackError):
 
     def __init__(self, holder: LockHolder | None) -> None:
         self.holder = holder
-        who = (
-            f"{holder.who} (process {holder.process}) has held it since {holder.since:%Y-%m-%d %H:%M:%S} UTC "
-            f"for `kvstack {holder.command}`"
-            if holder
-            else "its holder left no name"
+        if holder is None:
+            super().__init__("the state is locked", "Its holder left no name. Try again when it has finished.")
+            return
+        super().__init__(
+            f"the state is locked by {holder.who}, process {holder.process}, since "
+            f"{holder.since:%Y-%m-%d %H:%M:%S} UTC",
+            f"It is running `kvstack {holder.command}`. The lock ends with that process: let it finish, or stop it with "
+            f"`kill -INT {holder.process}` (what is in flight is finished and recorded).",
         )
-        super().__init__("the state is locked", f"{who}. Try again when it has finished.")
 
 
 class StateChanged(KvstackError):
