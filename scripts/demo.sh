@@ -79,7 +79,8 @@ YAML
 say "A vault of our own: encrypted, its keys in an HSM where there is one."
 run 0 "kvstack init${1:+ $1}"
 where="the HSM"
-if ! kvstack hsm info --json | grep -Eq '"kind": *"pkcs11"'; then
+home=$(kvstack hsm info --json)
+if [[ $home != *'"kind": "pkcs11"'* ]]; then
     where="the vault's encrypted store"
     sed -i.hsm 's/-HSM//' kvstack.yaml && rm kvstack.yaml.hsm
     say "There is NO HSM here: no PKCS#11 module was found, or none was wanted. All keys are software keys."
