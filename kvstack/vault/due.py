@@ -11,8 +11,8 @@ from kvstack.vault import errors
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
-from kvstack.vault.items import KEYS, SECRETS, ItemOperations, moment
-from kvstack.vault.records import Deletion, Key, Secret, Vault
+from kvstack.vault.items import CERTIFICATE, KEY, SECRET, ItemOperations, moment
+from kvstack.vault.records import Certificate, Deletion, Key, Secret, Vault
 from kvstack.vault.vaults import READ
 
 CONFIRM_CLOCK = "Microsoft.Authorization/clock/write"
@@ -22,7 +22,7 @@ class Due(msgspec.Struct, frozen=True):
     """One thing that is due. action: what is to be done; since: when it became due."""
 
     action: Literal["purge"]
-    kind: Literal["vault", "key", "secret"]
+    kind: Literal["vault", "key", "secret", "certificate"]
     vault: str
     name: str
     since: datetime
@@ -81,7 +81,7 @@ class DueOperations(ItemOperations):
             attempt.details.update(reason=reason, doubt=time.doubt, now=attempt.now.isoformat())
             self._time_guard.confirm(attempt.tx, attempt.now)
 
-    def _of(self, thing: Vault | Key | Secret) -> Scope:
+    def _of(self, thing: Vault | Key | Secret | Certificate) -> Scope:
         match thing:
             case Vault():
                 return self._scope(thing)
@@ -89,25 +89,26 @@ class DueOperations(ItemOperations):
                 return self._scope(self._home(thing), f"keys/{thing.name}")
             case Secret():
                 return self._scope(self._home(thing), f"secrets/{thing.name}")
+            case Certificate():
+                return self._scope(self._home(thing), f"certificates/{thing.name}")
 
-    def _home(self, item: Key | Secret) -> Vault | str:
+    def _home(self, item: Key | Secret | Certificate) -> Vault | str:
         registry = self._registry
         return (registry.vault(item.vault) if registry is not None else None) or item.vault
 
 
-def _found(attempt: Attempt, at: datetime) -> Iterator[tuple[Due, Vault | Key | Secret]]:
+def _found(attempt: Attempt, at: datetime) -> Iterator[tuple[Due, Vault | Key | Secret | Certificate]]:
     """Yield what retention's end has reached. What lies in a soft-deleted vault waits for it: it comes back with it."""
     for vault in attempt.registry.vaults.values():
         if vault.deletion is not None:
             if _over(vault.deletion, at):
                 yield Due("purge", "vault", vault.name, "", vault.deletion.scheduled_purge), vault
             continue
-        for key in KEYS.scan(attempt.tx, vault_id=vault.id):
-            if key.deletion is not None and _over(key.deletion, at):
-                yield Due("purge", "key", vault.name, key.name, key.deletion.scheduled_purge), key
-        for secret in SECRETS.scan(attempt.tx, vault_id=vault.id):
-            if secret.deletion is not None and _over(secret.deletion, at):
-                yield Due("purge", "secret", vault.name, secret.name, secret.deletion.scheduled_purge), secret
+        for kind in (KEY, SECRET, CERTIFICATE):
+            for item in kind.table.scan(attempt.tx, vault_id=vault.id):
+                # A certificate's key and secret go with it.
+                if item.deletion is not None and _over(item.deletion, at) and not getattr(item, "managed", False):
+                    yield Due("purge", kind.word, vault.name, item.name, item.deletion.scheduled_purge), item
 
 
 def _over(deletion: Deletion, at: datetime) -> bool:

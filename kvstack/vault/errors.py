@@ -116,6 +116,15 @@ def already_there(kind: str, name: str, vault: str) -> "Conflict":
     )
 
 
+def managed(kind: str, name: str, vault: str) -> Forbidden:
+    """Return the refusal to touch a key or secret by itself that is a certificate's."""
+    return Forbidden(
+        f"the {kind} `{name}` in vault `{vault}` is its certificate's, and comes and goes with it",
+        f"Change the certificate: `kvstack certificate --help`; only its own verbs touch its {kind}.",
+        inner="KeyManagedByKeyVault" if kind == "key" else "SecretManagedByKeyVault",
+    )
+
+
 def deleted_but_recoverable(kind: str, name: str, where: str, until: datetime) -> Conflict:
     """Return the refusal to make something whose name a soft-deleted namesake still holds."""
     return Conflict(

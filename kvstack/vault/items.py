@@ -1,4 +1,4 @@
-"""What keys and secrets have in common: they are found, listed, soft-deleted, recovered and purged the same way."""
+"""What keys, secrets and certificates have in common: found, listed, soft-deleted, recovered and purged alike."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -6,28 +6,45 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from kvstack.hsm.protocol import KeyMaterial, KeyReference
 from kvstack.terms import tags as tag_rules
+from kvstack.terms.key import KeySpecification
 from kvstack.terms.name import folded, item_name_problem
 from kvstack.vault import errors, soft_delete
 from kvstack.vault.caller import Caller
+from kvstack.vault.certificates.rows import (
+    CERTIFICATE_VERSIONS,
+    CERTIFICATES,
+    CONTACTS,
+    ISSUED,
+    ISSUERS,
+    PENDING,
+    REVOCATION_LISTS,
+    PendingRow,
+)
 from kvstack.vault.engine import Attempt, near
 from kvstack.vault.errors import BadParameter, VaultError
 from kvstack.vault.material import MaterialOperations
-from kvstack.vault.records import Collection, Deletion, Key, Secret, Vault
+from kvstack.vault.records import Certificate, Collection, Deletion, Key, Secret, Vault
 from kvstack.vault.table import Table
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS
 
 KEYS = Table("keys", Key, ("vault_id", "folded"))
 SECRETS = Table("secrets", Secret, ("vault_id", "folded"))
 
-I = TypeVar("I", bound=Key | Secret)  # noqa: E741  # an item
+I = TypeVar("I", bound=Key | Secret | Certificate)  # noqa: E741  # an item
 
 
 class Kind(Generic[I]):
     """A kind of item. word: as people say it; noun: as Azure's operation names and codes begin."""
 
     def __init__(
-        self, collection: Collection, word: Literal["key", "secret"], noun: str, table: "Table[I]", read: str
+        self,
+        collection: Collection,
+        word: Literal["key", "secret", "certificate"],
+        noun: str,
+        table: "Table[I]",
+        read: str,
     ) -> None:
         self.collection = collection
         self.word = word
@@ -42,6 +59,7 @@ class Kind(Generic[I]):
 
 KEY: Kind[Key] = Kind("keys", "key", "Key", KEYS, "read")
 SECRET: Kind[Secret] = Kind("secrets", "secret", "Secret", SECRETS, "readMetadata/action")
+CERTIFICATE: Kind[Certificate] = Kind("certificates", "certificate", "Certificate", CERTIFICATES, "read")
 
 
 class ItemOperations(MaterialOperations):
@@ -54,9 +72,8 @@ class ItemOperations(MaterialOperations):
         ):
             home = attempt.vault(vault, kind.action("delete"), f"{kind.collection}/{name}")
             item = live(attempt, home, kind, name)
-            deleted = msgspec.structs.replace(item, deletion=soft_delete.deletion(self._time(attempt), home, caller))
-            kind.table.put(attempt.tx, deleted)
-            return deleted
+            require_unmanaged(kind, item)
+            return _with_deletion(attempt, kind, item, soft_delete.deletion(self._time(attempt), home, caller))
 
     def _recover_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> I:
         with (
@@ -65,9 +82,8 @@ class ItemOperations(MaterialOperations):
         ):
             home = attempt.vault(vault, kind.action("recover/action"), f"{kind.collection}/{name}")
             item, _ = deleted_item(attempt, home, kind, name)
-            recovered = msgspec.structs.replace(item, deletion=None)
-            kind.table.put(attempt.tx, recovered)
-            return recovered
+            require_unmanaged(kind, item)
+            return _with_deletion(attempt, kind, item, None)
 
     def _purge_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> None:
         with (
@@ -76,6 +92,7 @@ class ItemOperations(MaterialOperations):
         ):
             home = attempt.vault(vault, kind.action("purge/action"), f"{kind.collection}/{name}")
             item, deletion = deleted_item(attempt, home, kind, name)
+            require_unmanaged(kind, item)
             soft_delete.require_purgeable(kind.word, item.name, home, deletion, self._time(attempt))
             self._purge_content(attempt, item)
 
@@ -95,7 +112,7 @@ class ItemOperations(MaterialOperations):
             found = [item for item in items if (item.deletion is not None) == deleted]
             return tuple(sorted(found, key=lambda item: item.folded))
 
-    def _purge_content(self, attempt: Attempt, item: Key | Secret) -> None:
+    def _purge_content(self, attempt: Attempt, item: Key | Secret | Certificate) -> None:
         """Remove an item with all its versions; an HSM forgets a key only once that is committed."""
         match item:
             case Key():
@@ -107,10 +124,40 @@ class ItemOperations(MaterialOperations):
                 for version in SECRET_VERSIONS.scan(attempt.tx, vault_id=item.vault_id, folded=item.folded):
                     SECRET_VERSIONS.delete(attempt.tx, version.vault_id, version.folded, version.version)
                 SECRETS.delete(attempt.tx, item.vault_id, item.folded)
+            case Certificate():
+                for linked in linked_items(attempt, item):
+                    self._purge_content(attempt, linked)
+                self._drop_pending(attempt, item)
+                for issued in CERTIFICATE_VERSIONS.scan(attempt.tx, vault_id=item.vault_id, folded=item.folded):
+                    CERTIFICATE_VERSIONS.delete(attempt.tx, issued.vault_id, issued.folded, issued.version)
+                for given in ISSUED.scan(attempt.tx, vault_id=item.vault_id, folded=item.folded):
+                    ISSUED.delete(attempt.tx, given.vault_id, given.folded, given.serial)
+                for published in REVOCATION_LISTS.scan(attempt.tx, vault_id=item.vault_id, folded=item.folded):
+                    REVOCATION_LISTS.delete(attempt.tx, published.vault_id, published.folded, published.key_id)
+                CERTIFICATES.delete(attempt.tx, item.vault_id, item.folded)
+
+    def _drop_pending(self, attempt: Attempt, item: Certificate) -> None:
+        """Forget the request somebody else has to sign, with its key where nothing else has it."""
+        row = PENDING.get(attempt.tx, item.vault_id, item.folded)
+        if row is None:
+            return
+        if not row.reused:
+            specification = row.policy.key.specification
+            attempt.forget_later(self._pending_reference(row, specification))
+        PENDING.delete(attempt.tx, item.vault_id, item.folded)
+
+    def _pending_reference(self, row: PendingRow, specification: KeySpecification) -> KeyReference:
+        """Return the key of a pending request as its provider takes it."""
+        blob = self._barrier.open(row.vault_id, pending_context(row.vault_id, row.folded, row.id), row.sealed)
+        material = KeyMaterial(row.provider, blob, row.public)
+        return KeyReference(f"{row.vault_id}/{row.folded}/{row.id}", specification, material)
 
     def _free_name(self, attempt: Attempt, home: Vault, kind: Kind[I], name: str) -> I | None:
         """Return the live item of this name; make way where retention of a deleted one has ended, else refuse."""
         item = kind.table.get(attempt.tx, home.id, folded(name))
+        # Of a certificate that is still pending there is no key and no secret yet: it has their name all the same.
+        if kind.collection != "certificates" and CERTIFICATES.generation(attempt.tx, home.id, folded(name)) is not None:
+            raise errors.managed(kind.word, name, home.name)
         if item is None or item.deletion is None:
             return item
         if not soft_delete.past(item.deletion, self._time(attempt)):
@@ -123,15 +170,50 @@ class ItemOperations(MaterialOperations):
 
     def _purge_vault(self, attempt: Attempt, vault: Vault) -> None:
         """Remove a vault with all that is in it, and the key its values are under: they are gone for good."""
-        for key in KEYS.scan(attempt.tx, vault_id=vault.id):
-            self._purge_content(attempt, key)
-        for secret in SECRETS.scan(attempt.tx, vault_id=vault.id):
-            self._purge_content(attempt, secret)
+        for kind in (CERTIFICATE, KEY, SECRET):
+            for item in kind.table.scan(attempt.tx, vault_id=vault.id):
+                self._purge_content(attempt, item)
+        for issuer in ISSUERS.scan(attempt.tx, vault_id=vault.id):
+            ISSUERS.delete(attempt.tx, issuer.vault_id, issuer.folded)
+        CONTACTS.delete(attempt.tx, vault.id)
         self._barrier.destroy_data_key(attempt.tx, vault.id)
         attempt.changes_registry().remove_vault(attempt.tx, vault)
 
     def _item_scope(self, vault: str, kind: Kind[Any], name: str) -> Any:
         return self._scope(vault, f"{kind.collection}/{name}")
+
+
+def linked_items(attempt: Attempt, certificate: Certificate) -> Iterator[Key | Secret]:
+    """Yield the key and the secret of a certificate; there are none while its first version is pending."""
+    for kind in (KEY, SECRET):
+        item = kind.table.get(attempt.tx, certificate.vault_id, certificate.folded)
+        if item is not None and item.managed:
+            yield item
+
+
+def require_unmanaged(kind: Kind[I], item: I) -> None:
+    """Refuse to touch by itself what is a certificate's."""
+    if getattr(item, "managed", False):
+        raise errors.managed(kind.word, item.name, item.vault)
+
+
+def pending_context(vault_id: str, name: str, request: str) -> tuple[str, ...]:
+    """Return the place of a pending request's key."""
+    return vault_id, "pending", name, request, "material"
+
+
+def _with_deletion(attempt: Attempt, kind: Kind[I], item: I, deletion: Deletion | None) -> I:
+    """Keep an item deleted, or alive again; with a certificate its key and its secret."""
+    changed = msgspec.structs.replace(item, deletion=deletion)
+    kind.table.put(attempt.tx, changed)
+    if isinstance(item, Certificate):
+        for linked in linked_items(attempt, item):
+            match linked:
+                case Key():
+                    KEYS.put(attempt.tx, msgspec.structs.replace(linked, deletion=deletion))
+                case Secret():
+                    SECRETS.put(attempt.tx, msgspec.structs.replace(linked, deletion=deletion))
+    return changed
 
 
 def live(attempt: Attempt, home: Vault, kind: Kind[I], name: str) -> I:
@@ -181,7 +263,7 @@ def moment(attribute: str, value: datetime | None) -> datetime | None:
 def attribute_problems(
     kind: Kind[Any], name: str, tags: Mapping[str, str], not_before: datetime | None, expires: datetime | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield (attribute, what is wrong) for what keys and secrets share."""
+    """Yield (attribute, what is wrong) for what keys, secrets and certificates share."""
     problem = item_name_problem(name)
     if problem:
         yield "name", problem

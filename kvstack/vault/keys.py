@@ -22,6 +22,7 @@ from kvstack.vault.items import (
     attribute_problems,
     live,
     moment,
+    require_unmanaged,
     version_not_found,
 )
 from kvstack.vault.records import Key, KeyVersion, Vault
@@ -129,6 +130,7 @@ class KeyOperations(ItemOperations):
                 home = attempt.vault(vault, ROTATE, f"keys/{name}")
                 there = live(attempt, home, KEY, name)
                 attempt.subject = self._scope(home, f"keys/{there.name}")
+                require_unmanaged(KEY, there)
                 _require_place(home, there.specification)
                 return home, there
 
@@ -175,6 +177,7 @@ class KeyOperations(ItemOperations):
             home = attempt.vault(vault, UPDATE, f"keys/{name}")
             item = live(attempt, home, KEY, name)
             attempt.subject = self._scope(home, f"keys/{item.name}")
+            require_unmanaged(KEY, item)
             row = key_version(attempt, item, version)
             changed = msgspec.structs.replace(
                 row,
@@ -336,6 +339,7 @@ def key_record(home: Vault, item: Key, row: KeyVersionRow) -> KeyVersion:
         updated=row.updated,
         by_rotation=row.by_rotation,
         recovery_level=home.recovery_level,
+        managed=item.managed,
     )
 
 

@@ -11,23 +11,34 @@ from typing import Literal
 import msgspec
 
 from kvstack.hsm.protocol import PublicKey
+from kvstack.terms.certificate import CertificatePolicy
 from kvstack.terms.key import KeySpecification, Operation
 from kvstack.terms.recovery import RecoveryLevel, recovery_level
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
+from kvstack.vault.certificates.rows import Certificate
+from kvstack.vault.deletion import Deletion
 from kvstack.vault.table import Row
 
-Collection = Literal["keys", "secrets"]
+__all__ = [
+    "Certificate",
+    "CertificateVersion",
+    "Collection",
+    "Deletion",
+    "Key",
+    "KeyVersion",
+    "Lock",
+    "NetworkRules",
+    "PendingCertificate",
+    "Secret",
+    "SecretVersion",
+    "Sku",
+    "Vault",
+]
+
+Collection = Literal["keys", "secrets", "certificates"]
 Sku = Literal["standard", "premium"]
 Lock = Literal["delete"]
-
-
-class Deletion(msgspec.Struct, frozen=True):
-    """That a thing is soft-deleted: since when, by whom, and when time purges it."""
-
-    deleted: datetime
-    scheduled_purge: datetime
-    by: str = ""
 
 
 class NetworkRules(msgspec.Struct, frozen=True):
@@ -63,7 +74,8 @@ class Vault(Row, frozen=True, kw_only=True):
 
 
 class Key(Row, frozen=True, kw_only=True):
-    """A key with its newest version's attributes. created: of the first one; by_rotation: how the newest was made."""
+    """A key with its newest version's attributes. created: of the first one; by_rotation: how the newest was made;
+    managed: it is a certificate's, and comes and goes with it."""
 
     vault_id: str
     folded: str
@@ -82,11 +94,13 @@ class Key(Row, frozen=True, kw_only=True):
     version_created: datetime
     by_rotation: bool = False
     versions: int
+    managed: bool = False
     deletion: Deletion | None = None
 
 
 class Secret(Row, frozen=True, kw_only=True):
-    """A secret with its newest version's attributes, never its value. fingerprint: of the newest value."""
+    """A secret with its newest version's attributes, never its value. fingerprint: of the newest value; managed: it is
+    a certificate's, and comes and goes with it."""
 
     vault_id: str
     folded: str
@@ -105,6 +119,7 @@ class Secret(Row, frozen=True, kw_only=True):
     version_created: datetime
     by_rotation: bool = False
     versions: int
+    managed: bool = False
     deletion: Deletion | None = None
 
 
@@ -126,6 +141,7 @@ class KeyVersion(msgspec.Struct, frozen=True, kw_only=True):
     updated: datetime
     by_rotation: bool
     recovery_level: RecoveryLevel
+    managed: bool = False
 
 
 class SecretVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,4 +160,50 @@ class SecretVersion(msgspec.Struct, frozen=True, kw_only=True):
     updated: datetime
     by_rotation: bool
     recovery_level: RecoveryLevel
+    managed: bool = False
     value: SecretValue | None = None
+
+
+class CertificateVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a certificate. der: the certificate; chain: those above it, nearest first, DER; authority: the
+    vault and name of the authority that issued it, where one of this store did. Its key and its secret have the same
+    name and version."""
+
+    vault: str
+    name: str
+    version: str
+    der: bytes
+    chain: tuple[bytes, ...]
+    policy: CertificatePolicy
+    enabled: bool
+    not_before: datetime
+    expires: datetime
+    tags: Mapping[str, str]
+    created: datetime
+    updated: datetime
+    by_rotation: bool
+    recovery_level: RecoveryLevel
+    authority: tuple[str, str] | None = None
+
+    @property
+    def thumbprint(self) -> str:
+        """SHA-1 of the certificate, as Key Vault names it: for finding it, not for trusting it."""
+        return thumbprint(self.der)
+
+
+class PendingCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that somebody else has to sign. csr: DER."""
+
+    vault: str
+    name: str
+    id: str
+    policy: CertificatePolicy
+    csr: bytes
+    created: datetime
+
+
+def thumbprint(der: bytes) -> str:
+    """Return the SHA-1 of a certificate in hexadecimal."""
+    import hashlib
+
+    return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()

@@ -1,23 +1,26 @@
 """Rotation policies of keys and secrets: kept with the thing, checked by the rules of a vault."""
 
+from typing import Literal
+
 from msgspec.structs import replace
 
 from kvstack.terms import rotation as rotation_rules
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import BadParameter
-from kvstack.vault.items import KEY, SECRET, ItemOperations, live
-from kvstack.vault.records import Collection
+from kvstack.vault.items import KEY, SECRET, ItemOperations, live, require_unmanaged
 
 READ_KEY_POLICY = "Microsoft.KeyVault/vaults/keyrotationpolicies/read"
 WRITE_KEY_POLICY = "Microsoft.KeyVault/vaults/keyrotationpolicies/write"
+
+Rotated = Literal["keys", "secrets"]
 
 
 class RotationOperations(ItemOperations):
     """Policies; who carries them out is the scheduler. Azure has none for secrets, the embedded vault has."""
 
     def set_rotation_policy(
-        self, caller: Caller, vault: str, collection: Collection, name: str, policy: RotationPolicy | None
+        self, caller: Caller, vault: str, collection: Rotated, name: str, policy: RotationPolicy | None
     ) -> RotationPolicy | None:
         """Set a key's or a secret's policy, or take it away with None."""
         require = WRITE_KEY_POLICY if collection == "keys" else SECRET.action("update/action")
@@ -33,16 +36,16 @@ class RotationOperations(ItemOperations):
                 case "keys":
                     key = live(attempt, home, KEY, name)
                     attempt.at_item(home, f"keys/{key.name}")
+                    require_unmanaged(KEY, key)
                     KEY.table.put(attempt.tx, replace(key, rotation=policy))
                 case "secrets":
                     secret = live(attempt, home, SECRET, name)
                     attempt.at_item(home, f"secrets/{secret.name}")
+                    require_unmanaged(SECRET, secret)
                     SECRET.table.put(attempt.tx, replace(secret, rotation=policy))
             return policy
 
-    def get_rotation_policy(
-        self, caller: Caller, vault: str, collection: Collection, name: str
-    ) -> RotationPolicy | None:
+    def get_rotation_policy(self, caller: Caller, vault: str, collection: Rotated, name: str) -> RotationPolicy | None:
         """Return a key's or a secret's policy, None where it has none."""
         require = READ_KEY_POLICY if collection == "keys" else SECRET.read
         noun = "Key" if collection == "keys" else "Secret"

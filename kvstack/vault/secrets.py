@@ -21,6 +21,7 @@ from kvstack.vault.items import (
     attribute_problems,
     live,
     moment,
+    require_unmanaged,
     version_not_found,
 )
 from kvstack.vault.records import Secret, SecretVersion, Vault
@@ -162,6 +163,7 @@ class SecretOperations(ItemOperations):
         ):
             home = attempt.vault(vault, UPDATE, f"secrets/{name}")
             item = live(attempt, home, SECRET, name)
+            require_unmanaged(SECRET, item)
             row = _version(attempt, item, version)
             changed = msgspec.structs.replace(
                 row,
@@ -303,5 +305,6 @@ def _record(home: Vault, item: Secret, row: SecretVersionRow, value: SecretValue
         updated=row.updated,
         by_rotation=row.by_rotation,
         recovery_level=home.recovery_level,
+        managed=item.managed,
         value=value,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,11 +11,12 @@ from kvstack.terms.scope import scope
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
 from kvstack.vault.caller import Caller
+from kvstack.vault.certificates.rows import CERTIFICATES
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.firewall import lets_in
-from kvstack.vault.items import KEY, KEYS, SECRET, SECRETS, ItemOperations, Kind
-from kvstack.vault.records import Key, Secret, Vault
+from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS, ItemOperations, Kind
+from kvstack.vault.records import Certificate, Key, Secret, Vault
 from kvstack.vault.vaults import READ, READ_DELETED
 
 
@@ -23,13 +24,13 @@ class Unread(msgspec.Struct, frozen=True):
     """What could not be read, and why. vault: as asked for; empty for role assignments outside the vaults."""
 
     vault: str
-    kind: Literal["vault", "keys", "secrets", "role_assignments"]
+    kind: Literal["vault", "keys", "secrets", "certificates", "role_assignments"]
     reason: str
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What there was at one moment. Vaults, keys and secrets are live or soft-deleted, as their `deletion` says; what
-    is in a soft-deleted vault is there too, it comes back with the vault."""
+    """What there was at one moment. Vaults, keys, secrets and certificates are live or soft-deleted, as their
+    `deletion` says; what is in a soft-deleted vault is there too, it comes back with the vault."""
 
     taken: datetime
     vaults: tuple[Vault, ...]
@@ -37,6 +38,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     secrets: tuple[Secret, ...]
     role_assignments: tuple[RoleAssignment, ...]
     unread: tuple[Unread, ...]
+    certificates: tuple[Certificate, ...] = ()
 
 
 class LastChange(msgspec.Struct, frozen=True):
@@ -59,16 +61,28 @@ class SnapshotOperations(ItemOperations):
             vaults = _vaults(attempt, vault_names, unread)
             keys: list[Key] = []
             secrets: list[Secret] = []
+            certificates: list[Certificate] = []
             for vault in vaults:
                 if _readable(attempt, vault, KEY, unread):
                     keys += KEYS.scan(attempt.tx, vault_id=vault.id)
                 if _readable(attempt, vault, SECRET, unread):
                     secrets += SECRETS.scan(attempt.tx, vault_id=vault.id)
+                if _readable(attempt, vault, CERTIFICATE, unread):
+                    certificates += CERTIFICATES.scan(attempt.tx, vault_id=vault.id)
             assignments = _assignments(attempt, vaults, unread)
             attempt.details.update(
-                vaults=" ".join(vault.name for vault in vaults[:20]), items=str(len(keys) + len(secrets))
+                vaults=" ".join(vault.name for vault in vaults[:20]),
+                items=str(len(keys) + len(secrets) + len(certificates)),
             )
-            return Snapshot(attempt.now, tuple(vaults), tuple(keys), tuple(secrets), assignments, tuple(unread))
+            return Snapshot(
+                attempt.now,
+                tuple(vaults),
+                tuple(keys),
+                tuple(secrets),
+                assignments,
+                tuple(unread),
+                tuple(certificates),
+            )
 
     def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:
         """Return who changed these resources last, by path (a scope's), for those that were ever changed and that the
@@ -105,7 +119,7 @@ def _visible(attempt: Attempt, vault: Vault) -> bool:
     return vault.deletion is not None and attempt.may(READ_DELETED, here, data=False)
 
 
-def _readable(attempt: Attempt, vault: Vault, kind: Kind[Key] | Kind[Secret], unread: list[Unread]) -> bool:
+def _readable(attempt: Attempt, vault: Vault, kind: Kind[Any], unread: list[Unread]) -> bool:
     here = attempt.scope_of(vault)
     address = attempt.caller.address
     if not attempt.may(kind.read, here, data=True):

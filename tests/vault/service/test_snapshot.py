@@ -73,9 +73,8 @@ def test_what_may_not_be_read_is_told_kind_by_kind(full: World) -> None:
     found = full.service.snapshot(reader, [VAULT])
     assert [key.name for key in found.keys] == ["k"]
     assert found.secrets == ()
-    ((unread),) = found.unread
-    assert (unread.vault, unread.kind) == (VAULT, "secrets")
-    assert "readMetadata" in unread.reason
+    assert [(one.vault, one.kind) for one in found.unread] == [(VAULT, "secrets"), (VAULT, "certificates")]
+    assert "readMetadata" in found.unread[0].reason
 
 
 def test_who_may_read_nothing_is_not_told_whether_a_vault_is_there(full: World) -> None:
@@ -99,7 +98,11 @@ def test_a_firewall_leaves_things_unread_and_the_rest_is_read(full: World) -> No
     full.service.update_vault(full.operator, VAULT, network=NetworkRules("deny"))
     outside = Caller(full.operator.id, "operator", address="198.51.100.1")
     found = full.service.snapshot(outside, [VAULT, "other"])
-    assert [(one.vault, one.kind) for one in found.unread] == [(VAULT, "keys"), (VAULT, "secrets")]
+    assert [(one.vault, one.kind) for one in found.unread] == [
+        (VAULT, "keys"),
+        (VAULT, "secrets"),
+        (VAULT, "certificates"),
+    ]
     assert "firewall" in found.unread[0].reason
     assert {secret.name for secret in found.secrets} == {"elsewhere"}
 
