@@ -32,8 +32,8 @@ class StateLocked(KvstackError):
         super().__init__(
             f"the state is locked by {holder.who}, process {holder.process}, since "
             f"{holder.since:%Y-%m-%d %H:%M:%S} UTC",
-            f"It is running `kvstack {holder.command}`. The lock ends with that process: let it finish, or stop it with "
-            f"`kill -INT {holder.process}` (what is in flight is finished and recorded).",
+            f"It is running `kvstack {holder.command}`. The lock ends with that process: let it finish, or stop it "
+            f"with `kill -INT {holder.process}` (what is in flight is finished and recorded).",
         )
 
 
