@@ -109,6 +109,8 @@ def _document(parser: Any, file: str, problems: list[Diagnostic]) -> Any:  # noq
                             "A key stands once: join the two.",
                         )
                     )
+                if not value:
+                    problems.append(_problem(file, event, "a key cannot be empty", "Give it a name."))
                 if value == "<<" and event.implicit[0]:
                     problems.append(
                         _problem(

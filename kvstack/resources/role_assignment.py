@@ -49,7 +49,7 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
 
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about this assignment alone."""
-        yield from problems_of_validity(self.starts, self.until, "until")
+        yield from problems_of_validity(self.starts, self.until, ("from", "until"))
         if self.name:
             yield Problem(("name",), "a role assignment has no name of its own", "Take the line out.")
 

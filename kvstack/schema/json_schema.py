@@ -11,6 +11,7 @@ Schema = dict[str, Any]
 
 # What stands in for a value of any other type until variables are known.
 INTERPOLATION = r"^\$\{[^}]*\}$"
+_SCALARS: dict[Any, str] = {str: "string", int: "integer", bool: "boolean", float: "number"}
 _HOLDS_INTERPOLATION = r"\$\{"
 
 
@@ -77,7 +78,12 @@ class _Emitter:
                     schema = self._constrained(schema, marker)
             return schema
         if origin in (Union, types.UnionType):
-            return self._optional([self.of(branch) for branch in get_args(hint) if branch is not type(None)])
+            branches = [branch for branch in get_args(hint) if branch is not type(None)]
+            optional = len(branches) < len(get_args(hint))
+            if len(branches) > 1 and _SCALARS.keys() >= set(branches):
+                # Text is among them wherever there is a choice, so that a reference needs no word of its own.
+                return {"type": [*(_SCALARS[branch] for branch in branches), *(["null"] if optional else [])]}
+            return self._optional([self.of(branch) for branch in branches])
         if origin is Literal:
             return self._scalar({"enum": list(get_args(hint))})
         if origin in (dict, Mapping):
@@ -92,9 +98,8 @@ class _Emitter:
             return self.struct(hint)
         if hint is datetime:
             return self._scalar({"type": "string", "format": "date-time"})
-        named = {str: "string", int: "integer", bool: "boolean", float: "number"}
-        if hint in named:
-            return self._scalar({"type": named[hint]})
+        if hint in _SCALARS:
+            return self._scalar({"type": _SCALARS[hint]})
         if hint is Any:
             return {}
         if hasattr(hint, "__supertype__"):

@@ -93,6 +93,8 @@ def tags(count: int) -> str:
         ("    keys: {a: {type: EC, rotation: {before_expiry: P85D, expire_after: P90D}}}\n",
          "4:52 rotation P85D before expiry comes less than 7 days after creation"),
         ("    keys: {a: {type: EC, rotation: {every: P9999Y}}}\n", "4:44 `P9999Y` is longer than a thousand years"),
+        ("    keys: {a: {type: EC, expires: 9999-12-31T23:59:59-01:00}}\n", "4:35 this moment has no date in UTC"),
+        ("    keys: {a: {type: EC, not_before: 0001-01-01T00:00:00+01:00}}\n", "4:38 this moment has no date in UTC"),
         # Values
         ("    secrets: {a: {value_from: {}}}\n", "4:31 a value comes from one of `env`, `file`, `generate` and `command`"),
         ("    secrets: {a: {value_from: {env: A, file: b}}}\n", "4:31 a value comes from one of"),

@@ -64,6 +64,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
             ["2:16 merge keys (`<<`) are not part of YAML 1.2"],
             id="merge key",
         ),
+        pytest.param('stack: s\n"": x\n', ["2:1 a key cannot be empty"], id="empty key"),
+        pytest.param("stack: s\n: x\n", ["2:1 this is not YAML: did not find expected key"], id="no key"),
         pytest.param("stack: !!str s\n", ["1:8 tags (`!...`) have no meaning here"], id="tag"),
         pytest.param(
             "stack: s\nvaults: !vaults {}\n", ["2:9 tags (`!...`) have no meaning here"], id="tag of a mapping"
