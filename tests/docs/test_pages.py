@@ -30,6 +30,7 @@ def _has_commands(page: Path) -> bool:
     return any(block.language in ("console", "sh") and "not-run" not in block.words for block in blocks(page))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if _has_commands(page)], ids=_name)
 def test_the_commands_of_a_page_do_what_it_shows(page: Path, tmp_path: Path) -> None:
     if find_module() is None:
