@@ -170,10 +170,9 @@ class Workspace:
 
     def _refreshed(self, state: State) -> Iterator[Entry]:
         snapshot = self.snapshot(state)
-        unread = tuple(entry.identity for entry in snapshot.unread)
         for record in state.records.values():
             actual = snapshot.things.get(record.identity)
-            if actual is None and unread and record.identity.startswith(unread):
+            if snapshot.unread_because(record.identity) is not None:
                 continue  # it may well be there
             if actual is None or actual.deletion is not None:
                 yield Drop(record.address)

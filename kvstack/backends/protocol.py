@@ -47,7 +47,7 @@ class Actual(msgspec.Struct, Generic[R], frozen=True):
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """What could not be read. identity: of a thing, or the beginning of the identities of many."""
+    """What could not be read. identity: of a thing, with everything in it; or, ended by `/`, what is in a place."""
 
     identity: str
     reason: str
@@ -58,6 +58,15 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     things: Mapping[str, Actual[Resource]]
     unread: tuple[Unread, ...] = ()
+
+    def unread_because(self, identity: str) -> str | None:
+        """Return why a thing could not be read; None where it was, or is known not to be there."""
+        if not self.unread or identity in self.things:
+            return None
+        for entry in self.unread:
+            if identity == entry.identity or identity.startswith(entry.identity.removesuffix("/") + "/"):
+                return entry.reason
+        return None
 
 
 class Wanted(msgspec.Struct, Generic[R], frozen=True):

@@ -16,13 +16,12 @@ _OF_A_VERSION = frozenset({"expires", "not_before"})
 
 def drift(state: State, snapshot: Snapshot, nodes: Mapping[Address, Node]) -> tuple[Drifted, ...]:
     """Return everything that is not as it was applied. nodes: what is declared now, for what it says to ignore."""
-    unread = tuple(entry.identity for entry in snapshot.unread)
     recorded = {record.identity for record in state.records.values() if record.resource.parent is None}
     found = []
     for record in state.records.values():
         actual = snapshot.things.get(record.identity)
         if actual is None:
-            if not (unread and record.identity.startswith(unread)):
+            if snapshot.unread_because(record.identity) is None:
                 found.append(Drifted(address=record.address, kind=record.kind, what="gone"))
         elif actual.deletion is not None and actual.deletion.with_vault and _vault_of(record) in recorded:
             continue  # its vault is deleted, which is told of the vault

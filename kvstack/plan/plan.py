@@ -87,7 +87,6 @@ class _Planning:
         self.moved = moved_records(desired.moves, state.records)
         self.records = self.moved.records
         self.by_identity = {record.identity: record for record in self.records.values()}
-        self.unread_identities = tuple(entry.identity for entry in snapshot.unread)
         self.unread: list[UnreadThing] = []
         self.diagnostics: list[Diagnostic] = list(self.moved.diagnostics)
         self.decided: dict[Address, Change] = {}
@@ -182,7 +181,8 @@ class _Planning:
     def _decided(self, address: Address, node: Node | None, record: Record | None, identity: str) -> Iterator[Change]:
         there = self._standing(identity, record)
         if there is Standing.UNREAD or (record is not None and self._is_unread(record.identity)):
-            self.unread.append(UnreadThing(address, self._reason(identity)))
+            unread = identity if there is Standing.UNREAD or record is None else record.identity
+            self.unread.append(UnreadThing(address, self._reason(unread)))
             return
         vault_address = node.vault_address if node is not None else Address(address.split("/", 1)[0])
         situation = Situation(
@@ -222,10 +222,10 @@ class _Planning:
         )
 
     def _is_unread(self, identity: str) -> bool:
-        return bool(self.unread_identities) and identity.startswith(self.unread_identities)
+        return self.snapshot.unread_because(identity) is not None
 
     def _reason(self, identity: str) -> str:
-        return next((entry.reason for entry in self.snapshot.unread if identity.startswith(entry.identity)), "not read")
+        return self.snapshot.unread_because(identity) or "not read"
 
     def _removal(self, address: Address) -> Removal | None:
         parts = address.split("/")

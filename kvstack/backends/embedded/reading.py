@@ -20,8 +20,6 @@ from kvstack.vault.assignments import assignment_id
 from kvstack.vault.snapshot import Snapshot as VaultSnapshot
 from kvstack.vault.snapshot import Unread as VaultUnread
 
-_UNREAD = {"vault": "vaults/{}", "keys": "vaults/{}/keys/", "secrets": "vaults/{}/secrets/"}
-
 
 def snapshot(taken: VaultSnapshot, subscription: str) -> Snapshot:
     """Return everything the vault told, by identity."""
@@ -175,8 +173,11 @@ def _deletion(own: records.Deletion | None, home: records.Vault) -> Deletion | N
 
 def _unread(told: tuple[VaultUnread, ...]) -> Iterator[Unread]:
     for entry in told:
-        if entry.kind == "role_assignments":
-            beginning = f"assignments/vault/{entry.vault.lower()}" if entry.vault else "assignments/"
-        else:
-            beginning = _UNREAD[entry.kind].format(entry.vault.lower())
-        yield Unread(beginning, entry.reason)
+        vault = entry.vault.lower()
+        match entry.kind:
+            case "role_assignments":
+                yield Unread(f"assignments/vault/{vault}/" if vault else "assignments/", entry.reason)
+            case "vault":
+                yield Unread(f"vaults/{vault}", entry.reason)
+            case collection:
+                yield Unread(f"vaults/{vault}/{collection}/", entry.reason)
