@@ -71,6 +71,8 @@ def _created(situation: Situation, node: Node) -> Decision:
     if resource.value_source is not None:
         shown = (value.attribute_change(resource.value_source, None, situation.offered), *shown)
     replaced = situation.vault is not None and situation.vault.action is Action.REPLACE and situation.record is not None
+    if replaced and situation.prevents_destroy:
+        return refusal.prevented(situation, "replace")
     reasons: tuple[str, ...] = ()
     if replaced:
         reasons = ("its vault is replaced",)

@@ -13,7 +13,7 @@ from kvstack.plan.moves import moved_records
 from kvstack.plan.situation import Inside, Situation
 from kvstack.plan.standing import Standing, standing
 from kvstack.schema.differences import differences
-from kvstack.schema.resource import compared
+from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address, is_within
@@ -146,9 +146,9 @@ class _Planning:
         if attributes != read(actual.resource) or attributes != read(record.resource):
             return False
         source = declared.value_source
-        if source is not None and (
-            source.read_at_plan or source != record.resource.value_source or record.fingerprint != actual.fingerprint
-        ):
+        if source is not None and (source.read_at_plan or record.fingerprint != actual.fingerprint):
+            return False
+        if _said_otherwise(record.resource, declared):
             return False
         if declared.hints(self.now):
             return False
@@ -265,8 +265,15 @@ def _record_is_stale(change: Change) -> bool:
         or record.id != actual.id
         or record.version != actual.version
         or (record.fingerprint != actual.fingerprint and record.kind == "secret")
+        or _said_otherwise(record.resource, change.node.resource)
         or bool(differences(record.resource, actual.resource))
     )
+
+
+def _said_otherwise(recorded: Resource, declared: Resource) -> bool:
+    """Tell whether what no vault knows is recorded otherwise than it is declared: it counts once the thing is not
+    declared any more."""
+    return recorded.lifecycle != declared.lifecycle or recorded.value_source != declared.value_source
 
 
 def _targeted(changes: list[Change], targets: tuple[Address, ...], desired: Desired) -> tuple[list[Change], int]:
