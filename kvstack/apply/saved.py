@@ -163,9 +163,7 @@ def _without_unknown(change: dict[str, Any], planned: dict[str, Any]) -> Any:
     unknown = {
         entry["path"]
         for entry in planned["attributes"]
-        if isinstance(entry["after"], dict)
-        and entry["after"].get("sensitive")
-        and entry["after"].get("fingerprint") is None
+        if entry["path"] == "value" and entry["after"] == "known after apply"
     }
     for entry in data["attributes"]:
         if entry["path"] in unknown:

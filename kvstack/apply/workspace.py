@@ -22,7 +22,7 @@ from kvstack.state.file import FileStore
 from kvstack.state.state import Drop, Entry, Put, State, after
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
-from kvstack.terms.diagnostic import Diagnostic, KvstackError
+from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError
 
 
 def state_store(declaration: Declaration) -> FileStore:
@@ -88,6 +88,9 @@ class Workspace:
             destroy=destroy,
             refresh_only=refresh_only,
         )
+        wrong = tuple(diagnostic for diagnostic in made.diagnostics if diagnostic.severity == "error")
+        if wrong:
+            raise InvalidInput(wrong)
         known = self.backend.principals() if self.desired.principals else {}
         # Whoever may not know them cannot tell what is new either.
         principals = () if destroy or known is None else people.unknown(self.desired.principals, known)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def workspace(context: Context, *, allow_files: bool = False) -> Iterator[Workspace]:
     """Open the stack in the folder: its declaration, its backend, its state."""
     declaration = context.declaration(allow_files=allow_files)
-    backend = opened(declaration.backend.type, context.directory, principal=context.principal)
+    backend = opened(
+        declaration.backend.type, context.directory, owner=declaration.desired.owner, principal=context.principal
+    )
     try:
         yield Workspace(declaration, backend, allow_files=allow_files)
     finally:

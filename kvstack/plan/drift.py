@@ -47,7 +47,7 @@ def _changed(record: Record, actual: Actual[Resource], node: Node | None) -> Dri
     if moved_value and not {"all", "value", "value_from"} & ignored:
         changed.append(value.attribute_change(None, record.fingerprint, actual.fingerprint))
     if lost_tags and not {"all", "tags"} & ignored:
-        changed.append(AttributeChange("owner", "this stack", None))
+        changed.append(AttributeChange("kvstack tags", "there", "lost"))
     if not changed:
         return None
     return Drifted(address=record.address, kind=record.kind, what="changed", attributes=tuple(changed))

@@ -12,7 +12,7 @@ Verdict = Literal["same", "changed", "specification changed", "drifted", "compar
 
 # The verdicts that make a new version, and why.
 REASONS: dict[Verdict, str] = {
-    "changed": "its value is another",
+    "changed": "the value it comes from is another",
     "specification changed": "what generates its value changed",
     "drifted": "somebody set another value since the last apply",
 }
@@ -32,7 +32,9 @@ def verdict(
     if source.read_at_plan:
         if offered is None or actual.fingerprint is None:
             return "compared at apply"
-        return "same" if offered == actual.fingerprint else "changed"
+        if offered == actual.fingerprint:
+            return "same"
+        return "drifted" if record is not None and record.fingerprint == offered else "changed"
     # A generated value, or a command's, was made once: it stands until its specification changes or somebody sets
     # another.
     if record is None:
@@ -56,6 +58,9 @@ def has_drifted(record: Record, actual: Actual[Resource]) -> bool:
 
 def attribute_change(source: ValueSource | None, before: str | None, after: str | None) -> AttributeChange:
     """Return the change of a value as a plan shows it. before, after: fingerprints, None where unknown."""
-    made = after is None and source is not None and not source.read_at_plan
-    becomes = KnownAfterApply("known after apply") if made else Sensitive(after)
+    becomes: Sensitive | KnownAfterApply = Sensitive(after)
+    if after is None and source is not None:
+        becomes = (
+            KnownAfterApply(f"read at apply: {source} is not there now") if source.read_at_plan else KnownAfterApply()
+        )
     return AttributeChange("value", Sensitive(before) if before is not None else None, becomes, "new version")

@@ -24,31 +24,33 @@ from kvstack.vault.unlock import Unlocked, simulated_clock_note, unlock
 
 
 class EmbeddedBackend:
-    """One open vault, and who acts on it."""
+    """One open vault, who acts on it, and for which stack."""
 
     name = "embedded"
 
-    def __init__(self, unlocked: Unlocked, service: VaultService, caller: Caller) -> None:
+    def __init__(self, unlocked: Unlocked, service: VaultService, caller: Caller, owner: str = "") -> None:
         self._unlocked = unlocked
         self._service = service
         self._caller = caller
+        self._owner = owner
         self._places = Places(unlocked.settings, {})
         self.id = f"embedded/{unlocked.settings.subscription_id}"
         self._handlers: dict[str, Any] = {
             "vault": VaultHandler(service, caller, self._places),
             "key": KeyHandler(service, caller, self._places),
             "secret": SecretHandler(service, caller, self._places),
-            "role_assignment": RoleAssignmentHandler(service, caller, self._places),
+            "role_assignment": RoleAssignmentHandler(service, caller, self._places, owner),
         }
 
     @classmethod
-    def opened(cls, directory: Path, *, principal: str | None = None) -> "EmbeddedBackend":
-        """Open the vault of a folder. principal: who acts (name or object id), None for the operator."""
+    def opened(cls, directory: Path, *, owner: str = "", principal: str | None = None) -> "EmbeddedBackend":
+        """Open the vault of a folder. owner: the stack it is opened for; principal: who acts (name or object id), None
+        for the operator."""
         unlocked = unlock(directory)
         try:
             service = VaultService(unlocked)
             caller = service.operator if principal is None else service.acting(principal)
-            return cls(unlocked, service, caller)
+            return cls(unlocked, service, caller, owner)
         except BaseException:
             unlocked.close()
             raise
@@ -67,7 +69,7 @@ class EmbeddedBackend:
         """Read everything in these vaults, and all role assignments, in one bulk read."""
         taken = self._service.snapshot(self._caller, tuple(vaults))
         self._places.groups.update((vault.folded, vault.resource_group) for vault in taken.vaults)
-        return reading.snapshot(taken, self._unlocked.settings.subscription_id)
+        return reading.snapshot(taken, self._unlocked.settings.subscription_id, self._owner)
 
     def handler(self, kind: str) -> Handler[Resource] | None:
         """Return the handler of a resource type."""
@@ -117,7 +119,9 @@ class EmbeddedBackend:
         match resource:
             case Key(type="RSA" | "RSA-HSM" as type, size=size):
                 return f"generating {type} {size} key"
-            case Key(type="EC-HSM" | "oct-HSM" as type):
+            case Key(type="EC-HSM" as type, curve=curve):
+                return f"generating {type} {curve} key"
+            case Key(type="oct-HSM" as type):
                 return f"generating {type} key"
             case _:
                 return None

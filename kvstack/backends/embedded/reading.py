@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import cache
 
+from kvstack.backends.embedded.names import assignment_name
 from kvstack.backends.protocol import Actual, Deletion, Snapshot, Unread
 from kvstack.resources.key import Key
 from kvstack.resources.role_assignment import RoleAssignment
@@ -16,13 +17,12 @@ from kvstack.terms.scope import Scope, written_scope
 from kvstack.terms.tags import owner_of, without_owner
 from kvstack.vault import records
 from kvstack.vault.assignment import RoleAssignment as AssignmentRecord
-from kvstack.vault.assignments import assignment_id
 from kvstack.vault.snapshot import Snapshot as VaultSnapshot
 from kvstack.vault.snapshot import Unread as VaultUnread
 
 
-def snapshot(taken: VaultSnapshot, subscription: str) -> Snapshot:
-    """Return everything the vault told, by identity."""
+def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
+    """Return everything the vault told, by identity. owner: the stack that asks."""
     things: dict[str, Actual[Resource]] = {}
     groups: dict[str, str] = {}
     homes = {vault.id: vault for vault in taken.vaults}
@@ -41,7 +41,7 @@ def snapshot(taken: VaultSnapshot, subscription: str) -> Snapshot:
             secret, paths[secret.vault_id], _rotation(secret.rotation), _deletion(secret.deletion, home)
         )
     for assignment in taken.role_assignments:
-        actual = of_assignment(assignment)
+        actual = of_assignment(assignment, owner)
         things[actual.resource.identity("")] = actual
     return Snapshot(things, tuple(_unread(taken.unread)))
 
@@ -129,8 +129,8 @@ def of_secret(
     )
 
 
-def of_assignment(assignment: AssignmentRecord) -> Actual[Resource]:
-    """Return a role assignment as read."""
+def of_assignment(assignment: AssignmentRecord, owner: str) -> Actual[Resource]:
+    """Return a role assignment as read. owner: the stack that asks."""
     return Actual(
         kind="role_assignment",
         id=assignment.id,
@@ -144,7 +144,7 @@ def of_assignment(assignment: AssignmentRecord) -> Actual[Resource]:
             until=assignment.expires,
             description=assignment.description,
         ),
-        named_by_us=assignment.id == assignment_id(assignment.scope, assignment.role_id, assignment.principal_id),
+        named_by_us=assignment.id == assignment_name(owner, assignment),
     )
 
 

@@ -1,11 +1,13 @@
 """Role assignments in the embedded vault."""
 
 from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.names import name_of
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.protocol import Actual, Wanted
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.schema.resource import Resource
 from kvstack.terms.principal import PrincipalType
+from kvstack.terms.role import role
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Conflict, NotFound
 from kvstack.vault.service import VaultService
@@ -15,10 +17,11 @@ class RoleAssignmentHandler:
     """Gives roles and takes them away. An assignment's id is made of its scope, role and principal: two runs make
     one."""
 
-    def __init__(self, service: VaultService, caller: Caller, places: Places) -> None:
+    def __init__(self, service: VaultService, caller: Caller, places: Places, owner: str) -> None:
         self._service = service
         self._caller = caller
         self._places = places
+        self._owner = owner
 
     def create(self, wanted: Wanted[RoleAssignment]) -> Actual[Resource]:
         """Give the role."""
@@ -47,6 +50,7 @@ class RoleAssignmentHandler:
             given = self._service.create_role_assignment(
                 self._caller,
                 scope,
+                id=name_of(self._owner, scope, role(assignment.role).id, assignment.principal),
                 role=assignment.role,
                 principal_id=assignment.principal,
                 principal_type=kind,
@@ -56,4 +60,4 @@ class RoleAssignmentHandler:
             )
         except Conflict as error:
             raise error.with_detail("Somebody gave it since the plan was made: run `kvstack plan` again.") from None
-        return reading.of_assignment(given)
+        return reading.of_assignment(given, self._owner)

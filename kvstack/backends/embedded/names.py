@@ -1,0 +1,19 @@
+"""What kvstack calls the things that have no tags to say whose they are."""
+
+import uuid
+
+from kvstack.terms.scope import Scope
+from kvstack.vault.assignment import RoleAssignment
+
+_NAMESPACE = uuid.UUID("d1c4ba1c-6d2f-5d0e-9b61-0f5f7c1d4a3e")
+
+
+def assignment_name(owner: str, assignment: RoleAssignment) -> str:
+    """Return the id this stack gives an assignment. Azure's names are GUIDs: this one is made of the stack, the scope,
+    the role and the principal, so that one made just before a crash is known as ours, and another stack's is not."""
+    return name_of(owner, assignment.scope, assignment.role_id, assignment.principal_id)
+
+
+def name_of(owner: str, scope: Scope, role_id: str, principal_id: str) -> str:
+    """Return the id of an assignment that is still to be made."""
+    return str(uuid.uuid5(_NAMESPACE, f"{owner}|{scope.path}|{role_id}|{principal_id}".lower()))
