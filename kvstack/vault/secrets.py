@@ -82,7 +82,7 @@ class SecretOperations(ItemOperations):
                 number=there.versions + 1 if there is not None else 1,
                 content_type=content_type,
                 fingerprint=fingerprint,
-                sealed=self._barrier.seal(home.id, _context(home.id, key, version), revealed),
+                sealed=self._barrier.seal(home.id, value_context(home.id, key, version), revealed),
                 enabled=enabled,
                 not_before=not_before,
                 expires=expires,
@@ -128,7 +128,7 @@ class SecretOperations(ItemOperations):
             row = _version(attempt, item, version)
             if not row.enabled:
                 raise Forbidden(f"the secret `{item.name}` in vault `{home.name}` is disabled", inner="SecretDisabled")
-            value = self._barrier.open(home.id, _context(home.id, row.folded, row.version), row.sealed)
+            value = self._barrier.open(home.id, value_context(home.id, row.folded, row.version), row.sealed)
             return _record(home, item, row, SecretValue(value))
 
     def get_secret_properties(
@@ -251,7 +251,8 @@ class SecretOperations(ItemOperations):
             return tuple(found)
 
 
-def _context(vault_id: str, name: str, version: str) -> tuple[str, ...]:
+def value_context(vault_id: str, name: str, version: str) -> tuple[str, ...]:
+    """Return the place of a version's value."""
     return vault_id, "secrets", name, version, "value"
 
 

@@ -1,6 +1,9 @@
 """The one front door of the vault: every operation is a caller's, authorised, done, audited and committed at once."""
 
 from kvstack.vault.assignments import AssignmentOperations
+from kvstack.vault.certificates.importing import ImportOperations
+from kvstack.vault.certificates.issuers import IssuerOperations
+from kvstack.vault.certificates.pending import PendingOperations
 from kvstack.vault.due import DueOperations
 from kvstack.vault.key_use import KeyUseOperations
 from kvstack.vault.principals import PrincipalOperations
@@ -14,13 +17,16 @@ class VaultService(
     VaultOperations,
     KeyUseOperations,
     SecretOperations,
+    PendingOperations,
+    ImportOperations,
+    IssuerOperations,
     RotationOperations,
     AssignmentOperations,
     PrincipalOperations,
     DueOperations,
     SnapshotOperations,
 ):
-    """Vaults, keys, secrets and who may reach them. Safe to call from several threads at once.
+    """Vaults, keys, secrets, certificates and who may reach them. Safe to call from several threads at once.
 
     All methods raise VaultError for what is refused, and other KvstackErrors where the store or the HSM fail. Names are
     compared without case and kept as first spelled. Each part is in the file of its concept.
