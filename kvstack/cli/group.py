@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kvstack.cli.output import show_help
 from kvstack.terms.near import meant
 
 
@@ -27,5 +28,14 @@ class Verbs(click.Group):
 
 def verbs(help: str) -> Callable[[Callable[..., Any]], Verbs]:  # noqa: A002  # click's own word
     """Make a function the group of its verbs."""
-    # Without a verb: an error of one line, not a page of help in the place of one.
-    return click.group(cls=Verbs, help=help, no_args_is_help=False)
+
+    def group(function: Callable[..., Any]) -> Verbs:
+        @click.group(cls=Verbs, help=help, name=function.__name__, no_args_is_help=False, invoke_without_command=True)
+        @click.pass_context
+        def shown(context: click.Context) -> None:
+            if context.invoked_subcommand is None:
+                show_help(context)
+
+        return shown
+
+    return group

@@ -12,6 +12,7 @@ gc.disable()
 import click  # noqa: E402
 
 from kvstack.cli.context import Context  # noqa: E402
+from kvstack.cli.output import show_help  # noqa: E402
 from kvstack.terms.diagnostic import KvstackError  # noqa: E402
 
 TRACEBACK_VARIABLE = "KVSTACK_TRACEBACK"
@@ -67,7 +68,12 @@ class _Verbs(click.Group):
         return super().resolve_command(context, args)
 
 
-@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=_Verbs,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option("-C", "directory", metavar="DIR", default=".", help="The stack's folder; here by default.")
 @click.option("--env", "environment", metavar="NAME", help="The environment, of those the stack declares.")
 @click.option(
@@ -82,6 +88,8 @@ def kvstack(
     context: click.Context, directory: str, environment: str | None, variables: tuple[str, ...], principal: str | None
 ) -> None:
     """Infrastructure as code for key vaults: declare, plan, apply, and watch for drift."""
+    if context.invoked_subcommand is None:
+        show_help(context)
     context.obj = Context.of(directory, environment, variables, principal)
 
 

@@ -3,9 +3,12 @@
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kvstack.terms.diagnostic import Diagnostic
+
+if TYPE_CHECKING:
+    import click
 
 NARROWEST = 40
 
@@ -48,6 +51,12 @@ def warn(diagnostics: Iterable[Diagnostic]) -> None:
         from kvstack.render.diagnostics import diagnostics_terminal
 
         say(diagnostics_terminal(found, width=width(sys.stderr), colour=coloured(sys.stderr)))
+
+
+def show_help(context: "click.Context") -> NoReturn:
+    """Show how a verb is used, to somebody who gave it nothing to do: help, and an exit code that says so."""
+    say(context.get_help())
+    context.exit(1)
 
 
 def finish(exit_code: int) -> int:

@@ -12,7 +12,7 @@ from kvstack.declare.partial import without
 from kvstack.declare.resolve import resolved
 from kvstack.declare.sources import Sources
 from kvstack.declare.stack import BackendChoice, DeclaredPrincipal, Environment, StackFile, Variable
-from kvstack.declare.variables import Located, environment_problems, interpolated, values
+from kvstack.declare.variables import NOWHERE, Located, environment_problems, interpolated, values
 from kvstack.resources.catalog import IN_A_VAULT
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, Place
 from kvstack.terms.near import meant
@@ -110,7 +110,7 @@ def _environment(document: Mapping[str, Any], name: str | None, problems: list[L
     declared = _section(document, "environments", Environment)
     if name not in declared:
         there = f"There are {', '.join(declared)}." if declared else "The stack declares none."
-        problems.append(Located(("environments",), f"there is no environment `{name}`{meant(name, declared)}", there))
+        problems.append(Located(NOWHERE, f"there is no environment `{name}`{meant(name, declared)}", there))
         return None
     return declared[name]
 
@@ -169,8 +169,9 @@ def _all_problems(document: dict[str, Any], problems: list[Located], verdict: st
         shape = [Located((), f"the stack is not what it should be: {verdict}")]
     beyond: list[Located] = []
     try:
-        rest = msgspec.convert(without(document, [problem.path for problem in (*problems, *shape)]), StackFile)
-        resolved(rest, None, allow_files, beyond)
+        rest = without(document, [problem.path for problem in (*problems, *shape)])
+        resolved(msgspec.convert(rest.document, StackFile), None, allow_files, beyond, doubtful=rest.doubtful)
+        beyond = [problem for problem in beyond if rest.tells(problem.path)]
     except msgspec.ValidationError:
         beyond = []
     wrong_sections = {problem.path[0] for problem in shape if problem.path}

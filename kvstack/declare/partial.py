@@ -4,26 +4,55 @@ once."""
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from kvstack.declare.graph import Path
+from kvstack.resources.catalog import NAMED_IN_A_VAULT
+from kvstack.schema.resource import attributes
+
+_REQUIRED = {
+    resource.collection: frozenset(entry.written for entry in attributes(resource) if entry.required)
+    for resource in NAMED_IN_A_VAULT
+}
+_INSIDE_AN_ATTRIBUTE = 6  # ("vaults", VAULT, COLLECTION, NAME, ATTRIBUTE, what is inside it)
 
 
-def without(document: dict[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
-    """Return the document without the things (or a vault's attributes, or whole sections) these paths lead into."""
+class Remainder(msgspec.Struct, frozen=True):
+    """What is left of a declaration. doubtful: the things from which something was taken."""
+
+    document: dict[str, Any]
+    doubtful: frozenset[Path]
+
+    def tells(self, path: Path) -> bool:
+        """Tell whether a problem found in what is left is one of the whole: of a thing from which something was taken,
+        only what lies inside one of its attributes is."""
+        return path[:4] not in self.doubtful or len(path) >= _INSIDE_AN_ATTRIBUTE
+
+
+def without(document: dict[str, Any], paths: Iterable[Path]) -> Remainder:
+    """Return the document without the attributes these paths lead into, or without the things that need them."""
     whole = {**document, "moved": [], "removed": [], "import": []}
     copied: set[Path] = set()
+    doubtful: set[Path] = set()
     for path in paths:
         match path:
-            case ("vaults", vault, str(collection), str(item), *_) if isinstance(_at(whole, path[:3]), dict):
-                _drop(whole, ("vaults", vault, collection), item, copied)
+            case ("vaults", vault, str(collection), str(item), *rest) if isinstance(_at(whole, path[:3]), dict):
+                holder: Path = ("vaults", vault, collection)
+                if rest and rest[0] not in _REQUIRED.get(collection, ()) and isinstance(_at(whole, path[:4]), dict):
+                    _drop(whole, (*holder, item), str(rest[0]), copied)
+                    doubtful.add(path[:4])
+                else:
+                    _drop(whole, holder, item, copied)
             case ("vaults", vault, str(attribute), *_):
                 _drop(whole, ("vaults", vault), attribute, copied)
+                doubtful.add(path[:2])
             case ("vaults", str(vault)):
                 _drop(whole, ("vaults",), vault, copied)
             case (str(section), *_) if section != "stack":
                 whole.pop(section, None)
             case _:
                 pass
-    return whole
+    return Remainder(whole, frozenset(doubtful))
 
 
 def _at(document: Any, path: Path) -> Any:

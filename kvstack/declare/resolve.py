@@ -21,13 +21,29 @@ from kvstack.terms.principal import Principal
 _ALWAYS = Lifecycle()
 
 
-def resolved(stack: StackFile, environment: str | None, allow_files: bool, problems: list[Located]) -> Desired:
-    """Return the graph, and add every problem found on the way."""
-    return _Resolution(stack, environment, allow_files, problems).desired()
+def resolved(
+    stack: StackFile,
+    environment: str | None,
+    allow_files: bool,
+    problems: list[Located],
+    *,
+    doubtful: frozenset[Path] = frozenset(),
+) -> Desired:
+    """Return the graph, and add every problem found on the way. doubtful: vaults that are not whole, so that nothing
+    can be said of what they would refuse."""
+    return _Resolution(stack, environment, allow_files, problems, doubtful).desired()
 
 
 class _Resolution:
-    def __init__(self, stack: StackFile, environment: str | None, allow_files: bool, problems: list[Located]) -> None:
+    def __init__(
+        self,
+        stack: StackFile,
+        environment: str | None,
+        allow_files: bool,
+        problems: list[Located],
+        doubtful: frozenset[Path],
+    ) -> None:
+        self.doubtful = doubtful
         self.stack = stack
         self.environment = environment
         self.allow_files = allow_files
@@ -97,9 +113,10 @@ class _Resolution:
             found = len(self.problems)
             for problem in item.problems():
                 self.problems.append(_named_by_key(Located.below(path, problem), declared, path))
-            if len(self.problems) == found:
+            if not self._failed_since(found):
                 item = item.resolved()
-            self.problems.extend(Located.below(path, problem) for problem in item.problems_within(vault))
+            if path[:2] not in self.doubtful:
+                self.problems.extend(Located.below(path, problem) for problem in item.problems_within(vault))
             if item.lifecycle is not _ALWAYS:
                 self._check_lifecycle(path, item)
             if isinstance(item.value_source, ValueFrom) and not self.allow_files:
@@ -110,13 +127,16 @@ class _Resolution:
         found = len(self.problems)
         self.problems.extend(Located.below(path, problem) for problem in declared.problems())
         assignment, vault_key = access.resolved(declared, path, vault, self.problems)
-        if len(self.problems) > found and any(problem.severity == "error" for problem in self.problems[found:]):
+        if self._failed_since(found):
             return
         address = joined(*((vault,) if vault else ()), "access", *declared.address_parts())
         if assignment.lifecycle is not _ALWAYS:
             self._check_lifecycle(path, assignment)
         real = access.vault_name(assignment)
         self._add(address, assignment, real, Address(vault_key) if vault_key else None, path)
+
+    def _failed_since(self, found: int) -> bool:
+        return any(problem.severity == "error" for problem in self.problems[found:])
 
     def _add(self, address: Address, resource: Resource, vault: str, vault_address: Address | None, path: Path) -> None:
         identity = resource.identity(vault)

@@ -7,7 +7,7 @@ from typing import Any
 from kvstack.declare import yaml
 from kvstack.declare.graph import Path
 from kvstack.declare.places import longest_known, spots
-from kvstack.declare.variables import Located
+from kvstack.declare.variables import NOWHERE, Located
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError, Place
 
 FILE = "kvstack.yaml"
@@ -56,7 +56,7 @@ class Sources:
         found = []
         for (file, path), problem in located:
             place = None
-            for nearest in longest_known(path, known.get(file, {})):
+            for nearest in longest_known(path, known.get(file, {})) if path != NOWHERE else ():
                 spot = known[file][nearest]
                 place = spot.key if problem.at_key or nearest != path else spot.value
                 break

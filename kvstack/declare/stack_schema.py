@@ -2,7 +2,7 @@
 
 import msgspec
 
-from kvstack.declare.stack import StackFile
+from kvstack.declare.stack import Included, StackFile
 from kvstack.schema.json_schema import Schema, json_schema
 
 
@@ -11,6 +11,12 @@ def schema() -> Schema:
     return json_schema(StackFile, interpolation=True, title="kvstack stack")
 
 
-def text() -> str:
-    """Return the schema as the file holds it."""
-    return msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode() + "\n"
+def included_schema() -> Schema:
+    """Return the schema of a file that a stack includes."""
+    return json_schema(Included, interpolation=True, title="part of a kvstack stack")
+
+
+def text(*, included: bool = False) -> str:
+    """Return the schema as its file holds it. included: of a file that a stack includes."""
+    document = included_schema() if included else schema()
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

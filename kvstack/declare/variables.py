@@ -18,6 +18,10 @@ _LIKE_A_REFERENCE = re.compile(r"\$\{\s*[a-z_]{1,20}(\.[\w-]{1,60}){1,2}\s*\}")
 _NOT_INTERPOLATED = frozenset({"stack", "variables", "environments", "include"})
 
 
+# The path of what was said on the command line: no line of a file is wrong.
+NOWHERE: Path = ("",)
+
+
 class Located(msgspec.Struct, frozen=True):
     """A problem with its whole path in the declaration. at_key: the key is wrong, not its value."""
 
@@ -64,7 +68,7 @@ def values(
     names: of all variables, whatever is wrong with their declarations.
     """
     problems.extend(
-        Located(("variables",), f"`--var {name}=...`: there is no variable `{name}`{meant(name, declared)}")
+        Located(NOWHERE, f"`--var {name}=...`: there is no variable `{name}`{meant(name, declared)}")
         for name in given
         if name not in names
     )

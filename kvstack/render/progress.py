@@ -14,6 +14,7 @@ from kvstack.terms.address import Address
 
 _ENDLESS = 1 << 40  # a log's lines are read by programs too: an event is one line
 _LEAST_SHOWN = 12  # columns: of less, nothing can be made out
+_WORTH_TELLING = 0.1  # seconds: what took less took none
 _CLEARED = "\r\x1b[2K"
 
 
@@ -75,9 +76,8 @@ def event_line(event: Event) -> Line:
             return _line(name, (DIM, f": {plain(what)}"))
         case Finished(action=action, seconds=length):
             verb = VERBS[action]
-            return _line(
-                name, (PLAIN, ": "), (verb.style, verb.done), (DIM, f" in {seconds(length)}".replace(" ", KEEP))
-            )
+            took = f" in {seconds(length)}".replace(" ", KEEP) if length >= _WORTH_TELLING else ""
+            return _line(name, (PLAIN, ": "), (verb.style, verb.done), (DIM, took))
         case Failed(action=action, diagnostics=diagnostics):
             why = plain(diagnostics[0].summary) if diagnostics else "for no known reason"
             return _line(name, (PLAIN, ": "), (RED, f"{VERBS[action].infinitive} failed"), (PLAIN, f": {why}"))

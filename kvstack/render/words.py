@@ -69,6 +69,11 @@ def summary_line(plan: Plan) -> str:
 
 
 def _changes(plan: Plan) -> str:
+    if plan.refresh_only:
+        moved = f"{counted(len(plan.drift), 'thing')} moved" if plan.drift else "Nothing moved"
+        return (
+            f"{moved} since the last apply. The declaration was not compared; applied, this plan records what is there."
+        )
     if plan.empty:
         if plan.unread or any(diagnostic.severity == "error" for diagnostic in plan.diagnostics):
             return "No changes in what could be planned."

@@ -91,13 +91,13 @@ def test_a_value_has_the_type_that_is_declared_and_is_among_those_allowed(
 
 def test_a_variable_nobody_declared_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     assert told(tmp_path, ZONE, variables={"zoone": "a"}) == [
-        "2:12 `--var zoone=...`: there is no variable `zoone`; did you mean `zone`?"
+        "nowhere `--var zoone=...`: there is no variable `zoone`; did you mean `zone`?"
     ]
 
 
 def test_an_environment_nobody_declared_is_refused_with_a_suggestion(tmp_path: Path) -> None:
-    assert told(tmp_path, ZONE, environment="emtpy") == ["3:15 there is no environment `emtpy`; did you mean `empty`?"]
-    assert told(tmp_path, "stack: s\n", environment="e") == ["1:1 there is no environment `e`"]
+    assert told(tmp_path, ZONE, environment="emtpy") == ["nowhere there is no environment `emtpy`; did you mean `empty`?"]
+    assert told(tmp_path, "stack: s\n", environment="e") == ["nowhere there is no environment `e`"]
 
 
 def test_what_every_environment_says_is_checked_whichever_is_chosen(tmp_path: Path) -> None:

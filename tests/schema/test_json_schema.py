@@ -18,7 +18,7 @@ from tests.declare.documents import PLAIN, Document, has_empty_key, mutations, w
 from tests.declare.stacks import VALID
 
 STRICT = json_schema(StackFile, interpolation=False)
-CHECKED_IN = Path(__file__).parents[2] / "schemas" / "stack.json"
+SCHEMAS = Path(__file__).parents[2] / "schemas"
 
 
 @pytest.mark.parametrize("made", [schema(), STRICT], ids=["as written", "once variables are known"])
@@ -28,8 +28,9 @@ def test_a_schema_is_valid_by_its_metaschema(made: dict[str, Any]) -> None:
     jsonschema_rs.meta.validate(made)
 
 
-def test_the_schema_on_disk_is_the_one_of_the_code() -> None:
-    assert CHECKED_IN.read_text() == text()
+def test_the_schemas_on_disk_are_those_of_the_code() -> None:
+    assert (SCHEMAS / "stack.json").read_text() == text()
+    assert (SCHEMAS / "included.json").read_text() == text(included=True)
 
 
 def test_every_attribute_is_explained() -> None:

@@ -46,11 +46,17 @@ def test_every_answer_is_json_too(shell: Shell) -> None:
         (["purge", VAULT, "--yes"], "there is no soft-deleted vault"),
         (["purge", VAULT], "there is nobody to ask"),
         (["shwo", VAULT], "has no verb `shwo`; did you mean `show`?"),
-        ([], "Missing command"),
     ],
 )
 def test_what_is_wrong_is_said(shell: Shell, command: list[str], words: str) -> None:
     assert words in shell.refused("vault", *command)
+
+
+def test_without_a_verb_it_says_how_it_is_used(shell: Shell) -> None:
+    for command in ([], ["vault"]):
+        result = shell(*command)
+        assert (result.code, result.out) == (1, b"")
+        assert result.err.startswith("Usage: kvstack")
 
 
 def test_a_deleted_vault_says_how_it_comes_back(shell: Shell) -> None:
