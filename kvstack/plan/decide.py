@@ -81,7 +81,7 @@ def _created(situation: Situation, node: Node) -> Decision:
     return Decision(
         situation.change(
             action=Action.REPLACE if replaced else Action.CREATE,
-            irreversible=replaced,
+            irreversible=replaced and _destroyed_with_vault(situation, resource),
             with_vault=replaced,
             reasons=reasons,
             attributes=shown,
@@ -271,7 +271,20 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
         named = ", ".join(words[:5])
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         reasons.append(f"it takes along what is not this stack's: {named}{more}")
-    return Decision(situation.change(action=Action.DELETE, reasons=tuple(reasons), with_vault=with_vault))
+    return Decision(
+        situation.change(
+            action=Action.DELETE,
+            irreversible=with_vault and _destroyed_with_vault(situation, actual.resource),
+            reasons=tuple(reasons),
+            with_vault=with_vault,
+        )
+    )
+
+
+def _destroyed_with_vault(situation: Situation, resource: Resource) -> bool:
+    """Tell whether the end of its vault is the end of this for good; access is given again as it was."""
+    vault = situation.vault
+    return vault is not None and (vault.action is Action.PURGE or vault.purge_first) and resource.soft_deleted
 
 
 def _purged(situation: Situation) -> Decision:

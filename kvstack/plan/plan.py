@@ -45,11 +45,14 @@ def plan(
         changes, considered = _targeted(changes, targets, desired)
         bookkeeping = [entry for entry in bookkeeping if any(is_within(entry.address, target) for target in targets)]
     declared = frozenset(desired.nodes)
+    told = {change.address for change in changes} | {
+        thing.address for thing in planned.unread if not targets or any(is_within(thing.address, t) for t in targets)
+    }
     return Plan(
         stack=desired.stack,
         environment=desired.environment,
         changes=tuple(order.with_dependencies(changes)),
-        unchanged=considered - sum(change.address in declared for change in changes) if not refresh_only else 0,
+        unchanged=0 if refresh_only else considered - len(told & declared),
         bookkeeping=tuple(bookkeeping),
         compared_at_apply=tuple(entry.address for entry in bookkeeping if entry.compared_at_apply),
         drift=drift(state, snapshot, desired.nodes),
