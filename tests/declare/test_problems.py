@@ -74,7 +74,7 @@ def tags(count: int) -> str:
         ("    keys: {a: {type: RSA, curve: P-256}}\n", "4:34 an RSA key has no curve"),
         ("    keys: {a: {type: EC, size: 2048}}\n", "4:32 an EC key has a `curve`, not a `size`"),
         ("    keys: {a: {type: RSA, size: 256}}\n", "4:33 an RSA key has 2048, 3072 or 4096 bits, not 256"),
-        ("    keys: {a: {type: oct, size: 2048}}\n", "4:33 an oct key has 128, 192 or 256 bits, not 2048"),
+        ("    sku: premium\n    keys: {a: {type: oct-HSM, size: 2048}}\n", "5:37 an oct-HSM key has 128, 192 or 256 bits, not 2048"),
         ("    keys: {a: {type: EC, operations: [encrypt]}}\n", "4:38 an EC key cannot encrypt; it can sign, verify"),
         # Time
         ("    keys: {a: {type: EC, not_before: 2027-01-02T00:00:00Z, expires: 2027-01-01T00:00:00Z}}\n",
@@ -215,7 +215,6 @@ moved:
         "3:6",  # the default is no number
         "8:5",  # skuu
         "9:33",  # days
-        "11:17",  # an HSM key in a standard vault
         "12:27",  # a size for a curve
         "13:7",  # a key needs a type
         "13:11",  # tpye

@@ -96,7 +96,9 @@ def test_a_variable_nobody_declared_is_refused_with_a_suggestion(tmp_path: Path)
 
 
 def test_an_environment_nobody_declared_is_refused_with_a_suggestion(tmp_path: Path) -> None:
-    assert told(tmp_path, ZONE, environment="emtpy") == ["nowhere there is no environment `emtpy`; did you mean `empty`?"]
+    assert told(tmp_path, ZONE, environment="emtpy") == [
+        "nowhere there is no environment `emtpy`; did you mean `empty`?"
+    ]
     assert told(tmp_path, "stack: s\n", environment="e") == ["nowhere there is no environment `e`"]
 
 

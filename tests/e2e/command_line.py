@@ -40,7 +40,9 @@ class Ran(NamedTuple):
 def environment(**more: str) -> dict[str, str]:
     """Return what a run finds around it: little, and nothing of whoever runs the tests."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "KVSTACK_PKCS11_MODULE") if name in os.environ}
-    return kept | {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"} | more
+    return (
+        kept | {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "COLUMNS": "1000", "PYTHONDONTWRITEBYTECODE": "1"} | more
+    )
 
 
 def begun(folder: Path, *arguments: str, **more: str) -> "subprocess.Popen[str]":
