@@ -1,6 +1,9 @@
 """Keys in the embedded vault."""
 
+import contextlib
+
 from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.already import already
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.tags import tags_of
 from kvstack.backends.protocol import Actual, Wanted
@@ -9,6 +12,7 @@ from kvstack.resources.rotation import policy
 from kvstack.schema.resource import Resource
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault.caller import Caller
+from kvstack.vault.errors import Conflict, NotFound
 from kvstack.vault.service import VaultService
 
 
@@ -23,7 +27,12 @@ class KeyHandler:
 
     def create(self, wanted: Wanted[Key]) -> Actual[Resource]:
         """Generate the key."""
-        return self._made(wanted, only_if_absent=True)
+        try:
+            return self._made(wanted, only_if_absent=True)
+        except Conflict:
+            if (there := already(self._service, self._caller, self._places.subscription, wanted)) is not None:
+                return there
+            raise
 
     def rotate(self, actual: Actual[Key], wanted: Wanted[Key]) -> Actual[Resource]:
         """Generate a new version with the attributes declared."""
@@ -48,7 +57,8 @@ class KeyHandler:
 
     def delete(self, actual: Actual[Key]) -> None:
         """Delete the key; it can be recovered."""
-        self._service.delete_key(self._caller, actual.vault, actual.resource.name)
+        with contextlib.suppress(NotFound):  # one that is gone already is no error
+            self._service.delete_key(self._caller, actual.vault, actual.resource.name)
 
     def recover(self, actual: Actual[Key]) -> Actual[Resource]:
         """Bring the key back with every version."""

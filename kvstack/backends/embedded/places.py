@@ -11,6 +11,11 @@ class Places:
         self._settings = settings
         self.groups = groups
 
+    @property
+    def subscription(self) -> str:
+        """The subscription all of these vaults are in."""
+        return self._settings.subscription_id
+
     def vault(self, name: str, item: str = "") -> Scope:
         """Return the scope of a vault or of a thing in it; of one that is not there yet, where it would be by
         default."""

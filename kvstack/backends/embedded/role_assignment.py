@@ -1,6 +1,7 @@
 """Role assignments in the embedded vault."""
 
 from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.already import already
 from kvstack.backends.embedded.names import name_of
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.protocol import Actual, Wanted
@@ -25,7 +26,13 @@ class RoleAssignmentHandler:
 
     def create(self, wanted: Wanted[RoleAssignment]) -> Actual[Resource]:
         """Give the role."""
-        return self._given(wanted.resource)
+        try:
+            return self._given(wanted.resource)
+        except Conflict:
+            there = already(self._service, self._caller, self._places.subscription, wanted, stack=self._owner)
+            if there is not None:
+                return there
+            raise
 
     def update(
         self, actual: Actual[RoleAssignment], wanted: Wanted[RoleAssignment], changed: frozenset[str]

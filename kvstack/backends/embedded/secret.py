@@ -1,6 +1,9 @@
 """Secrets in the embedded vault."""
 
+import contextlib
+
 from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.already import already
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.tags import tags_of
 from kvstack.backends.protocol import Actual, Wanted
@@ -9,6 +12,7 @@ from kvstack.resources.secret import Secret
 from kvstack.schema.resource import Resource
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault.caller import Caller
+from kvstack.vault.errors import Conflict, NotFound
 from kvstack.vault.service import VaultService
 
 
@@ -22,7 +26,12 @@ class SecretHandler:
 
     def create(self, wanted: Wanted[Secret]) -> Actual[Resource]:
         """Set the secret's first value."""
-        return self._set(wanted, only_if_absent=True)
+        try:
+            return self._set(wanted, only_if_absent=True)
+        except Conflict:
+            if (there := already(self._service, self._caller, self._places.subscription, wanted)) is not None:
+                return there
+            raise
 
     def rotate(self, actual: Actual[Secret], wanted: Wanted[Secret]) -> Actual[Resource]:
         """Set another value: a new version."""
@@ -49,7 +58,8 @@ class SecretHandler:
 
     def delete(self, actual: Actual[Secret]) -> None:
         """Delete the secret; it can be recovered."""
-        self._service.delete_secret(self._caller, actual.vault, actual.resource.name)
+        with contextlib.suppress(NotFound):  # one that is gone already is no error
+            self._service.delete_secret(self._caller, actual.vault, actual.resource.name)
 
     def recover(self, actual: Actual[Secret]) -> Actual[Resource]:
         """Bring the secret back with every version."""

@@ -1,6 +1,9 @@
 """Vaults in the embedded vault."""
 
+import contextlib
+
 from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.already import already
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.tags import tags_of
 from kvstack.backends.protocol import Actual, Wanted
@@ -8,6 +11,7 @@ from kvstack.resources.vault import Network, Vault
 from kvstack.schema.resource import Resource
 from kvstack.vault import records
 from kvstack.vault.caller import Caller
+from kvstack.vault.errors import Conflict, NotFound
 from kvstack.vault.records import NetworkRules
 from kvstack.vault.service import VaultService
 
@@ -22,6 +26,14 @@ class VaultHandler:
 
     def create(self, wanted: Wanted[Vault]) -> Actual[Resource]:
         """Make the vault."""
+        try:
+            return self._made(wanted)
+        except Conflict:
+            if (there := already(self._service, self._caller, self._places.subscription, wanted)) is not None:
+                return there
+            raise
+
+    def _made(self, wanted: Wanted[Vault]) -> Actual[Resource]:
         vault = wanted.resource
         return self._read(
             self._service.create_vault(
@@ -54,7 +66,8 @@ class VaultHandler:
 
     def delete(self, actual: Actual[Vault]) -> None:
         """Delete the vault with what is in it; all of it can be recovered."""
-        self._service.delete_vault(self._caller, actual.resource.name)
+        with contextlib.suppress(NotFound):  # one that is gone already is no error
+            self._service.delete_vault(self._caller, actual.resource.name)
 
     def recover(self, actual: Actual[Vault]) -> Actual[Resource]:
         """Bring the vault back with what was in it."""

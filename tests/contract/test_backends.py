@@ -1,0 +1,389 @@
+"""What every backend keeps to: one suite, run against each."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Snapshot, Wanted
+from kvstack.resources.key import Key
+from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.rotation import Rotation
+from kvstack.resources.secret import Secret
+from kvstack.resources.vault import Network, Vault
+from kvstack.schema.differences import differences
+from kvstack.schema.resource import Resource
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.principal import Principal
+from kvstack.terms.secret import SecretValue
+from kvstack.terms.tags import Owner
+from tests.fakes.backend import MemoryBackend
+
+API = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
+LATER = datetime(2037, 1, 31, tzinfo=UTC)
+STACK = "s"
+
+VAULT = Vault(name="dev", sku="premium", tags={"team": "payments"}, soft_delete_retention_days=30)
+KEY = Key(name="sign", type="EC", tags={"a": "b"}, rotation=Rotation(every="P90D")).resolved()
+SECRET = Secret(name="db", content_type="text/plain", tags={"c": "d"})
+ACCESS = RoleAssignment(principal=API, principal_type="user", role="Key Vault Reader", scope="vault/dev")
+IN_VAULT: list[Resource] = [KEY, SECRET, ACCESS]
+SOFT: list[Resource] = [VAULT, KEY, SECRET]
+KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT], ids=lambda resource: resource.kind)
+SOFT_KINDS = pytest.mark.parametrize("resource", SOFT, ids=lambda resource: resource.kind)
+
+
+@pytest.fixture(params=["memory", "embedded", pytest.param("embedded with an HSM", marks=pytest.mark.slow)])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    if request.param == "memory":
+        yield MemoryBackend()
+        return
+    from kvstack.backends.embedded.backend import EmbeddedBackend
+    from kvstack.vault.founding import initialise_access
+    from kvstack.vault.initialise import initialise
+
+    hsm = None if "HSM" in request.param else False
+    unlocked = initialise(tmp_path, hsm=hsm, prepare=initialise_access)
+    with_hsm = "pkcs11" in unlocked.providers
+    unlocked.close()
+    if hsm is None and not with_hsm:
+        pytest.skip("no PKCS#11 module is found: the HSM is left out")
+    opened = EmbeddedBackend.opened(tmp_path, owner=STACK)
+    yield opened
+    opened.close()
+
+
+def handler(backend: Backend, kind: str) -> Any:
+    found: Handler[Resource] | None = backend.handler(kind)
+    assert found is not None
+    return found
+
+
+def wanted(resource: Resource, value: str = "value-1", **changes: Any) -> Wanted[Resource]:
+    resource = msgspec.structs.replace(resource, **changes)
+    return Wanted(
+        resource,
+        "" if resource.kind == "vault" else "dev",
+        Owner(STACK, f"dev/{resource.kind}"),
+        SecretValue(value) if resource.kind == "secret" else None,
+    )
+
+
+def made(backend: Backend, resource: Resource) -> Actual[Resource]:
+    """Make a thing, and the vault it is in."""
+    if resource.kind != "vault":
+        handler(backend, "vault").create(wanted(VAULT))
+    found: Actual[Resource] = handler(backend, resource.kind).create(wanted(resource))
+    return found
+
+
+def seen(backend: Backend) -> Snapshot:
+    return backend.snapshot(["dev"])
+
+
+def there(backend: Backend, resource: Resource) -> Actual[Resource] | None:
+    return seen(backend).things.get(resource.identity("dev"))
+
+
+def test_a_vault_that_is_nowhere_is_nothing(backend: Backend) -> None:
+    found = backend.snapshot(["nowhere"])
+    assert not [identity for identity in found.things if identity.startswith("vaults/")]
+    assert found.unread == ()
+
+
+@KINDS
+def test_what_is_made_is_there_as_declared_and_ours(backend: Backend, resource: Resource) -> None:
+    answered = made(backend, resource)
+    found = there(backend, resource)
+    assert found == answered
+    assert differences(found.resource, resource) == ()
+    assert (found.kind, found.deletion) == (resource.kind, None)
+    assert found.vault == ("" if resource.kind == "vault" else "dev")
+    if hasattr(resource, "tags"):
+        assert found.owner == Owner(STACK, f"dev/{resource.kind}")
+        assert found.resource.tags == resource.tags  # type: ignore[attr-defined]
+    else:
+        assert found.named_by_us
+    assert (found.version is not None) == (resource.kind in ("key", "secret"))
+    assert (found.fingerprint is not None) == (resource.kind == "secret")
+
+
+@KINDS
+def test_the_same_creation_twice_is_one_thing(backend: Backend, resource: Resource) -> None:
+    first = made(backend, resource)
+    assert handler(backend, resource.kind).create(wanted(resource)) == first
+    assert there(backend, resource) == first
+
+
+@pytest.mark.parametrize(
+    ("resource", "changes"),
+    [(VAULT, {"sku": "standard"}), (KEY, {"enabled": False}), (SECRET, {"enabled": False}), (ACCESS, {"description": "x"})],
+)  # fmt: skip
+def test_a_name_that_is_taken_by_something_else_is_refused(
+    backend: Backend, resource: Resource, changes: dict[str, Any]
+) -> None:
+    first = made(backend, resource)
+    with pytest.raises(KvstackError):
+        handler(backend, resource.kind).create(wanted(resource, **changes))
+    assert there(backend, resource) == first
+
+
+def test_a_secret_of_another_value_is_something_else(backend: Backend) -> None:
+    made(backend, SECRET)
+    with pytest.raises(KvstackError):
+        handler(backend, "secret").create(wanted(SECRET, "value-2"))
+
+
+@SOFT_KINDS
+def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource) -> None:
+    first = made(backend, resource)
+    other = msgspec.structs.replace(wanted(resource), owner=Owner("other", "x"))
+    with pytest.raises(KvstackError):
+        handler(backend, resource.kind).create(other)
+    assert there(backend, resource) == first
+
+
+@pytest.mark.parametrize(
+    ("resource", "changes"),
+    [
+        (VAULT, {"sku": "standard"}),
+        (VAULT, {"tags": {}}),
+        (VAULT, {"tags": {"x": "y", "é": "ü"}}),
+        (VAULT, {"network": Network(default_action="deny", bypass="none", ip_rules=frozenset({"203.0.113.0/24"}))}),
+        (VAULT, {"lock": "delete"}),
+        (VAULT, {"purge_protection": True}),
+        (KEY, {"enabled": False}),
+        (KEY, {"operations": frozenset({"sign"})}),
+        (KEY, {"expires": LATER}),
+        (KEY, {"not_before": LATER}),
+        (KEY, {"rotation": None}),
+        (KEY, {"rotation": Rotation(every="P30D", expire_after="P60D"), "tags": {"x": "y"}, "enabled": False}),
+        (SECRET, {"enabled": False}),
+        (SECRET, {"content_type": None}),
+        (SECRET, {"content_type": "x", "expires": LATER, "tags": {}}),
+        (SECRET, {"rotation": Rotation(every="P30D")}),
+        (ACCESS, {"until": LATER}),
+        (ACCESS, {"starts": LATER, "description": "why"}),
+    ],
+)
+def test_what_is_changed_is_there_as_declared(backend: Backend, resource: Resource, changes: dict[str, Any]) -> None:
+    first = made(backend, resource)
+    declared = wanted(resource, **changes)
+    answered = handler(backend, resource.kind).update(first, declared, frozenset(changes))
+    found = there(backend, resource)
+    assert found is not None
+    assert found == answered
+    assert differences(found.resource, declared.resource) == ()
+    assert (found.owner, found.version, found.fingerprint) == (first.owner, first.version, first.fingerprint)
+    back = handler(backend, resource.kind)
+    if "purge_protection" not in changes:
+        back.update(found, wanted(resource), frozenset(changes))
+        again = there(backend, resource)
+        assert again is not None
+        assert differences(again.resource, resource) == ()
+
+
+@SOFT_KINDS
+def test_an_owner_is_written_and_taken_away_and_tags_stay(backend: Backend, resource: Resource) -> None:
+    first = made(backend, resource)
+    other = msgspec.structs.replace(wanted(resource), owner=Owner("other", "elsewhere"))
+    changed = handler(backend, resource.kind).update(first, other, frozenset({"owner"}))
+    assert changed.owner == Owner("other", "elsewhere")
+    nobody = msgspec.structs.replace(wanted(resource), owner=None)
+    handler(backend, resource.kind).update(changed, nobody, frozenset({"owner"}))
+    found = there(backend, resource)
+    assert found is not None
+    assert (found.owner, found.resource) == (None, first.resource)
+
+
+@pytest.mark.parametrize(
+    ("resource", "changes"),
+    [(KEY, {"curve": "P-384"}), (KEY, {"type": "RSA", "size": 2048, "curve": None, "operations": frozenset({"sign"})}),
+     (KEY, {"enabled": False, "rotation": None, "tags": {}}), (SECRET, {}), (SECRET, {"content_type": "x", "tags": {}})],
+)  # fmt: skip
+def test_a_new_version_has_what_is_declared(backend: Backend, resource: Resource, changes: dict[str, Any]) -> None:
+    first = made(backend, resource)
+    declared = wanted(resource, "value-2", **changes)
+    rotates = handler(backend, resource.kind)
+    assert isinstance(rotates, Rotates)
+    answered = rotates.rotate(first, declared)
+    found = there(backend, resource)
+    assert found == answered
+    assert differences(found.resource, declared.resource) == ()
+    assert found.version != first.version
+    assert not found.by_rotation
+    assert (found.fingerprint != first.fingerprint) == (resource.kind == "secret")
+
+
+@KINDS
+def test_what_is_deleted_is_gone_or_can_be_recovered_as_it_was(backend: Backend, resource: Resource) -> None:
+    first = made(backend, resource)
+    does = handler(backend, resource.kind)
+    does.delete(first)
+    found = there(backend, resource)
+    recovers = isinstance(does, Recovers)
+    if not recovers:
+        assert found is None
+        does.delete(first)  # what is gone is no error
+        return
+    assert found is not None
+    assert found.deletion is not None
+    assert msgspec.structs.replace(found, deletion=None) == first
+    assert (found.deletion.purge_at - found.deletion.at).days == 30
+    assert found.deletion.purgeable
+    assert not found.deletion.with_vault
+    does.delete(first)
+    assert there(backend, resource) == found
+    assert does.recover(found) == first
+    assert there(backend, resource) == first
+
+
+@SOFT_KINDS
+def test_a_deleted_thing_keeps_its_name_until_it_is_purged(backend: Backend, resource: Resource) -> None:
+    first = made(backend, resource)
+    does = handler(backend, resource.kind)
+    does.delete(first)
+    with pytest.raises(KvstackError):
+        does.create(wanted(resource))
+    deleted = there(backend, resource)
+    assert deleted is not None
+    assert deleted.deletion is not None
+    purges = isinstance(does, Purges)
+    assert purges
+    does.purge(deleted)
+    assert there(backend, resource) is None
+    again = does.create(wanted(resource))
+    assert again.deletion is None
+
+
+@SOFT_KINDS
+def test_what_is_protected_is_purged_by_nobody(backend: Backend, resource: Resource) -> None:
+    first = made(backend, resource)
+    vault = there(backend, VAULT)
+    assert vault is not None
+    protected = wanted(VAULT, purge_protection=True)
+    handler(backend, "vault").update(vault, protected, frozenset({"purge_protection"}))
+    does = handler(backend, resource.kind)
+    does.delete(first)
+    deleted = there(backend, resource)
+    assert deleted is not None
+    assert deleted.deletion is not None
+    assert not deleted.deletion.purgeable
+    with pytest.raises(KvstackError):
+        does.purge(deleted)
+    assert there(backend, resource) == deleted
+
+
+def test_a_vault_takes_everything_along_and_back_but_its_access(backend: Backend) -> None:
+    vault = made(backend, VAULT)
+    inside = [handler(backend, resource.kind).create(wanted(resource)) for resource in IN_VAULT]
+    own = wanted(Secret(name="own-end"))
+    secrets = handler(backend, "secret")
+    secrets.delete(secrets.create(own))
+    handler(backend, "vault").delete(vault)
+    for resource in (KEY, SECRET):
+        found = there(backend, resource)
+        assert found is not None
+        assert found.deletion is not None
+        assert found.deletion.with_vault
+    assert there(backend, ACCESS) is None
+    own_end = there(backend, own.resource)
+    assert own_end is not None
+    assert own_end.deletion is not None
+    assert not own_end.deletion.with_vault
+    deleted = there(backend, VAULT)
+    assert deleted is not None
+    handler(backend, "vault").recover(deleted)
+    assert [there(backend, KEY), there(backend, SECRET)] == inside[:2]
+    assert there(backend, ACCESS) is None
+    own_end = there(backend, own.resource)
+    assert own_end is not None
+    assert own_end.deletion is not None
+
+
+def test_fingerprints_tell_values_apart_and_nothing_else(backend: Backend) -> None:
+    first = made(backend, SECRET)
+    offers = [Offer("dev", "db", SecretValue(value)) for value in ("value-1", "value-2", "value-1", "")]
+    one, two, again, empty = backend.fingerprints(offers)
+    assert one == again == first.fingerprint
+    assert len({one, two, empty}) == 3
+    # Of one length, keyed, and of one place: it tells neither that two secrets are alike nor what a guess would be.
+    assert one is not None
+    assert two is not None
+    assert len(one) == len(two)
+    assert backend.fingerprints([Offer("dev", "other", SecretValue("value-1"))]) != (one,)
+    for algorithm in ("md5", "sha1", "sha256", "sha512", "blake2b", "sha3_256"):
+        assert hashlib.new(algorithm, b"value-1").hexdigest() not in one
+    assert backend.fingerprints([Offer("DEV", "DB", SecretValue("value-1"))]) == (one,)
+    assert backend.fingerprints([]) == ()
+
+
+def test_a_batch_is_made_whole(backend: Backend) -> None:
+    with backend.batch():
+        made(backend, KEY)
+        handler(backend, "secret").create(wanted(SECRET))
+    assert there(backend, KEY) is not None
+    assert there(backend, SECRET) is not None
+
+
+def test_in_a_batch_only_what_fails_is_undone(backend: Backend) -> None:
+    made(backend, VAULT)
+    keys = handler(backend, "key")
+    with backend.batch():
+        with backend.batch():
+            keys.create(wanted(KEY))
+        with pytest.raises(KvstackError), backend.batch():
+            keys.create(wanted(KEY, name="undone"))
+            keys.create(wanted(KEY, enabled=False))
+        with backend.batch():
+            handler(backend, "secret").create(wanted(SECRET))
+    assert there(backend, KEY) is not None
+    assert there(backend, SECRET) is not None
+    assert there(backend, msgspec.structs.replace(KEY, name="undone")) is None
+
+
+def test_a_batch_that_fails_is_undone(backend: Backend) -> None:
+    made(backend, VAULT)
+    with pytest.raises(KvstackError), backend.batch():
+        handler(backend, "key").create(wanted(KEY))
+        raise KvstackError("something else")
+    assert there(backend, KEY) is None
+
+
+def test_principals_are_known_by_name_once_told(backend: Backend) -> None:
+    alice = Principal(API, "user", "alice")
+    group = Principal(API[:-1] + "2", "group", "ops", frozenset({API}))
+    for principal in (alice, group):
+        backend.make_known(principal)
+    known = backend.principals()
+    assert known is not None
+    assert (known[alice.id], known[group.id]) == (alice, group)
+
+
+def test_who_changed_a_thing_last_is_known(backend: Backend) -> None:
+    identity = KEY.identity("dev")
+    made(backend, KEY)
+    found = backend.last_changes([identity, "vaults/nowhere"])
+    assert set(found) == {identity}
+    assert found[identity].who
+    assert found[identity].operation
+
+
+def test_two_spellings_are_one_name(backend: Backend) -> None:
+    made(backend, KEY)
+    assert set(backend.snapshot(["DEV"]).things) == set(seen(backend).things)
+    with pytest.raises(KvstackError):
+        handler(backend, "key").create(wanted(KEY, name="SIGN", enabled=False))
+
+
+def test_there_is_no_handler_for_what_a_backend_has_not(backend: Backend) -> None:
+    assert backend.handler("managed_hsm_of_the_future") is None
+
+
+def test_only_what_may_take_long_says_so(backend: Backend) -> None:
+    assert backend.is_slow("vault", VAULT) is None
+    assert backend.is_slow("secret", SECRET) is None
