@@ -116,7 +116,8 @@ def version_facts(version: "KeyVersion | SecretVersion") -> Facts:
 
 def kind_words(specification: "KeySpecification") -> str:
     """Return what a key is: `RSA-HSM 3072`, `EC P-256`."""
-    return f"{specification.type} {specification.curve or specification.size}"
+    strength = specification.curve or specification.size
+    return f"{specification.type} {strength}" if strength is not None else specification.type
 
 
 def _own(thing: "Key | Secret | KeyVersion | SecretVersion") -> Document:
@@ -162,7 +163,7 @@ _HOMES = {
 
 
 def _public(public: "PublicKey") -> Document:
-    members = {"n": public.n, "e": public.e, "x": public.x, "y": public.y}
+    members = {"n": public.n, "e": public.e, "x": public.x, "y": public.y, "pub": public.raw}
     curve = {"crv": public.curve} if public.curve is not None else {}
     return {**curve, **{name: base64url(value) for name, value in members.items() if value}}
 

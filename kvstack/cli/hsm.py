@@ -181,7 +181,11 @@ def _document(module: "Pkcs11Module") -> dict[str, Any]:
         "tokens": configuration.tokens or None,
         "keys": configuration.keys,
         "key_types": {kind: needed in mechanisms for kind, needed in _MADE_BY.items()},
-        "algorithms": {name: not _needed(algorithm).isdisjoint(mechanisms) for name, algorithm in ALGORITHMS.items()},
+        "algorithms": {
+            name: not _needed(algorithm).isdisjoint(mechanisms)
+            for name, algorithm in ALGORITHMS.items()
+            if not algorithm.ahead_of_azure  # only software keys have those
+        },
         "mechanisms": sorted(mechanisms),
     }
 
@@ -204,8 +208,10 @@ def _needed(algorithm: "Algorithm") -> frozenset[str]:
             return frozenset({"CKM_RSA_PKCS_OAEP", "CKM_RSA_X_509"})
         case "oct", name if name.endswith("KW"):
             return frozenset({"CKM_AES_KEY_WRAP"})
-        case "oct", name:
-            return frozenset({"CKM_AES_GCM" if name.endswith("GCM") else "CKM_AES_CBC_PAD"})
+        case "oct", name if name.endswith("GCM"):
+            return frozenset({"CKM_AES_GCM"})
+        case "oct", name if "CBC" in name:
+            return frozenset({"CKM_AES_CBC_PAD" if name.endswith("PAD") else "CKM_AES_CBC"})
         case _ if "sign" in algorithm.purposes:
             return frozenset({mechanism_name(signing(algorithm).number)})
         case _:

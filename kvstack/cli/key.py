@@ -196,7 +196,7 @@ def _say_slow(slow: bool, words: str) -> None:
 def _pem(key: "KeyVersion") -> str:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    from kvstack.hsm.public_half import ec_key, rsa_key
+    from kvstack.hsm.public_half import ec_key, raw_key, rsa_key
 
     public = key.public
     match key.specification.family:
@@ -204,6 +204,8 @@ def _pem(key: "KeyVersion") -> str:
             found: Any = rsa_key(public.n, public.e)
         case "EC":
             found = ec_key(public.curve or "P-256", public.x, public.y)
+        case "ML-DSA" | "ML-KEM":
+            found = raw_key(key.specification.type, public.raw)
         case _:
             raise KvstackError(f"the key `{key.name}` is symmetric: it has no public half")
     text: bytes = found.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

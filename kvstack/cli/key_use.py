@@ -1,6 +1,6 @@
 """`kvstack key sign`, `verify`, `encrypt`, `decrypt`, `wrap`, `unwrap`: how bytes go in and come out."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -290,13 +290,16 @@ def _fitting(specification: "KeySpecification", purpose: "Purpose") -> str:
             return _BY_CURVE[specification.curve or "P-256"]
         case "RSA", _:
             return "RSA-OAEP-256"
+        case "oct", "sign":
+            return "HS256"
+        case "ML-DSA", "sign":
+            return specification.type
         case "oct", "encrypt":
             return f"A{specification.size}GCM"
         case "oct", "wrap":
             return f"A{specification.size}KW"
         case _:
-            what: Literal["sign", "encrypt", "wrap"] = purpose
-            raise KvstackError(f"an {specification.type} key cannot {what}")
+            raise KvstackError(f"an {specification.type} key cannot {purpose}")
 
 
 def _digested(used: "Algorithm", file: str, digest: str | None) -> bytes:
@@ -317,7 +320,7 @@ def _parts(used: "Algorithm", blob: bytes) -> tuple[bytes, bytes, bytes]:
     match used.name[4:] if used.family == "oct" else "":
         case "GCM":
             iv_bytes, tag_bytes = 12, _TAG_BYTES
-        case "CBCPAD":
+        case "CBCPAD" | "CBC":
             iv_bytes, tag_bytes = 16, 0
         case _:
             return b"", blob, b""

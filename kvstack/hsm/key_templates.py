@@ -2,7 +2,7 @@
 
 from kvstack.hsm import constants as ck
 from kvstack.hsm.cryptoki import Cryptoki, CryptokiError, Mechanism, Template, mechanism
-from kvstack.hsm.protocol import PublicKey
+from kvstack.hsm.protocol import InputUnfit, PublicKey
 from kvstack.hsm.return_values import CKR_FUNCTION_FAILED
 from kvstack.terms.key import Curve, KeySpecification
 
@@ -25,6 +25,8 @@ def generation(specification: KeySpecification) -> Mechanism:
             return mechanism(ck.CKM_EC_KEY_PAIR_GEN)
         case "oct":
             return mechanism(ck.CKM_AES_KEY_GEN)
+        case "ML-DSA" | "ML-KEM":
+            raise InputUnfit(f"{specification.type} keys are software keys")
 
 
 def public_template(specification: KeySpecification) -> Template:
@@ -71,7 +73,26 @@ def private_template(
                 ck.CKA_DECRYPT: True,
                 ck.CKA_WRAP: True,
                 ck.CKA_UNWRAP: True,
+                ck.CKA_SIGN: True,
+                ck.CKA_VERIFY: True,
             }
+        case "ML-DSA" | "ML-KEM":
+            raise InputUnfit(f"{specification.type} keys are software keys")
+
+
+def code_template() -> Template:
+    """Return the attributes a wrapped oct key is opened with to make authentication codes: SoftHSM takes an AES key for
+    nothing else than AES."""
+    return {
+        ck.CKA_TOKEN: False,
+        ck.CKA_PRIVATE: True,
+        ck.CKA_SENSITIVE: True,
+        ck.CKA_EXTRACTABLE: False,
+        ck.CKA_CLASS: ck.CKO_SECRET_KEY,
+        ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET,
+        ck.CKA_SIGN: True,
+        ck.CKA_VERIFY: True,
+    }
 
 
 def generated(

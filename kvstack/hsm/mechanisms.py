@@ -38,11 +38,15 @@ _SIGNING: Final[dict[str, Signing]] = {
     "ES384": Signing(ck.CKM_ECDSA, _ECDSA, room=96),
     "ES512": Signing(ck.CKM_ECDSA, _ECDSA, room=132),
     "ES256K": Signing(ck.CKM_ECDSA, _ECDSA, room=64),
+    "HS256": Signing(ck.CKM_SHA256_HMAC, mechanism(ck.CKM_SHA256_HMAC), room=32),
+    "HS384": Signing(ck.CKM_SHA384_HMAC, mechanism(ck.CKM_SHA384_HMAC), room=48),
+    "HS512": Signing(ck.CKM_SHA512_HMAC, mechanism(ck.CKM_SHA512_HMAC), room=64),
 }
 
 RAW_RSA: Final = mechanism(ck.CKM_RSA_X_509)
 KEY_WRAP: Final = mechanism(ck.CKM_AES_KEY_WRAP)
 KEY_WRAP_PAD: Final = mechanism(ck.CKM_AES_KEY_WRAP_PAD)
+KEY_WRAP_KWP: Final = mechanism(ck.CKM_AES_KEY_WRAP_KWP)
 _DECRYPTION: Final[dict[str, tuple[int, Mechanism]]] = {
     "RSA1_5": (ck.CKM_RSA_PKCS, _PKCS1),
     "RSA-OAEP": (ck.CKM_RSA_PKCS_OAEP, oaep(ck.CKM_SHA_1, ck.CKG_MGF1_SHA1)),
@@ -58,6 +62,11 @@ def signing(algorithm: Algorithm) -> Signing:
 def rsa_decryption(algorithm: Algorithm) -> tuple[int, Mechanism]:
     """Return the number and the mechanism of an RSA decryption."""
     return _DECRYPTION[algorithm.name]
+
+
+def cbc(iv: bytes) -> Mechanism:
+    """Return CKM_AES_CBC."""
+    return mechanism(ck.CKM_AES_CBC, iv)
 
 
 def cbc_pad(iv: bytes) -> Mechanism:

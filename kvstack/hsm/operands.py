@@ -7,6 +7,7 @@ from kvstack.terms.algorithm import Algorithm
 from kvstack.terms.key import KeySpecification
 
 TAG_BYTES = 16
+_KEM_CIPHERTEXT_BYTES = {"ML-KEM-768": 1088, "ML-KEM-1024": 1568}  # FIPS 203, table 3
 _OAEP_HASH_BYTES = {"SHA-1": 20, "SHA-256": 32}
 
 
@@ -14,7 +15,12 @@ def iv_bytes(algorithm: Algorithm) -> int:
     """Return how long the algorithm's initialisation vector is; 0 for one that has none."""
     if algorithm.name.endswith("GCM"):
         return 12
-    return 16 if algorithm.name.endswith("CBCPAD") else 0
+    return 16 if "CBC" in algorithm.name else 0
+
+
+def zero_padded(plaintext: bytes) -> bytes:
+    """Return a plaintext filled up with zeros to whole blocks, as Azure does for CBC without padding."""
+    return plaintext + bytes(-len(plaintext) % 16)
 
 
 def encryption_iv(algorithm: Algorithm, given: bytes, draw: Callable[[int], bytes]) -> bytes:
@@ -41,6 +47,8 @@ def check_plaintext(algorithm: Algorithm, specification: KeySpecification, plain
             )
     elif algorithm.name.endswith("KW") and (len(plaintext) < 16 or len(plaintext) % 8):
         raise InputUnfit(f"{algorithm.name} wraps 16, 24, 32, ... bytes, these are {len(plaintext)}")
+    elif algorithm.name.endswith("CBC") and not plaintext:
+        raise InputUnfit(f"{algorithm.name} encrypts at least one byte")
 
 
 def check_ciphertext(
@@ -53,6 +61,8 @@ def check_ciphertext(
         fits = len(ciphertext) >= 24 and len(ciphertext) % 8 == 0
     elif algorithm.name.endswith("GCM"):
         fits = len(iv) == 12 and len(tag) == TAG_BYTES
+    elif algorithm.family == "ML-KEM":
+        fits = len(ciphertext) == _KEM_CIPHERTEXT_BYTES[algorithm.name]
     else:
         fits = len(iv) == 16 and len(ciphertext) >= 16 and len(ciphertext) % 16 == 0
     if not fits:

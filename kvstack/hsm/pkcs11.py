@@ -1,5 +1,6 @@
 """The provider of RSA-HSM, EC-HSM and oct-HSM keys: made and used in a PKCS#11 module, by handle."""
 
+import hmac
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,14 +10,18 @@ from kvstack.hsm.configuration import KeyHome
 from kvstack.hsm.connection import Connection
 from kvstack.hsm.cryptoki import Cryptoki, CryptokiError, Mechanism, gcm
 from kvstack.hsm.failures import unsupported
-from kvstack.hsm.key_templates import generation
-from kvstack.hsm.mechanisms import KEY_WRAP, RAW_RSA, cbc_pad, rsa_decryption, signing
+from kvstack.hsm.key_templates import code_template, generation
+from kvstack.hsm.mechanisms import KEY_WRAP, RAW_RSA, Signing, cbc, cbc_pad, rsa_decryption, signing
 from kvstack.hsm.module import Pkcs11Module
 from kvstack.hsm.oaep import unpadded
-from kvstack.hsm.operands import TAG_BYTES, check_ciphertext, check_plaintext, encryption_iv
-from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, KeyMaterial, KeyReference
+from kvstack.hsm.operands import TAG_BYTES, check_ciphertext, check_plaintext, encryption_iv, zero_padded
+from kvstack.hsm.plain_key import PlainKey
+from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, KeyMaterial, KeyReference, NotPortable
 from kvstack.hsm.return_values import (
     CKR_ARGUMENTS_BAD,
+    CKR_KEY_FUNCTION_NOT_PERMITTED,
+    CKR_KEY_SIZE_RANGE,
+    CKR_KEY_TYPE_INCONSISTENT,
     CKR_MECHANISM_INVALID,
     CKR_MECHANISM_PARAM_INVALID,
     UNDECIPHERABLE,
@@ -25,6 +30,8 @@ from kvstack.terms.algorithm import Algorithm
 from kvstack.terms.key import KeySpecification
 
 T = TypeVar("T")
+
+_AS_CODE = "#code"  # beside the key itself: a handle of another type, of the same key
 
 # A caller's bytes as a key object, for the moment they are wrapped or unwrapped; they are known outside the HSM anyway.
 _CALLERS_BYTES = {
@@ -54,9 +61,28 @@ class Pkcs11Keys:
         number = generation(specification).number
         return self._module.run(lambda connection: generate(connection, specification), mechanism=number)
 
+    def import_key(self, specification: KeySpecification, plain: PlainKey) -> KeyMaterial:
+        """Take in a key that was made elsewhere: from then on it is as one the module made."""
+        take = wrapped_keys.import_key if self._home == "wrapped" else token_keys.import_key
+        return self._module.run(lambda connection: take(connection, specification, plain))
+
+    def check(self, key: KeyReference) -> None:
+        """Raise HsmError where this token cannot open the material."""
+        self._use(key, None, lambda *_: None)
+
+    def require_portable(self, key: KeyReference) -> None:
+        """Raise NotPortable for an object of the token."""
+        if key.material.provider == token_keys.PROVIDER:
+            raise NotPortable(
+                f"the key {key.id} is an object of the token `{self._module.configuration.token_label}`",
+                "It never leaves its token, not even as ciphertext: back the token up by the HSM's own means.",
+            )
+
     def sign(self, key: KeyReference, algorithm: Algorithm, digest: bytes) -> bytes:
-        """Sign a digest. Returns an RSA signature, or r and s side by side for EC (RFC 7518)."""
+        """Sign a digest. Returns an RSA signature, r and s side by side for EC (RFC 7518), or an HMAC for oct."""
         how = signing(algorithm)
+        if algorithm.family == "oct":
+            return self._code(key, how, digest)
         data = how.prefix + digest
         return self._use(
             key,
@@ -66,6 +92,8 @@ class Pkcs11Keys:
 
     def verify(self, key: KeyReference, algorithm: Algorithm, digest: bytes, signature: bytes) -> bool:
         """Tell whether a signature is the key's over this digest."""
+        if algorithm.family == "oct":
+            return hmac.compare_digest(self.sign(key, algorithm, digest), signature)
         return public_half.verified(key.material.public, algorithm, digest, signature)
 
     def encrypt(
@@ -91,6 +119,8 @@ class Pkcs11Keys:
                 )
             )
         number, method = _symmetric(algorithm, vector, associated_data)
+        if number == ck.CKM_AES_CBC:
+            plaintext = zero_padded(plaintext)
         sealed = self._use(
             key, number, lambda cryptoki, session, handle: cryptoki.encrypt(session, method, handle, plaintext)
         )
@@ -129,6 +159,7 @@ class Pkcs11Keys:
 
         def forget(connection: Connection) -> None:
             connection.open_keys.drop(key.id)
+            connection.open_keys.drop(key.id + _AS_CODE)
             if key.material.provider == token_keys.PROVIDER:
                 token_keys.destroy(connection, key)
 
@@ -150,12 +181,40 @@ class Pkcs11Keys:
         """Let go of sessions and the module."""
         self._module.close()
 
-    def _use(self, key: KeyReference, number: int, action: Callable[[Cryptoki, int, int], T]) -> T:
-        """Return what an action gives with the key open and a session of its own."""
-        opened = token_keys.opened if key.material.provider == token_keys.PROVIDER else wrapped_keys.opened
+    def _code(self, key: KeyReference, how: Signing, digest: bytes) -> bytes:
+        """Return the authentication code of a digest."""
+
+        def made(cryptoki: Cryptoki, session: int, handle: int) -> bytes:
+            try:
+                return cryptoki.sign(session, how.mechanism, handle, digest, how.room)
+            except CryptokiError as error:
+                reason = _NO_CODE.get(error.code)
+                if reason is None:
+                    raise
+                name = ck.mechanism_name(how.number)
+                raise unsupported(name, self._module.configuration.module, reason) from None
+
+        return self._use(key, how.number, made, as_code=key.material.provider != token_keys.PROVIDER)
+
+    def _use(
+        self,
+        key: KeyReference,
+        number: int | None,
+        action: Callable[[Cryptoki, int, int], T],
+        *,
+        as_code: bool = False,
+    ) -> T:
+        """Return what an action gives with the key open and a session of its own. as_code: open it as what makes
+        authentication codes."""
+        name = key.id + _AS_CODE if as_code else key.id
+
+        def opened(connection: Connection) -> int:
+            if key.material.provider == token_keys.PROVIDER:
+                return token_keys.opened(connection, key)
+            return wrapped_keys.opened(connection, key, code_template() if as_code else None)
 
         def operation(connection: Connection) -> T:
-            open_key = connection.open_keys.borrow(key.id, key.material.blob, lambda: opened(connection, key))
+            open_key = connection.open_keys.borrow(name, key.material.blob, lambda: opened(connection))
             try:
                 session = connection.sessions.borrow()
                 try:
@@ -197,9 +256,18 @@ class Pkcs11Keys:
 _UNKNOWN_PARAMETER = frozenset({CKR_ARGUMENTS_BAD, CKR_MECHANISM_INVALID, CKR_MECHANISM_PARAM_INVALID})
 
 
+_NO_CODE = {
+    CKR_KEY_SIZE_RANGE: "it wants a key at least as long as the hash (RFC 7518, 3.2)",
+    CKR_KEY_TYPE_INCONSISTENT: "not with the AES keys it keeps in its token",
+    CKR_KEY_FUNCTION_NOT_PERMITTED: "not with a key that was made before it could",
+}
+
+
 def _symmetric(algorithm: Algorithm, iv: bytes, associated_data: bytes) -> tuple[int, Mechanism]:
     if algorithm.name.endswith("GCM"):
         return ck.CKM_AES_GCM, gcm(iv, associated_data)
+    if algorithm.name.endswith("CBC"):
+        return ck.CKM_AES_CBC, cbc(iv)
     return ck.CKM_AES_CBC_PAD, cbc_pad(iv)
 
 

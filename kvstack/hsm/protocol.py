@@ -1,6 +1,6 @@
 """What the vault asks of whatever holds its keys: a key provider, and a key-encryption key."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -8,16 +8,21 @@ from kvstack.terms.algorithm import Algorithm
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.key import Curve, KeySpecification
 
+if TYPE_CHECKING:
+    from kvstack.hsm.plain_key import PlainKey
+
 
 class PublicKey(msgspec.Struct, frozen=True):
     """The half everybody may see. n, e: an RSA modulus and exponent; x, y: an EC point; big-endian, unpadded n and e,
-    x and y as long as the curve's field. An oct key has none of them."""
+    x and y as long as the curve's field; raw: of ML-DSA and ML-KEM, as FIPS 204 and 203 encode it. An oct key has none
+    of them."""
 
     n: bytes = b""
     e: bytes = b""
     curve: Curve | None = None
     x: bytes = b""
     y: bytes = b""
+    raw: bytes = b""
 
 
 class KeyMaterial(msgspec.Struct, frozen=True):
@@ -63,12 +68,25 @@ class KeyProvider(Protocol):
         """Generate a key pair or a secret key."""
         ...
 
+    def import_key(self, specification: KeySpecification, plain: "PlainKey") -> KeyMaterial:
+        """Take in a key that was made elsewhere. specification: where it is to live; else the plain key's own. The
+        plain key is the caller's to wipe."""
+        ...
+
+    def check(self, key: KeyReference) -> None:
+        """Raise HsmError where this material, which a backup brought, cannot be used here."""
+        ...
+
+    def require_portable(self, key: KeyReference) -> None:
+        """Raise NotPortable where the material means nothing without this very token."""
+        ...
+
     def sign(self, key: KeyReference, algorithm: Algorithm, digest: bytes) -> bytes:
-        """Sign a digest. Returns an RSA signature, or r and s side by side for EC (RFC 7518)."""
+        """Sign a digest. Returns an RSA signature, r and s side by side for EC (RFC 7518), or an HMAC for oct."""
         ...
 
     def verify(self, key: KeyReference, algorithm: Algorithm, digest: bytes, signature: bytes) -> bool:
-        """Tell whether a signature is the key's over this digest; needs the public half only."""
+        """Tell whether a signature is the key's over this digest; needs the public half only, where there is one."""
         ...
 
     def encrypt(
@@ -93,7 +111,7 @@ class KeyProvider(Protocol):
         tag: bytes = b"",
         associated_data: bytes = b"",
     ) -> bytes:
-        """Decrypt or unwrap. Raises DecryptionFailed, one and the same error for every way it can fail."""
+        """Decrypt, unwrap or decapsulate. Raises DecryptionFailed, one and the same error for every way it can fail."""
         ...
 
     def destroy(self, key: KeyReference) -> None:
@@ -140,6 +158,10 @@ class MechanismUnsupported(HsmError):
 
 class InputUnfit(HsmError):
     """What is to be encrypted, or its initialisation vector, has a length the algorithm does not take."""
+
+
+class NotPortable(HsmError):
+    """A key that is an object of its token for life: no backup can hold it."""
 
 
 class DecryptionFailed(HsmError):

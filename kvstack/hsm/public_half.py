@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kvstack.hsm.protocol import PublicKey
 
@@ -23,7 +23,9 @@ def verified(public: PublicKey, algorithm: Algorithm, digest: bytes, signature: 
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
     try:
-        if algorithm.family == "RSA":
+        if algorithm.family == "ML-DSA":
+            raw_key(algorithm.name, public.raw).verify_mu(signature, digest)
+        elif algorithm.family == "RSA":
             rsa_key(public.n, public.e).verify(signature, digest, rsa_padding(algorithm), prehashed(algorithm))
         else:
             half = len(public.x)
@@ -40,6 +42,29 @@ def verified(public: PublicKey, algorithm: Algorithm, digest: bytes, signature: 
 def encrypted(public: PublicKey, algorithm: Algorithm, plaintext: bytes) -> bytes:
     """Encrypt to an RSA key."""
     return rsa_key(public.n, public.e).encrypt(plaintext, rsa_padding(algorithm))
+
+
+def encapsulated(public: PublicKey, algorithm: Algorithm) -> tuple[bytes, bytes]:
+    """Return a fresh shared secret of 32 bytes, and the ciphertext only the private key gets it out of. FIPS 203."""
+    secret, ciphertext = raw_key(algorithm.name, public.raw).encapsulate()
+    return secret, ciphertext
+
+
+def mu_hasher(public: PublicKey, name: str) -> Any:
+    """Return what digests a message to what ML-DSA signs: `update`, and `finalize` for 64 bytes. FIPS 204, 6.2, with an
+    empty context: the signature is one of pure ML-DSA, that everybody can verify over the message."""
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSAMuHasher
+
+    return MLDSAMuHasher(raw_key(name, public.raw))
+
+
+@lru_cache(256)
+def raw_key(name: str, raw: bytes) -> Any:
+    """Return an ML-DSA or ML-KEM public key of `cryptography`. name: `ML-DSA-65`, ..."""
+    from cryptography.hazmat.primitives.asymmetric import mldsa, mlkem
+
+    module: Any = mldsa if name.startswith("ML-DSA") else mlkem
+    return getattr(module, f"{name[:6].replace('-', '')}{name[7:]}PublicKey").from_public_bytes(raw)
 
 
 @lru_cache(256)
@@ -91,6 +116,11 @@ def prehashed(algorithm: Algorithm) -> Prehashed:
     from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
     return Prehashed(_hash(algorithm))
+
+
+def hash_name(algorithm: Algorithm) -> str:
+    """Return hashlib's name of the algorithm's hash."""
+    return (algorithm.digest or "").replace("-", "").lower()
 
 
 def _hash(algorithm: Algorithm) -> HashAlgorithm:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, cast
 
 from kvstack.hsm import public_half
-from kvstack.hsm.operands import TAG_BYTES, check_ciphertext, check_plaintext, encryption_iv
-from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, KeyMaterial, KeyReference, PublicKey
+from kvstack.hsm.operands import TAG_BYTES, check_ciphertext, check_plaintext, encryption_iv, zero_padded
+from kvstack.hsm.plain_key import ec_public, post_quantum_key, raw_public, rsa_public
+from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, HsmError, KeyMaterial, KeyReference, PublicKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+    from kvstack.hsm.plain_key import PlainKey
     from kvstack.terms.algorithm import Algorithm
     from kvstack.terms.key import KeySpecification
 
@@ -24,7 +27,7 @@ SOFTWARE = "software"
 
 
 class SoftwareKeys:
-    """The provider of RSA, EC and oct keys. loaded: how many private keys are kept ready for use at most.
+    """The provider of RSA, EC, oct, ML-DSA and ML-KEM keys. loaded: how many private keys are kept ready at most.
 
     random: where initialisation vectors and oct keys come from.
     """
@@ -42,17 +45,46 @@ class SoftwareKeys:
                 from cryptography.hazmat.primitives.asymmetric import rsa
 
                 pair = rsa.generate_private_key(65537, specification.size or 2048)
-                return KeyMaterial(SOFTWARE, _private_bytes(pair), _rsa_public(pair))
+                return KeyMaterial(SOFTWARE, _private_bytes(pair), rsa_public(pair))
             case "EC":
                 from cryptography.hazmat.primitives.asymmetric import ec
 
-                point = ec.generate_private_key(public_half.ec_curve(specification.curve or "P-256"))
-                return KeyMaterial(SOFTWARE, _private_bytes(point), _ec_public(point, specification))
+                curve = specification.curve or "P-256"
+                point = ec.generate_private_key(public_half.ec_curve(curve))
+                return KeyMaterial(SOFTWARE, _private_bytes(point), ec_public(point, curve))
             case "oct":
                 return KeyMaterial(SOFTWARE, self._random((specification.size or 256) // 8), PublicKey())
+            case "ML-DSA" | "ML-KEM":
+                private = post_quantum_key(specification.type)
+                return KeyMaterial(SOFTWARE, _private_bytes(private), raw_public(private))
+
+    def import_key(self, specification: KeySpecification, plain: PlainKey) -> KeyMaterial:
+        """Take in a key that was made elsewhere."""
+        return KeyMaterial(SOFTWARE, plain.reveal(), plain.public)
+
+    def check(self, key: KeyReference) -> None:
+        """Raise HsmError where the material cannot be used."""
+        if key.specification.family != "oct":
+            try:
+                self._private(key)
+            except ValueError:
+                raise HsmError(f"what was kept for the key {key.id} is not that key") from None
+
+    def require_portable(self, key: KeyReference) -> None:
+        """Every software key is."""
 
     def sign(self, key: KeyReference, algorithm: Algorithm, digest: bytes) -> bytes:
-        """Sign a digest. Returns an RSA signature, or r and s side by side for EC (RFC 7518)."""
+        """Sign a digest. Returns an RSA signature, r and s side by side for EC (RFC 7518), or an HMAC for oct."""
+        match algorithm.family:
+            case "oct":
+                return hmac.digest(key.material.blob, digest, public_half.hash_name(algorithm))
+            case "ML-DSA":
+                signed: bytes = self._private(key).sign_mu(digest)
+                return signed
+            case _:
+                return self._signed(key, algorithm, digest)
+
+    def _signed(self, key: KeyReference, algorithm: Algorithm, digest: bytes) -> bytes:
         prehashed = public_half.prehashed(algorithm)
         if algorithm.family == "RSA":
             pair = cast("RSAPrivateKey", self._private(key))
@@ -66,6 +98,8 @@ class SoftwareKeys:
 
     def verify(self, key: KeyReference, algorithm: Algorithm, digest: bytes, signature: bytes) -> bool:
         """Tell whether a signature is the key's over this digest."""
+        if algorithm.family == "oct":
+            return hmac.compare_digest(self.sign(key, algorithm, digest), signature)
         return public_half.verified(key.material.public, algorithm, digest, signature)
 
     def encrypt(
@@ -96,7 +130,10 @@ class SoftwareKeys:
         from cryptography.hazmat.primitives.padding import PKCS7
 
         padder, encryptor = PKCS7(128).padder(), Cipher(algorithms.AES(secret), modes.CBC(vector)).encryptor()
-        padded = padder.update(plaintext) + padder.finalize()
+        if algorithm.name.endswith("CBC"):
+            padded = zero_padded(plaintext)
+        else:
+            padded = padder.update(plaintext) + padder.finalize()
         return Ciphertext(encryptor.update(padded) + encryptor.finalize(), vector)
 
     def decrypt(
@@ -109,7 +146,7 @@ class SoftwareKeys:
         tag: bytes = b"",
         associated_data: bytes = b"",
     ) -> bytes:
-        """Decrypt or unwrap. Raises DecryptionFailed.
+        """Decrypt, unwrap or decapsulate. Raises DecryptionFailed.
 
         `cryptography` answers a wrong RSA1_5 padding with random bytes instead of an error (implicit rejection).
         """
@@ -128,6 +165,10 @@ class SoftwareKeys:
         if algorithm.family == "RSA":
             pair = cast("RSAPrivateKey", self._private(key))
             return pair.decrypt(ciphertext, public_half.rsa_padding(algorithm))
+        if algorithm.family == "ML-KEM":
+            # A changed ciphertext gives another secret, not an error: FIPS 203 rejects implicitly.
+            shared: bytes = self._private(key).decapsulate(ciphertext)
+            return shared
         secret = key.material.blob
         if algorithm.name.endswith("KW"):
             from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
@@ -142,6 +183,8 @@ class SoftwareKeys:
 
         decryptor, unpadder = Cipher(algorithms.AES(secret), modes.CBC(iv)).decryptor(), PKCS7(128).unpadder()
         padded = decryptor.update(ciphertext) + decryptor.finalize()
+        if algorithm.name.endswith("CBC"):
+            return padded
         return unpadder.update(padded) + unpadder.finalize()
 
     def destroy(self, key: KeyReference) -> None:
@@ -177,23 +220,8 @@ class SoftwareKeys:
         return parsed
 
 
-def _private_bytes(pair: RSAPrivateKey | EllipticCurvePrivateKey) -> bytes:
+def _private_bytes(pair: Any) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    return pair.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _rsa_public(pair: RSAPrivateKey) -> PublicKey:
-    numbers = pair.public_key().public_numbers()
-    return PublicKey(n=_unpadded(numbers.n), e=_unpadded(numbers.e))
-
-
-def _ec_public(pair: EllipticCurvePrivateKey, specification: KeySpecification) -> PublicKey:
-    numbers, length = pair.public_key().public_numbers(), (pair.key_size + 7) // 8
-    return PublicKey(
-        curve=specification.curve or "P-256", x=numbers.x.to_bytes(length, "big"), y=numbers.y.to_bytes(length, "big")
-    )
-
-
-def _unpadded(number: int) -> bytes:
-    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+    der: bytes = pair.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return der

@@ -5,7 +5,9 @@ import msgspec
 from kvstack.hsm import constants as ck
 from kvstack.hsm.connection import Connection
 from kvstack.hsm.key_templates import generated, private_template
+from kvstack.hsm.plain_key import PlainKey
 from kvstack.hsm.protocol import HsmError, HsmUnavailable, KeyMaterial, KeyReference
+from kvstack.hsm.taking_in import taken_in
 from kvstack.terms.key import KeySpecification
 
 PROVIDER = "pkcs11-token"
@@ -33,6 +35,20 @@ def generate(connection: Connection, specification: KeySpecification) -> KeyMate
     connection.settle()
     held = _Held(1, connection.token.serial, identity)
     return KeyMaterial(PROVIDER, msgspec.msgpack.encode(held), public)
+
+
+def import_key(connection: Connection, specification: KeySpecification, plain: PlainKey) -> KeyMaterial:
+    """Take a plain key into the module as a token object."""
+    cryptoki, session = connection.cryptoki, connection.keepers.borrow()
+    try:
+        identity = cryptoki.random(session, 16)
+        template = private_template(specification, token=True, extractable=False)
+        taken_in(connection, session, plain, {**template, ck.CKA_ID: identity, ck.CKA_LABEL: _LABEL})
+    finally:
+        connection.keepers.give_back(session)
+    connection.settle()
+    held = _Held(1, connection.token.serial, identity)
+    return KeyMaterial(PROVIDER, msgspec.msgpack.encode(held), plain.public)
 
 
 def opened(connection: Connection, key: KeyReference) -> int:

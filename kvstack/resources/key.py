@@ -22,7 +22,13 @@ class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", pa
     versions_by_vault = True
 
     type: Annotated[
-        KeyType, doc("Key type; `-HSM` keys are generated in the HSM and never leave it.", "RSA-HSM"), NEW_VERSION
+        KeyType,
+        doc(
+            "Key type; `-HSM` keys are generated in the HSM and never leave it. `oct`, `ML-DSA-*` and `ML-KEM-*` are "
+            "ahead of Azure, which has no such keys.",
+            "RSA-HSM",
+        ),
+        NEW_VERSION,
     ]
     size: Annotated[
         Literal[128, 192, 256, 2048, 3072, 4096] | None,
@@ -65,6 +71,13 @@ class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", pa
             yield Problem(("name",), wrong)
         for attribute, summary in key.problems(self.specification, self.operations):
             yield Problem((attribute,), summary)
+        if key.ahead_of_azure(self.type):
+            yield Problem(
+                ("type",),
+                f"{self.type} keys are ahead of Azure: no Azure Key Vault has them",
+                "The embedded vault does; the same declaration is refused in a plan for Azure.",
+                severity="warning",
+            )
         if self.rotation is not None:
             yield from self.rotation.problems()
         yield from problems_of_validity(self.not_before, self.expires)

@@ -1,14 +1,17 @@
 """A real token for each test that asks for one, and a loud word where its module is not there."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kvstack.hsm.configuration import HsmConfiguration
+from kvstack.hsm.configuration import HsmConfiguration, PinSource
+from kvstack.hsm.cryptoki import Cryptoki
 from kvstack.hsm.find import find_module
 from kvstack.hsm.module import Pkcs11Module
-from kvstack.hsm.token import initialise_token
+from kvstack.hsm.token import InitialisedToken, initialise_token
 
 SOFTHSM = find_module()
 NSS = next(
@@ -46,3 +49,29 @@ def module(token: HsmConfiguration) -> Iterator[Pkcs11Module]:
     opened = Pkcs11Module.open(token)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def nss() -> Iterator[InitialisedToken]:
+    """A database of NSS softokn with a PIN, as its own tools make one, adopted."""
+    folder = Path(tempfile.mkdtemp())
+    parameters = f"configdir='sql:{folder}' certPrefix='' keyPrefix='' secmod='secmod.db' flags="
+    cryptoki = Cryptoki(str(NSS))
+    cryptoki.initialise(parameters)
+    label = "NSS Certificate DB"
+    slot = next(token.slot for token in cryptoki.tokens() if token.label == label)
+    session = cryptoki.open_session(slot)
+    cryptoki.login(session, b"", security_officer=True)
+    cryptoki.initialise_pin(session, b"a-pin-of-nss")
+    cryptoki.finalise()
+    (folder / "pin").touch(0o600)
+    (folder / "pin").write_text("a-pin-of-nss")
+    yield initialise_token(
+        folder / "hsm",
+        module=Path(str(NSS)),
+        label=label,
+        adopt=True,
+        pin_source=PinSource(file=str(folder / "pin")),
+        parameters=parameters,
+    )
+    shutil.rmtree(folder)

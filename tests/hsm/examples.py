@@ -4,12 +4,13 @@ import os
 
 from kvstack.hsm.protocol import KeyProvider, KeyReference
 from kvstack.terms.algorithm import ALGORITHMS, Algorithm
-from kvstack.terms.key import CURVES, OCT_SIZES, KeySpecification
+from kvstack.terms.key import CURVES, KEY_TYPES, OCT_SIZES, KeySpecification
 
 SOFTWARE = (
     KeySpecification("RSA", 2048),
     *(KeySpecification("EC", None, curve) for curve in CURVES),
     *(KeySpecification("oct", size) for size in OCT_SIZES),
+    *(KeySpecification(key_type) for key_type in KEY_TYPES if key_type.startswith("ML-")),
 )
 HSM = (
     KeySpecification("RSA-HSM", 2048),
@@ -31,6 +32,16 @@ def uses(specifications: tuple[KeySpecification, ...], purpose: str) -> list[tup
     ]
 
 
+def codes(specifications: tuple[KeySpecification, ...]) -> list[tuple[KeySpecification, Algorithm]]:
+    """Every pair of a symmetric key and an algorithm it makes authentication codes with."""
+    return [use for use in uses(specifications, "sign") if use[0].family == "oct"]
+
+
+def signatures(specifications: tuple[KeySpecification, ...]) -> list[tuple[KeySpecification, Algorithm]]:
+    """Every pair of a private key and an algorithm it signs with."""
+    return [use for use in uses(specifications, "sign") if use[0].family != "oct"]
+
+
 def key(provider: KeyProvider, specification: KeySpecification, name: str = "") -> KeyReference:
     """A new key."""
     return KeyReference(name or os.urandom(8).hex(), specification, provider.generate(specification))
@@ -42,6 +53,6 @@ def title(value: object) -> str:
         case Algorithm():
             return value.name
         case KeySpecification():
-            return f"{value.type}-{value.curve or value.size}"
+            return f"{value.type}-{value.curve or value.size}".removesuffix("-None")
         case _:
             return str(value)

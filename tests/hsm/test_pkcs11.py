@@ -30,7 +30,7 @@ from kvstack.terms.algorithm import ALGORITHMS, Algorithm
 from kvstack.terms.key import KeySpecification
 from tests.hsm import crosscheck
 from tests.hsm.conftest import requires_softhsm, softhsm
-from tests.hsm.examples import AES, EC, HSM, RSA, key, title, uses
+from tests.hsm.examples import AES, EC, HSM, RSA, key, signatures, title, uses
 
 pytestmark = requires_softhsm
 
@@ -65,7 +65,7 @@ Keys = Callable[[KeySpecification, Home], tuple[Pkcs11Keys, KeyReference]]
 
 
 @pytest.mark.parametrize("home", HOMES)
-@pytest.mark.parametrize(("specification", "algorithm"), uses(HSM, "sign"), ids=title)
+@pytest.mark.parametrize(("specification", "algorithm"), signatures(HSM), ids=title)
 def test_a_signature_is_good_to_others(
     keys: Keys, specification: KeySpecification, algorithm: Algorithm, home: Home
 ) -> None:
@@ -86,7 +86,9 @@ def test_what_is_encrypted_comes_back_and_damage_is_one_error(
     sealed = provider.encrypt(made, algorithm, plaintext, associated_data=data)
     opened = provider.decrypt(made, algorithm, sealed.ciphertext, iv=sealed.iv, tag=sealed.tag, associated_data=data)
     assert opened == plaintext
-    bad = [sealed.ciphertext[:-1], b"", sealed.ciphertext + b"\0", b"\xff" * len(sealed.ciphertext)]
+    bad = [sealed.ciphertext[:-1], b"", sealed.ciphertext + b"\0"]
+    if "CBC" not in algorithm.name:  # nothing in it could tell, or only its padding, once in 256 times wrongly
+        bad.append(b"\xff" * len(sealed.ciphertext))
     for ciphertext in bad:
         with pytest.raises(DecryptionFailed, match="cannot be decrypted"):
             provider.decrypt(made, algorithm, ciphertext, iv=sealed.iv, tag=sealed.tag, associated_data=data)

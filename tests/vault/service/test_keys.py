@@ -149,7 +149,7 @@ def test_associated_data_is_authenticated(dev: World) -> None:
         ("sign", {"algorithm": "ES384", "digest": b"x" * 48}, "needs a key on P-384"),
         ("sign", {"algorithm": "RS256", "digest": b"x" * 32}, "needs a key of type RSA"),
         ("sign", {"algorithm": "RSA-OAEP", "digest": b"x" * 32}, "no algorithm to sign with"),
-        ("sign", {"algorithm": "HS256", "digest": b"x" * 32}, "no algorithm to sign with"),
+        ("sign", {"algorithm": "HS256", "digest": b"x" * 32}, "needs a key of type oct"),
         ("verify", {"algorithm": "ES256", "digest": b"x", "signature": b"y" * 64}, "a digest of 32 bytes"),
     ],
 )
