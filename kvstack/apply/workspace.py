@@ -118,6 +118,9 @@ class Workspace:
         ):
             if kind == "vault":
                 names.add(resource.name)
+            # What is needed may be in somebody else's vault.
+            if (needed := resource.needs()) is not None:
+                names.add(needed.split("/")[1])
         return self.backend.snapshot({name.lower(): name for name in sorted(names)}.values())
 
     def missing_values(self, made: Plan) -> tuple[Diagnostic, ...]:

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from kvstack.schema.obstacle import Hint
 from kvstack.schema.resource import Resource
 from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.principal import Principal
@@ -31,7 +32,7 @@ class Actual(msgspec.Struct, Generic[R], frozen=True):
     id: the backend's own id. vault: real name of the vault it is in, empty for a vault and for wider things. version:
     id of the newest version. fingerprint: of the newest secret value, keyed by the vault. by_rotation: the newest
     version was made by a rotation. named_by_us: it has no tags, and the name kvstack would give it. deletion: None
-    while it is alive.
+    while it is alive. hints: what is worth a word about it as it is, although nothing has to change.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Actual(msgspec.Struct, Generic[R], frozen=True):
     by_rotation: bool = False
     named_by_us: bool = False
     deletion: Deletion | None = None
+    hints: tuple[Hint, ...] = ()
 
 
 class Unread(msgspec.Struct, frozen=True):

@@ -66,6 +66,7 @@ class _Resolution:
         for index, assignment in enumerate(self.stack.access):
             self._assignment(access, assignment, ("access", index), None)
         self.problems.extend(access.redundant())
+        self._references()
         self._lines()
         return Desired(
             stack=self.stack.stack,
@@ -155,6 +156,46 @@ class _Resolution:
         self.nodes[address] = Node(
             address=address, resource=resource, identity=identity, vault=vault, vault_address=vault_address, path=path
         )
+
+        for taken in resource.also_takes(vault):
+            other = self.identities.setdefault(taken, address)
+            if other != address:
+                _, _, collection, _ = taken.split("/")
+                kind = resource.kind.replace("_", " ")
+                self.problems.append(
+                    Located(
+                        path,
+                        f"`{other}` has the name of this {kind}'s own {collection.removesuffix('s')}",
+                        "Give one of them another `name`.",
+                        at_key=True,
+                    )
+                )
+
+    def _references(self) -> None:
+        """Put real names in the place of addresses by which things name one another. Nothing may need itself."""
+        refers = {address: node for address, node in self.nodes.items() if node.resource.refers_to() is not None}
+        for address, node in refers.items():
+            self.nodes[address] = msgspec.structs.replace(node, resource=node.resource.referring(self._real_names))
+        for address, node in refers.items():
+            above = [node.identity]
+            needed = self.nodes[address].resource.needs()
+            while needed is not None and needed not in above:
+                above.append(needed)
+                next_address = self.identities.get(needed)
+                needed = self.nodes[next_address].resource.needs() if next_address in refers else None
+            if needed == node.identity:
+                kind = node.resource.kind.replace("_", " ")
+                problem = f"a {kind} cannot be needed for itself: {' -> '.join((*above, needed))}"
+                self.problems.append(Located(node.path, problem, "Take one of them out of the circle."))
+
+    def _real_names(self, written: str) -> str:
+        """Return the vault and name a thing has, for its address; what is declared nowhere is written by real names."""
+        node = self.nodes.get(Address(written))
+        if node is None:
+            vault, _, rest = written.partition("/")
+            declared = self.nodes.get(Address(vault))
+            return f"{declared.resource.name}/{rest}" if declared is not None else written
+        return node.identity.removeprefix("vaults/")
 
     def _check(self, path: Path, resource: Resource) -> None:
         declared = self.stack.vaults[str(path[1])]

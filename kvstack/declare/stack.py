@@ -124,7 +124,7 @@ class StackFile(Included, frozen=True, kw_only=True):
         tuple[str, ...], doc("More files of this stack, inside its folder; `*` matches.", ["vaults/*.yaml"])
     ] = ()
     defaults: Annotated[
-        dict[Literal["vault", "key", "secret", "role_assignment"], dict[str, Any]],
+        dict[Literal["vault", "key", "secret", "certificate", "role_assignment"], dict[str, Any]],
         doc("What all things of a kind share where they do not say otherwise.", {"vault": {"purge_protection": True}}),
     ] = {}
 

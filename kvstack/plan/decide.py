@@ -134,7 +134,7 @@ def _compared(
         changed=frozenset(changed),
         new_version="new_version" in effects,
     )
-    return Decision(change, tuple(_hints(situation, resource)))
+    return Decision(change, tuple(_hints(situation, resource, actual)))
 
 
 def _action(effects: set[str], changed: set[str], *, moved: bool, comes_back: bool) -> Action:
@@ -336,6 +336,6 @@ def _owner_words(situation: Situation, actual: Actual[Resource]) -> str | None:
     return "its tags name another address"
 
 
-def _hints(situation: Situation, resource: Resource) -> Iterator[Diagnostic]:
-    for hint in resource.hints(situation.now):
+def _hints(situation: Situation, resource: Resource, actual: Actual[Resource]) -> Iterator[Diagnostic]:
+    for hint in (*resource.hints(situation.now), *actual.hints):
         yield Diagnostic(severity="warning", summary=hint.summary, detail=hint.detail, address=situation.address)

@@ -18,17 +18,26 @@ _PURGES_FIRST = _GONE | {Action.UPDATE}
 def with_dependencies(changes: list[Change]) -> Iterator[Change]:
     """Yield the changes, each with what has to be finished before it; ends come after everything else."""
     by_address = {change.address: change for change in changes}
+    makers = {change.node.identity: change.address for change in changes if change.node is not None}
     ends_in: dict[Address, list[Address]] = {}
     for change in changes:
         if change.action in _ENDS and not change.with_vault and change.address != parent(change.address):
             ends_in.setdefault(parent(change.address), []).append(change.address)
     for change in sorted(changes, key=lambda change: change.action in _ENDS):
-        yield msgspec.structs.replace(change, depends_on=tuple(_waits_for(change, by_address, ends_in)))
+        yield msgspec.structs.replace(
+            change, depends_on=tuple(dict.fromkeys(_waits_for(change, by_address, ends_in, makers)))
+        )
 
 
 def _waits_for(
-    change: Change, by_address: dict[Address, Change], ends_in: dict[Address, list[Address]]
+    change: Change,
+    by_address: dict[Address, Change],
+    ends_in: dict[Address, list[Address]],
+    makers: dict[str, Address],
 ) -> Iterator[Address]:
+    needed = change.node.resource.needs() if change.node is not None else None
+    if needed in makers and makers[needed] != change.address:
+        yield makers[needed]
     vault_address = change.node.vault_address if change.node is not None else parent(change.address)
     vault = by_address.get(vault_address) if vault_address and vault_address != change.address else None
     if vault is not None:

@@ -86,7 +86,7 @@ class _Planning:
         self.values = values
         self.destroy = destroy
         self.nodes: Mapping[Address, Node] = {} if destroy else desired.nodes
-        self.declared_identities = {node.identity for node in self.nodes.values() if node.resource.parent is None}
+        self.declared_identities = {node.identity for node in self.nodes.values()}
         self.moved = moved_records(desired.moves, state.records)
         self.records = self.moved.records
         self.by_identity = {record.identity: record for record in self.records.values()}
@@ -153,7 +153,7 @@ class _Planning:
             return False
         if _said_otherwise(record.resource, declared):
             return False
-        if declared.hints(self.now):
+        if actual.hints or declared.hints(self.now):
             return False
         if not hasattr(declared, "tags"):
             return True

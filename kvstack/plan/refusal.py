@@ -46,12 +46,13 @@ def deleted_foreign(situation: Situation) -> Decision:
 
 
 def nothing_to_be_for(situation: Situation, identity: str) -> Decision:
-    """Return the refusal of something for a vault that is neither there nor declared."""
-    return refused(
-        situation,
-        f"there is no vault `{identity.rpartition('/')[2]}`",
-        "Declare the vault, make it by other means first, or correct the scope.",
-    )
+    """Return the refusal of something for a vault, or a thing in one, that is neither there nor declared."""
+    match identity.split("/"):
+        case ["vaults", vault, collection, name]:
+            missing = f"there is no {collection.removesuffix('s')} `{name}` in vault `{vault}`"
+        case _:
+            missing = f"there is no vault `{identity.rpartition('/')[2]}`"
+    return refused(situation, missing, "Declare it, make it by other means first, or correct what names it.")
 
 
 def name_stays_taken(situation: Situation, reason: str, shown: tuple[AttributeChange, ...]) -> Decision:

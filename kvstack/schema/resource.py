@@ -117,6 +117,18 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         """Return the identity of what has to be there, declared or not, before this can be made."""
         return None
 
+    def refers_to(self) -> str | None:
+        """Return the address (or real names) of another thing that it names, as it is written."""
+        return None
+
+    def referring(self, to: Callable[[str], str]) -> Self:
+        """Return it with what it refers to by real names. to: returns them for what is written."""
+        return self
+
+    def also_takes(self, vault: str) -> tuple[str, ...]:
+        """Return identities of other things that come with it, and that nothing else may have therefore."""
+        return ()
+
     def obstacle_to_change(self, declared: "Resource", inside: Iterable["Resource"]) -> Obstacle | None:
         """Return why it, as it is, cannot become what is declared. inside: what it holds now."""
         return None

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.certificate import CertificateHandler
 from kvstack.backends.embedded.key import KeyHandler
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.role_assignment import RoleAssignmentHandler
 from kvstack.backends.embedded.secret import SecretHandler
 from kvstack.backends.embedded.vault import VaultHandler
 from kvstack.backends.protocol import Handler, LastChange, Offer, Snapshot
+from kvstack.resources.certificate import Certificate, CertificateKey
 from kvstack.resources.key import Key
 from kvstack.schema.resource import Resource
 from kvstack.terms.diagnostic import Diagnostic
@@ -39,6 +41,7 @@ class EmbeddedBackend:
             "vault": VaultHandler(service, caller, self._places),
             "key": KeyHandler(service, caller, self._places),
             "secret": SecretHandler(service, caller, self._places),
+            "certificate": CertificateHandler(service, caller, self._places),
             "role_assignment": RoleAssignmentHandler(service, caller, self._places, owner),
         }
 
@@ -123,6 +126,10 @@ class EmbeddedBackend:
                 return f"generating {type} {curve} key"
             case Key(type="oct-HSM" as type):
                 return f"generating {type} key"
+            case Certificate(key=CertificateKey(type="RSA" | "RSA-HSM" as type, size=size)):
+                return f"generating {type} {size or 2048} key and certificate"
+            case Certificate(key=CertificateKey(type="EC-HSM")):
+                return "generating EC-HSM key and certificate"
             case _:
                 return None
 

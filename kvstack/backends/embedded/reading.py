@@ -5,11 +5,13 @@ from functools import cache
 
 from kvstack.backends.embedded.names import assignment_name
 from kvstack.backends.protocol import Actual, Deletion, Snapshot, Unread
+from kvstack.resources.certificate import Certificate, of_policy
 from kvstack.resources.key import Key
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.rotation import Rotation, written
 from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Network, Vault
+from kvstack.schema.obstacle import Hint
 from kvstack.schema.resource import Resource
 from kvstack.terms.role import built_in_roles_by_id
 from kvstack.terms.rotation import RotationPolicy
@@ -30,15 +32,21 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
         groups[vault.folded] = vault.resource_group
         things[f"vaults/{vault.folded}"] = of_vault(vault, subscription)
     paths = {vault.id: Scope(subscription, vault.resource_group, vault.name).path for vault in taken.vaults}
-    for key in taken.keys:
+    # A certificate's key and secret are part of it: nothing declares them by themselves.
+    for key in (key for key in taken.keys if not key.managed):
         home = homes[key.vault_id]
         things[f"vaults/{home.folded}/keys/{key.folded}"] = of_key(
             key, paths[key.vault_id], _rotation(key.rotation), _deletion(key.deletion, home)
         )
-    for secret in taken.secrets:
+    for secret in (secret for secret in taken.secrets if not secret.managed):
         home = homes[secret.vault_id]
         things[f"vaults/{home.folded}/secrets/{secret.folded}"] = of_secret(
             secret, paths[secret.vault_id], _rotation(secret.rotation), _deletion(secret.deletion, home)
+        )
+    for certificate in taken.certificates:
+        home = homes[certificate.vault_id]
+        things[f"vaults/{home.folded}/certificates/{certificate.folded}"] = of_certificate(
+            certificate, paths[certificate.vault_id], _deletion(certificate.deletion, home)
         )
     for assignment in taken.role_assignments:
         actual = of_assignment(assignment, owner)
@@ -126,6 +134,34 @@ def of_secret(
         fingerprint=secret.fingerprint,
         by_rotation=secret.by_rotation,
         deletion=deletion,
+    )
+
+
+def of_certificate(
+    certificate: records.Certificate, vault_path: str, deletion: Deletion | None = None
+) -> Actual[Resource]:
+    """Return a certificate as read, with its newest version's attributes. vault_path: its vault's scope."""
+    written = f"{certificate.vault}/{certificate.name}"
+    waiting = Hint(
+        "it waits for somebody to sign its request",
+        f"`kvstack certificate pending show {written}` has the request, `kvstack certificate pending merge {written} "
+        "--file CHAIN` takes the signed chain.",
+    )
+    return Actual(
+        kind="certificate",
+        id=f"{vault_path}/certificates/{certificate.name}",
+        vault=certificate.vault,
+        resource=Certificate(
+            name=certificate.name,
+            enabled=certificate.enabled,
+            tags=without_owner(certificate.tags),
+            **of_policy(certificate.policy),
+        ),
+        owner=owner_of(certificate.tags),
+        version=certificate.version or None,
+        by_rotation=certificate.by_rotation,
+        deletion=deletion,
+        hints=(waiting,) if certificate.pending else (),
     )
 
 
