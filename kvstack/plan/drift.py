@@ -27,7 +27,7 @@ def drift(state: State, snapshot: Snapshot, nodes: Mapping[Address, Node]) -> tu
             continue  # its vault is deleted, which is told of the vault
         elif actual.deletion is not None:
             found.append(Drifted(address=record.address, kind=record.kind, what="deleted"))
-        elif (drifted := _changed(record, actual, nodes.get(record.address))) is not None:
+        elif (drifted := _changed(record, actual, nodes.get(record.address), state.owner)) is not None:
             found.append(drifted)
     return tuple(found)
 
@@ -36,9 +36,10 @@ def _vault_of(record: Record) -> str:
     return "/".join(record.identity.split("/", 2)[:2])
 
 
-def _changed(record: Record, actual: Actual[Resource], node: Node | None) -> Drifted | None:
+def _changed(record: Record, actual: Actual[Resource], node: Node | None, owner: str) -> Drifted | None:
     reader = compared(type(record.resource))
-    lost_tags = actual.owner is None and hasattr(record.resource, "tags")
+    theirs = actual.owner.stack if actual.owner is not None else None
+    lost_tags = theirs != owner and hasattr(record.resource, "tags")
     moved_value = value.has_drifted(record, actual)
     if not lost_tags and not moved_value and reader(record.resource) == reader(actual.resource):
         return None
@@ -47,7 +48,7 @@ def _changed(record: Record, actual: Actual[Resource], node: Node | None) -> Dri
     if moved_value and not {"all", "value", "value_from"} & ignored:
         changed.append(value.attribute_change(None, record.fingerprint, actual.fingerprint))
     if lost_tags and not {"all", "tags"} & ignored:
-        changed.append(AttributeChange("kvstack tags", "there", "lost"))
+        changed.append(AttributeChange("kvstack tags", owner, theirs or "lost"))
     if not changed:
         return None
     return Drifted(address=record.address, kind=record.kind, what="changed", attributes=tuple(changed))

@@ -42,6 +42,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     records: Mapping[Address, Record] = {}
     intents: Mapping[Address, "Intend"] = {}
 
+    @property
+    def owner(self) -> str:
+        """What stands in the owner's tag of everything recorded: the stack, with its environment."""
+        return self.stack if self.environment is None else f"{self.stack}/{self.environment}"
+
 
 class Put(msgspec.Struct, frozen=True):
     """A thing was made or changed. was: the address it had before, where it moved."""

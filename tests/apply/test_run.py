@@ -115,7 +115,7 @@ def test_slow_changes_are_made_at_once(tmp_path: Path) -> None:
     told: list[Event] = []
     outcome = applied(opened(tmp_path, backend), tell=told.append, workers=3)
     assert done(outcome) == dict.fromkeys(ALL, "finished")
-    waits = {event.address: event.what for event in told if isinstance(event, Waiting)}
+    waits = {str(event.address): event.what for event in told if isinstance(event, Waiting)}
     assert waits["dev/keys/wrap"] == "making wrap"
 
 
