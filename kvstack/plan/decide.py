@@ -10,7 +10,7 @@ from kvstack.plan import attributes, refusal, value
 from kvstack.plan.change import AttributeChange
 from kvstack.plan.situation import Decision, Inside, Situation
 from kvstack.plan.standing import Standing
-from kvstack.schema.differences import Difference, differences
+from kvstack.schema.differences import Difference, to_change
 from kvstack.schema.resource import Resource
 from kvstack.state.state import Record
 from kvstack.terms.action import Action
@@ -315,7 +315,7 @@ def _forgotten(situation: Situation, reason: str) -> Decision:
 
 def _to_change(declared: Resource, actual: Resource) -> Iterator[Difference]:
     ignored = declared.lifecycle.ignore_changes
-    for difference in differences(actual, declared):
+    for difference in to_change(actual, declared):
         if "all" not in ignored and difference.attribute.written not in ignored:
             yield difference
 

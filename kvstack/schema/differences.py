@@ -1,5 +1,6 @@
 """What differs between two descriptions of one thing."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -17,14 +18,26 @@ class Difference(msgspec.Struct, frozen=True):
     after: Any
 
 
+def to_change(actual: Resource, declared: Resource) -> tuple[Difference, ...]:
+    """Return the attributes in which what is there is not what is declared; what a vault sets by itself under the
+    declaration is left out. What it set under an earlier one is not: a fixed date may take the place of a policy's."""
+    return _differences(actual, declared, declared.left_to_the_vault)
+
+
 def differences(before: Resource, after: Resource) -> tuple[Difference, ...]:
-    """Return the attributes in which `after` (declared, or read later) is not `before`; what a vault sets by itself
-    under either is left out."""
+    """Return the attributes in which what was read later is not what was recorded; what a vault sets by itself under
+    either is left out."""
+    return _differences(before, after, lambda: before.left_to_the_vault() | after.left_to_the_vault())
+
+
+def _differences(
+    before: Resource, after: Resource, left_to_the_vault: Callable[[], frozenset[str]]
+) -> tuple[Difference, ...]:
     resource = type(after)
     reader = compared(resource)
     if reader(before) == reader(after):
         return ()
-    ignored = before.left_to_the_vault() | after.left_to_the_vault()
+    ignored = left_to_the_vault()
     found = []
     for entry in _compared_attributes(resource):
         was, becomes = getattr(before, entry.name), getattr(after, entry.name)

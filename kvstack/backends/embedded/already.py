@@ -2,7 +2,7 @@
 
 from kvstack.backends.embedded import reading
 from kvstack.backends.protocol import Actual, R, Wanted
-from kvstack.schema.differences import differences
+from kvstack.schema.differences import to_change
 from kvstack.schema.resource import Resource
 from kvstack.vault.caller import Caller
 from kvstack.vault.service import VaultService
@@ -16,7 +16,7 @@ def already(
     vault = wanted.vault or resource.name
     things = reading.snapshot(service.snapshot(caller, (vault,) if vault else ()), subscription, stack).things
     there = things.get(resource.identity(wanted.vault))
-    if there is None or there.deletion is not None or differences(there.resource, resource):
+    if there is None or there.deletion is not None or to_change(there.resource, resource):
         return None
     ours = there.owner == wanted.owner if hasattr(resource, "tags") else there.named_by_us
     if wanted.value is not None:
