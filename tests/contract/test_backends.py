@@ -121,8 +121,13 @@ def test_the_same_creation_twice_is_one_thing(backend: Backend, resource: Resour
 
 @pytest.mark.parametrize(
     ("resource", "changes"),
-    [(VAULT, {"sku": "standard"}), (KEY, {"enabled": False}), (SECRET, {"enabled": False}), (ACCESS, {"description": "x"})],
-)  # fmt: skip
+    [
+        (VAULT, {"sku": "standard"}),
+        (KEY, {"enabled": False}),
+        (SECRET, {"enabled": False}),
+        (ACCESS, {"description": "x"}),
+    ],
+)
 def test_a_name_that_is_taken_by_something_else_is_refused(
     backend: Backend, resource: Resource, changes: dict[str, Any]
 ) -> None:
@@ -202,9 +207,14 @@ def test_an_owner_is_written_and_taken_away_and_tags_stay(backend: Backend, reso
 
 @pytest.mark.parametrize(
     ("resource", "changes"),
-    [(KEY, {"curve": "P-384"}), (KEY, {"type": "RSA", "size": 2048, "curve": None, "operations": frozenset({"sign"})}),
-     (KEY, {"enabled": False, "rotation": None, "tags": {}}), (SECRET, {}), (SECRET, {"content_type": "x", "tags": {}})],
-)  # fmt: skip
+    [
+        (KEY, {"curve": "P-384"}),
+        (KEY, {"type": "RSA", "size": 2048, "curve": None, "operations": frozenset({"sign"})}),
+        (KEY, {"enabled": False, "rotation": None, "tags": {}}),
+        (SECRET, {}),
+        (SECRET, {"content_type": "x", "tags": {}}),
+    ],
+)
 def test_a_new_version_has_what_is_declared(backend: Backend, resource: Resource, changes: dict[str, Any]) -> None:
     first = made(backend, resource)
     declared = wanted(resource, "value-2", **changes)
@@ -330,15 +340,22 @@ def test_a_batch_is_made_whole(backend: Backend) -> None:
     assert there(backend, SECRET) is not None
 
 
+def _fails_at_its_end(backend: Backend) -> None:
+    """Make a key, then try to make another under a name that is taken, in one batch."""
+    keys = handler(backend, "key")
+    with backend.batch():
+        keys.create(wanted(KEY, name="undone"))
+        keys.create(wanted(KEY, enabled=False))
+
+
 def test_in_a_batch_only_what_fails_is_undone(backend: Backend) -> None:
     made(backend, VAULT)
     keys = handler(backend, "key")
     with backend.batch():
         with backend.batch():
             keys.create(wanted(KEY))
-        with pytest.raises(KvstackError), backend.batch():
-            keys.create(wanted(KEY, name="undone"))
-            keys.create(wanted(KEY, enabled=False))
+        with pytest.raises(KvstackError):
+            _fails_at_its_end(backend)
         with backend.batch():
             handler(backend, "secret").create(wanted(SECRET))
     assert there(backend, KEY) is not None
@@ -347,11 +364,11 @@ def test_in_a_batch_only_what_fails_is_undone(backend: Backend) -> None:
 
 
 def test_a_batch_that_fails_is_undone(backend: Backend) -> None:
-    made(backend, VAULT)
-    with pytest.raises(KvstackError), backend.batch():
-        handler(backend, "key").create(wanted(KEY))
-        raise KvstackError("something else")
-    assert there(backend, KEY) is None
+    made(backend, KEY)
+    before = seen(backend).things.keys()
+    with pytest.raises(KvstackError):
+        _fails_at_its_end(backend)
+    assert seen(backend).things.keys() == before
 
 
 def test_principals_are_known_by_name_once_told(backend: Backend) -> None:

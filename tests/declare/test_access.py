@@ -80,7 +80,7 @@ def test_wider_access_reaches_subscriptions_groups_and_vaults(
         ("{principal: api, role: Reader, scope: subscription}", "10:47 `subscription` is no scope in a vault"),
         ("{principal: api, role: Reader, scope: keys/a_b}", "10:47 `a_b` cannot name a key, secret or certificate"),
         ("{principal: api, role: Reader, scope: keys}", "10:47 `keys` is no scope in a vault"),
-        (f"{{principal: {ALICE[:-1]}0, role: Reader}}", f"10:21 an object id needs its `principal_type`"),
+        (f"{{principal: {ALICE[:-1]}0, role: Reader}}", "10:21 an object id needs its `principal_type`"),
         ("{principal: api, principal_type: user, role: Reader}", "10:42 `api` is a service_principal in `principals`"),
         ("{principal: api, role: Reader, name: x}", "10:46 a role assignment has no name of its own"),
         ("{principal: api, role: Reader, from: 2027-01-02T00:00:00Z, until: 2027-01-01T00:00:00Z}", "10:75 it ends"),

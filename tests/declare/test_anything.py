@@ -13,6 +13,30 @@ from kvstack.terms.diagnostic import KvstackError
 from tests.declare.documents import CANARY, PLAIN, Document, as_yaml, mutations, written
 from tests.declare.stacks import VALID
 
+STIRRED = [
+    *(
+        b"",
+        b"\t",
+        b"\n",
+        b": ",
+        b"- ",
+        b"{",
+        b"[",
+        b"]",
+        b"}",
+        b"*a",
+        b"&a",
+        b"!x ",
+        b"|",
+        b"'",
+        b'"',
+        b"#",
+        b"\xff",
+        b"\0",
+    ),
+    *(b"? ", b"---\n", b"...", b"%", b"@", b"`"),
+]
+
 
 def outcome(text: bytes) -> Declaration | KvstackError:
     with tempfile.TemporaryDirectory() as folder:
@@ -63,8 +87,8 @@ def test_text_cut_and_stirred_is_told_in_its_file(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 200)))
-        part = data.draw(st.sampled_from([b"", b"\t", b"\n", b": ", b"- ", b"{", b"[", b"]", b"}", b"*a", b"&a", b"!x ", b"|",
-                                          b"'", b'"', b"#", b"\xff", b"\0", b"? ", b"---\n", b"...", b"%", b"@", b"`", text[start:end] * 2]))  # fmt: skip
+        stirred = [*STIRRED, text[start:end] * 2]
+        part = data.draw(st.sampled_from(stirred))
         text = text[:start] + part + text[end:]
     check(text)
 

@@ -12,14 +12,15 @@ MAIN = "stack: s\ninclude: [vaults/*.yaml]\n"
 def test_files_are_joined_and_every_problem_names_its_file(tmp_path: Path) -> None:
     files = {
         "vaults/a.yaml": f"principals: {{alice: {{type: user, id: {ALICE}}}}}\nvaults:\n  aaa: {{skuu: premium}}\n",
-        "vaults/b.yaml": "access:\n  - {principal: alcie, role: Key Vault Reader, scope: subscription}\nvaults:\n  b: {}\n",
+        "vaults/b.yaml": "access:\n  - {principal: alcie, role: Key Vault Reader, scope: subscription}\n"
+        "vaults:\n  b: {}\n",
     }
     assert told(tmp_path, MAIN + "vaults: {main: {sku: x}}\n", files) == [
         "3:22 `sku` is `standard` or `premium`, not `x`",
         "vaults/a.yaml:3:9 a vault has no attribute `skuu`; did you mean `sku`?",
         "vaults/b.yaml:2:17 there is no principal `alcie`; did you mean `alice`?",
-        "vaults/b.yaml:4:3 `b` cannot name a vault: 3-24 letters, digits and hyphens, starting with a letter, ending with a "
-        "letter or digit, without `--`",
+        "vaults/b.yaml:4:3 `b` cannot name a vault: 3-24 letters, digits and hyphens, starting with a letter, "
+        "ending with a letter or digit, without `--`",
     ]
 
 

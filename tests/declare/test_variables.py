@@ -144,7 +144,8 @@ backend: {{type: "embedded", location: "${{var.env}}"}}
 state: {{path: "state-${{var.env}}"}}
 defaults: {{key: {{tags: {{env: "${{var.env}}"}}}}}}
 access:
-  - {{principal: "${{principals.alice.id}}", principal_type: user, role: "${{var.role}}", scope: "vault/pay-${{var.env}}"}}
+  - {{principal: "${{principals.alice.id}}", principal_type: user, role: "${{var.role}}",
+     scope: "vault/pay-${{var.env}}"}}
 vaults:
   pay-${{var.env}}:
     soft_delete_retention_days: ${{var.days}}
@@ -202,7 +203,10 @@ def test_a_reference_in_a_vaults_key_is_told_at_the_key(tmp_path: Path) -> None:
 
 
 def test_a_value_is_checked_again_once_its_variables_are_known(tmp_path: Path) -> None:
-    text = "stack: s\nvariables: {d: {type: number}, s: {}}\nvaults:\n  v-${var.s}:\n    soft_delete_retention_days: ${var.d}\n"
+    text = (
+        "stack: s\nvariables: {d: {type: number}, s: {}}\n"
+        "vaults:\n  v-${var.s}:\n    soft_delete_retention_days: ${var.d}\n"
+    )
     assert told(tmp_path, text, variables={"d": "30", "s": "x"}) == []
     assert told(tmp_path, text, variables={"d": "5", "s": "x"}) == [
         "5:33 `soft_delete_retention_days` is 7 to 90, not 5"

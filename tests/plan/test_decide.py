@@ -6,6 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from kvstack.backends.protocol import Snapshot
 from kvstack.resources.rotation import Rotation
 from kvstack.resources.vault import Network
 from kvstack.schema.resource import Lifecycle
@@ -48,7 +49,9 @@ def undeclared(world: World) -> None:
         pytest.param(lambda w: w.change(SIGN, curve="P-384"), {SIGN: "rotate"}, id="another curve"),
         pytest.param(lambda w: w.change(SIGN, curve="P-384", enabled=False), {SIGN: "rotate"}, id="a version has all"),
         pytest.param(lambda w: w.change(ACCESS, description="x"), {ACCESS: "update"}, id="access changed"),
-        pytest.param(lambda w: w.change(ACCESS, principal_type="group"), {ACCESS: "replace"}, id="access of another type"),
+        pytest.param(
+            lambda w: w.change(ACCESS, principal_type="group"), {ACCESS: "replace"}, id="access of another type"
+        ),
         pytest.param(lambda w: w.see(SIGN, owner=None), {SIGN: "update"}, id="tags lost"),
         pytest.param(lambda w: w.see(SIGN, version="v2"), {}, id="a new version, as declared"),
         pytest.param(lambda w: w.see(DB, version="v2", fingerprint="other"), {DB: "rotate"}, id="another value"),
@@ -66,8 +69,12 @@ def undeclared(world: World) -> None:
         # Declared, soft-deleted
         pytest.param(lambda w: w.deleted(SIGN), {SIGN: "recover"}, id="deleted"),
         pytest.param(lambda w: w.deleted(SIGN).forgotten(SIGN), {SIGN: "recover"}, id="deleted, ours by its tags"),
-        pytest.param(lambda w: w.deleted(SIGN).change(SIGN, enabled=False), {SIGN: "recover"}, id="deleted and changed"),
-        pytest.param(lambda w: w.deleted(DB).see(DB, fingerprint="other"), {DB: "recover"}, id="deleted, another value"),
+        pytest.param(
+            lambda w: w.deleted(SIGN).change(SIGN, enabled=False), {SIGN: "recover"}, id="deleted and changed"
+        ),
+        pytest.param(
+            lambda w: w.deleted(DB).see(DB, fingerprint="other"), {DB: "recover"}, id="deleted, another value"
+        ),
         pytest.param(lambda w: w.foreign(SIGN).deleted(SIGN), {SIGN: "refuse"}, id="somebody else's, deleted"),
         pytest.param(
             lambda w: w.deleted(DEV),
@@ -91,20 +98,33 @@ def undeclared(world: World) -> None:
         ),
         # No longer declared
         pytest.param(undeclared, {DEV: "delete", SIGN: "delete", DB: "delete", ACCESS: "delete"}, id="the whole stack"),
-        pytest.param(lambda w: undeclared(w.gone(SIGN)), {SIGN: "forget", DEV: "delete", DB: "delete", ACCESS: "delete"},
-                     id="a key that is gone"),
-        pytest.param(lambda w: undeclared(w.deleted(SIGN)), {SIGN: "forget", DEV: "delete", DB: "delete", ACCESS: "delete"},
-                     id="a key that is deleted"),
-        pytest.param(lambda w: undeclared(w.deleted(DEV)), {DEV: "forget", SIGN: "forget", DB: "forget", ACCESS: "forget"},
-                     id="a vault that is deleted"),
         pytest.param(
-            lambda w: undeclared(w.forgotten(SIGN)), {DEV: "delete", SIGN: "delete", DB: "delete", ACCESS: "delete"},
+            lambda w: undeclared(w.gone(SIGN)),
+            {SIGN: "forget", DEV: "delete", DB: "delete", ACCESS: "delete"},
+            id="a key that is gone",
+        ),
+        pytest.param(
+            lambda w: undeclared(w.deleted(SIGN)),
+            {SIGN: "forget", DEV: "delete", DB: "delete", ACCESS: "delete"},
+            id="a key that is deleted",
+        ),
+        pytest.param(
+            lambda w: undeclared(w.deleted(DEV)),
+            {DEV: "forget", SIGN: "forget", DB: "forget", ACCESS: "forget"},
+            id="a vault that is deleted",
+        ),
+        pytest.param(
+            lambda w: undeclared(w.forgotten(SIGN)),
+            {DEV: "delete", SIGN: "delete", DB: "delete", ACCESS: "delete"},
             id="a key made just before a crash",
         ),
-        pytest.param(lambda w: undeclared(w.foreign(SIGN)), {DEV: "delete", DB: "delete", ACCESS: "delete"},
-                     id="a key that is somebody else's"),
+        pytest.param(
+            lambda w: undeclared(w.foreign(SIGN)),
+            {DEV: "delete", DB: "delete", ACCESS: "delete"},
+            id="a key that is somebody else's",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_happens_to_each_thing(happened: Callable[[World], object], expected: dict[str, str]) -> None:
     world = World.applied(STACK)
     happened(world)
@@ -365,9 +385,7 @@ def test_what_is_settled_at_a_glance_is_settled_in_full() -> None:
     assert planning.diagnostics == []
 
 
-def _snapshot(world: World):  # type: ignore[no-untyped-def]
-    from kvstack.backends.protocol import Snapshot
-
+def _snapshot(world: World) -> Snapshot:
     return Snapshot(world.things)
 
 

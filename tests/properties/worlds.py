@@ -1,10 +1,9 @@
-"""Random stacks on a real embedded vault, edited, applied, and changed behind their back."""
+"""Random stacks on a real embedded vault, edited and applied."""
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,23 +15,15 @@ from kvstack.backends.embedded.backend import EmbeddedBackend
 from kvstack.declare.declaration import declaration
 from kvstack.plan.change import Change, Plan
 from kvstack.render.json import document
-from kvstack.resources.secret import Secret
 from kvstack.terms.action import Action
-from kvstack.terms.address import Address
-from kvstack.terms.duration import duration
-from kvstack.terms.key import KeySpecification
-from kvstack.terms.rotation import RotationPolicy
-from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import Caller
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
-from kvstack.vault.records import NetworkRules
 from kvstack.vault.service import VaultService
 
 API = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
 BOB = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a12"
 ENVIRON = {"ONE": "hunter2-one", "TWO": "hunter2-two"}
-LATER = datetime(2037, 1, 31, tzinfo=UTC)
 Declared = dict[str, Any]
 
 _tags = st.dictionaries(st.sampled_from(["a", "b", "é"]), st.sampled_from(["x", "y", ""]), max_size=2)
@@ -180,205 +171,6 @@ def _identities(change: Change) -> set[str]:
     if change.actual is not None:
         found.add(change.actual.resource.identity(change.actual.vault))
     return found
-
-
-# What somebody does behind the stack's back
-
-
-class Deed:
-    """One deed. does: does it; drifts: the addresses that have moved by it."""
-
-    def __init__(self, name: str, does: Callable[[], object], drifts: set[str]) -> None:
-        self.name = name
-        self.does = does
-        self.drifts = drifts
-
-    def __repr__(self) -> str:
-        return f"{self.name} -> {sorted(self.drifts)}"
-
-
-def deeds(of: World) -> list[Deed]:
-    """Return everything somebody could do to what was just applied."""
-    service, operator = of.service, of.operator
-    found: list[Deed] = []
-    nodes = of.declaration.desired.nodes
-    state = of.workspace.state()
-    snapshot = of.workspace.snapshot(state)
-
-    def deed(
-        name: str, address: str, does: Callable[[], object], *, drift: bool = True, also: set[str] | None = None
-    ) -> None:
-        found.append(Deed(f"{name} {address}", does, ({address} if drift else set()) | (also or set())))
-
-    for address, node in nodes.items():
-        record = state.records[address]
-        actual = snapshot.things[node.identity]
-        vault, name = node.vault, node.resource.name
-        tags = (
-            {**actual.resource.tags, "kvstack-stack": "s", "kvstack-address": address}
-            if hasattr(actual.resource, "tags")
-            else {}
-        )
-        match node.resource.kind:
-            case "vault":
-                inside = {
-                    other
-                    for other, held in nodes.items()
-                    if held.vault_address == address and held.resource.kind == "role_assignment"
-                }
-                deed("tag", address, lambda n=name, t=tags: service.update_vault(operator, n, tags={**t, "new": "x"}))  # type: ignore[misc]
-                deed("strip", address, lambda n=name, a=actual: service.update_vault(operator, n, tags=a.resource.tags))  # type: ignore[misc]
-                deed(
-                    "claim",
-                    address,
-                    lambda n=name, t=tags: service.update_vault(operator, n, tags={**t, "kvstack-stack": "other"}),
-                )  # type: ignore[misc]
-                deed("lock", address, lambda n=name: service.update_vault(operator, n, lock="delete"))  # type: ignore[misc]
-                deed(
-                    "open",
-                    address,
-                    lambda n=name: service.update_vault(
-                        operator, n, network=NetworkRules("deny", ("192.0.2.0/24",), "none")
-                    ),
-                )  # type: ignore[misc]
-                deed("delete", address, lambda n=name: service.delete_vault(operator, n), also=inside)  # type: ignore[misc]
-                deed(
-                    "delete and recover", address,
-                    lambda n=name: (service.delete_vault(operator, n), service.recover_vault(operator, n)),  # type: ignore[misc]
-                    drift=False, also=inside,
-                )  # fmt: skip
-                deed("touch", address, lambda n=name: service.update_vault(operator, n), drift=False)  # type: ignore[misc]
-                deed(
-                    "add a key to",
-                    address,
-                    lambda n=name: service.create_key(
-                        operator, n, "foreign", specification=KeySpecification("EC", None, "P-256")
-                    ),
-                    drift=False,
-                )  # type: ignore[misc]
-            case "key":
-                key = node.resource
-                new = {
-                    "operations": actual.resource.operations,
-                    "enabled": actual.resource.enabled,
-                    "expires": actual.resource.expires,
-                }  # type: ignore[attr-defined]
-                curve = actual.resource.curve  # type: ignore[attr-defined]
-                deed(
-                    "disable or enable",
-                    address,
-                    lambda v=vault, n=name, e=actual.resource.enabled: service.update_key(
-                        operator, v, n, enabled=not e
-                    ),
-                )  # type: ignore[attr-defined,misc]
-                deed(
-                    "narrow", address, lambda v=vault, n=name: service.update_key(operator, v, n, operations={"verify"})
-                )  # type: ignore[misc]
-                if "expires" not in key.left_to_the_vault():
-                    deed("end", address, lambda v=vault, n=name: service.update_key(operator, v, n, expires=LATER))  # type: ignore[misc]
-                deed(
-                    "tag",
-                    address,
-                    lambda v=vault, n=name, t=tags: service.update_key(operator, v, n, tags={**t, "new": "x"}),
-                )  # type: ignore[misc]
-                deed(
-                    "strip",
-                    address,
-                    lambda v=vault, n=name, a=actual: service.update_key(operator, v, n, tags=a.resource.tags),
-                )  # type: ignore[misc]
-                deed(
-                    "claim",
-                    address,
-                    lambda v=vault, n=name, t=tags: service.update_key(
-                        operator, v, n, tags={**t, "kvstack-stack": "other"}
-                    ),
-                )  # type: ignore[misc]
-                deed(
-                    "plan to rotate",
-                    address,
-                    lambda v=vault, n=name: service.set_rotation_policy(
-                        operator, v, "keys", n, RotationPolicy(every=duration("P45D"))
-                    ),
-                )  # type: ignore[misc]
-                deed("delete", address, lambda v=vault, n=name: service.delete_key(operator, v, n))  # type: ignore[misc]
-                deed("rotate", address, lambda v=vault, n=name: service.rotate_key(operator, v, n), drift=False)  # type: ignore[misc]
-                deed(
-                    "make a new version of", address,
-                    lambda v=vault, n=name, c=curve, t=tags, w=new: service.create_key(operator, v, n, specification=KeySpecification("EC", None, c), tags=t, **w),  # type: ignore[misc]
-                    drift=False,
-                )  # fmt: skip
-                deed(
-                    "make another version of", address,
-                    lambda v=vault, n=name, c=curve, t=tags, w=new: service.create_key(operator, v, n, specification=KeySpecification("EC", None, "P-521"), tags=t, **w),  # type: ignore[misc]
-                )  # fmt: skip
-                deed(
-                    "make a bare version of",
-                    address,
-                    lambda v=vault, n=name, c=curve: service.create_key(
-                        operator, v, n, specification=KeySpecification("EC", None, c)
-                    ),
-                )  # type: ignore[misc]
-            case "secret":
-                secret = actual.resource
-                assert isinstance(secret, Secret)
-                same = {
-                    "content_type": secret.content_type or "",
-                    "enabled": secret.enabled,
-                    "expires": secret.expires,
-                    "tags": tags,
-                }
-                deed(
-                    "set",
-                    address,
-                    lambda v=vault, n=name, w=same: service.set_secret(
-                        operator, v, n, SecretValue("hunter2-other"), **w
-                    ),
-                )  # type: ignore[misc]
-                deed(
-                    "disable or enable",
-                    address,
-                    lambda v=vault, n=name, e=secret.enabled: service.update_secret(operator, v, n, enabled=not e),
-                )  # type: ignore[misc]
-                deed(
-                    "describe",
-                    address,
-                    lambda v=vault, n=name: service.update_secret(operator, v, n, content_type="application/x-other"),
-                )  # type: ignore[misc]
-                deed("end", address, lambda v=vault, n=name: service.update_secret(operator, v, n, expires=LATER))  # type: ignore[misc]
-                deed(
-                    "strip",
-                    address,
-                    lambda v=vault, n=name, a=actual: service.update_secret(operator, v, n, tags=a.resource.tags),
-                )  # type: ignore[misc]
-                deed(
-                    "claim",
-                    address,
-                    lambda v=vault, n=name, t=tags: service.update_secret(
-                        operator, v, n, tags={**t, "kvstack-stack": "other"}
-                    ),
-                )  # type: ignore[misc]
-                deed("delete", address, lambda v=vault, n=name: service.delete_secret(operator, v, n))  # type: ignore[misc]
-                deed(
-                    "rotate",
-                    address,
-                    lambda v=vault, n=name, w=same: service.set_secret(
-                        operator, v, n, SecretValue("hunter2-turned"), by_rotation=True, **w
-                    ),
-                    drift=False,
-                )  # type: ignore[misc]
-                deed(
-                    "read", address, lambda v=vault, n=name: service.get_secret_properties(operator, v, n), drift=False
-                )  # type: ignore[misc]
-            case _:
-                deed("take away", address, lambda i=record.id: service.delete_role_assignment(operator, i))  # type: ignore[misc]
-    return found
-
-
-def is_from_the_environment(of: World, address: str) -> bool:
-    """Tell whether a secret's value is read from the environment: a rotation of it is not what is declared."""
-    node = of.declaration.desired.nodes.get(Address(address))
-    source = node.resource.value_source if node is not None else None
-    return source is not None and source.read_at_plan
 
 
 def as_json(made: Plan) -> str:

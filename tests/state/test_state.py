@@ -1,5 +1,6 @@
 """What a finished change does to the state."""
 
+from kvstack.resources.key import Key
 from kvstack.state.state import Drop, Intend, Put, after
 from kvstack.terms.address import Address
 from tests.state.things import ENTRIES, MOVED, RECORDS, record, state
@@ -19,7 +20,7 @@ def test_the_same_entries_twice_are_the_same_once() -> None:
 
 def test_a_move_does_not_drop_another_thing_under_the_old_address() -> None:
     # The old address may be taken by something new in the same apply.
-    newcomer = record("dev/keys/sign", RECORDS[1].resource.__class__(name="newcomer", type="EC"))
+    newcomer = record("dev/keys/sign", Key(name="newcomer", type="EC"))
     first, second = Put(newcomer), Put(MOVED, was=Address("dev/keys/sign"))
     for entries in ((first, second), (second, first)):
         assert set(after(state(RECORDS[1]), entries).records) == {"dev/keys/sign", "dev/keys/other"}

@@ -1,0 +1,165 @@
+"""What somebody does behind a stack's back, and which of its things have moved by it."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from kvstack.backends.protocol import Actual
+from kvstack.declare.graph import Node
+from kvstack.resources.key import Key
+from kvstack.resources.secret import Secret
+from kvstack.schema.resource import Resource
+from kvstack.terms.duration import duration
+from kvstack.terms.key import Curve, KeySpecification
+from kvstack.terms.rotation import RotationPolicy
+from kvstack.terms.secret import SecretValue
+from kvstack.vault.records import NetworkRules
+from tests.properties.worlds import World
+
+LATER = datetime(2037, 1, 31, tzinfo=UTC)
+EVERY_45_DAYS = RotationPolicy(every=duration("P45D"))
+CLOSED = NetworkRules("deny", ("192.0.2.0/24",), "none")
+EVERYBODYS = {"new": "x"}
+SOMEBODY_ELSES = {"kvstack-stack": "other"}
+
+
+class Deed:
+    """One deed. does: does it; drifts: the addresses that have moved by it."""
+
+    def __init__(self, name: str, does: Callable[[], object], *drifts: str) -> None:
+        self.name = name
+        self.does = does
+        self.drifts = frozenset(drifts)
+
+    def __repr__(self) -> str:
+        return f"{self.name} -> {sorted(self.drifts)}"
+
+
+def deeds(of: World) -> list[Deed]:
+    """Return everything somebody could do to what was just applied."""
+    things = of.workspace.snapshot(of.workspace.state()).things
+    return [deed for node in of.declaration.desired.nodes.values() for deed in _deeds(of, node, things[node.identity])]
+
+
+def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
+    match actual.resource:
+        case Key() as key:
+            return _to_a_key(of, node, key)
+        case Secret() as secret:
+            return _to_a_secret(of, node, secret)
+        case _ if actual.kind == "vault":
+            return _to_a_vault(of, node, actual.resource)
+        case _:
+            return _to_access(of, node, actual)
+
+
+def _to_access(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
+    yield Deed("take away", lambda: of.service.delete_role_assignment(of.operator, actual.id), node.address)
+
+
+def _to_a_vault(of: World, node: Node, vault: Resource) -> Iterator[Deed]:
+    service, operator, at, name = of.service, of.operator, node.address, node.resource.name
+    declared, ours = _tags(node, vault)
+    access = [
+        other
+        for other, held in of.declaration.desired.nodes.items()
+        if held.vault_address == at and held.resource.kind == "role_assignment"
+    ]
+
+    def changed(**more: Any) -> Callable[[], object]:
+        return lambda: service.update_vault(operator, name, **more)
+
+    yield Deed("tag", changed(tags=ours | EVERYBODYS), at)
+    yield Deed("strip", changed(tags=declared), at)
+    yield Deed("claim", changed(tags=ours | SOMEBODY_ELSES), at)
+    yield Deed("lock", changed(lock="delete"), at)
+    yield Deed("close", changed(network=CLOSED), at)
+    yield Deed("touch", changed())
+    yield Deed("delete", lambda: service.delete_vault(operator, name), at, *access)
+    yield Deed(
+        "delete and recover",
+        lambda: (service.delete_vault(operator, name), service.recover_vault(operator, name)),
+        *access,
+    )
+    yield Deed("add a key", lambda: service.create_key(operator, name, "foreign", specification=_curve("P-256")))
+
+
+def _to_a_key(of: World, node: Node, key: Key) -> Iterator[Deed]:
+    service, operator, at, vault, name = of.service, of.operator, node.address, node.vault, node.resource.name
+    declared, ours = _tags(node, key)
+    same: dict[str, Any] = {"operations": key.operations, "enabled": key.enabled, "expires": key.expires, "tags": ours}
+
+    def changed(**more: Any) -> Callable[[], object]:
+        return lambda: service.update_key(operator, vault, name, **more)
+
+    def made(curve: Curve | None, **more: Any) -> Callable[[], object]:
+        return lambda: service.create_key(operator, vault, name, specification=_curve(curve), **more)
+
+    yield Deed("disable or enable", changed(enabled=not key.enabled), at)
+    yield Deed("narrow", changed(operations={"verify"}), at)
+    yield Deed("tag", changed(tags=ours | EVERYBODYS), at)
+    yield Deed("strip", changed(tags=declared), at)
+    yield Deed("claim", changed(tags=ours | SOMEBODY_ELSES), at)
+    if "expires" not in node.resource.left_to_the_vault():
+        yield Deed("end", changed(expires=LATER), at)
+    yield Deed("plan to rotate", lambda: service.set_rotation_policy(operator, vault, "keys", name, EVERY_45_DAYS), at)
+    yield Deed("delete", lambda: service.delete_key(operator, vault, name), at)
+    yield Deed("destroy", lambda: (service.delete_key(operator, vault, name), _purged(of, node, "key")), at)
+    # A new version with the declared attributes is nobody's drift, whoever made it.
+    yield Deed("rotate", lambda: service.rotate_key(operator, vault, name))
+    yield Deed("make the same again", made(key.curve, **same))
+    yield Deed("make another", made("P-521", **same), at)
+    yield Deed("make a bare one", made(key.curve), at)
+
+
+def _to_a_secret(of: World, node: Node, secret: Secret) -> Iterator[Deed]:
+    service, operator, at, vault, name = of.service, of.operator, node.address, node.vault, node.resource.name
+    declared, ours = _tags(node, secret)
+    same: dict[str, Any] = {
+        "content_type": secret.content_type or "",
+        "enabled": secret.enabled,
+        "expires": secret.expires,
+        "tags": ours,
+    }
+
+    def changed(**more: Any) -> Callable[[], object]:
+        return lambda: service.update_secret(operator, vault, name, **more)
+
+    def set_to(value: str, **more: Any) -> Callable[[], object]:
+        return lambda: service.set_secret(operator, vault, name, SecretValue(value), **more)
+
+    yield Deed("set", set_to("hunter2-other", **same), at)
+    yield Deed("disable or enable", changed(enabled=not secret.enabled), at)
+    yield Deed("describe", changed(content_type="application/x-other"), at)
+    yield Deed("end", changed(expires=LATER), at)
+    yield Deed("tag", changed(tags=ours | EVERYBODYS), at)
+    yield Deed("strip", changed(tags=declared), at)
+    yield Deed("claim", changed(tags=ours | SOMEBODY_ELSES), at)
+    yield Deed(
+        "plan to rotate", lambda: service.set_rotation_policy(operator, vault, "secrets", name, EVERY_45_DAYS), at
+    )
+    yield Deed("delete", lambda: service.delete_secret(operator, vault, name), at)
+    yield Deed("destroy", lambda: (service.delete_secret(operator, vault, name), _purged(of, node, "secret")), at)
+    yield Deed("look at", lambda: service.get_secret_properties(operator, vault, name))
+    source = node.resource.value_source
+    if source is not None and not source.read_at_plan:
+        # Where the value is read from somewhere, a rotation of it is not what is declared there.
+        yield Deed("rotate", set_to("hunter2-turned", by_rotation=True, **same))
+
+
+def _purged(of: World, node: Node, kind: str) -> None:
+    """Purge what was just deleted, where its vault lets anybody."""
+    if of.service.get_vault(of.operator, node.vault).purge_protection:
+        return
+    purge = of.service.purge_key if kind == "key" else of.service.purge_secret
+    purge(of.operator, node.vault, node.resource.name)
+
+
+def _tags(node: Node, resource: Resource) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the tags as declared, and as they are with the owner's."""
+    declared: dict[str, str] = getattr(resource, "tags", {})
+    return declared, {**declared, "kvstack-stack": "s", "kvstack-address": node.address}
+
+
+def _curve(curve: Curve | None) -> KeySpecification:
+    return KeySpecification("EC", None, curve)
