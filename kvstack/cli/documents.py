@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from kvstack.hsm.protocol import PublicKey
     from kvstack.terms.key import KeySpecification
     from kvstack.terms.rotation import RotationPolicy
-    from kvstack.vault.records import Deletion, Key, KeyVersion, Secret, SecretVersion, Vault
+    from kvstack.vault.records import (
+        Certificate,
+        CertificateVersion,
+        Deletion,
+        Key,
+        KeyVersion,
+        Secret,
+        SecretVersion,
+        Vault,
+    )
 
 Document = dict[str, Any]
 Facts = list[tuple[str, Cell]]
@@ -58,8 +67,8 @@ def vault_facts(vault: "Vault") -> Facts:
     ]
 
 
-def item_document(item: "Key | Secret") -> Document:
-    """Return a key or a secret with its newest version's attributes."""
+def item_document(item: "Key | Secret | Certificate") -> Document:
+    """Return a key, a secret or a certificate with its newest version's attributes."""
     return {
         "vault": item.vault,
         "name": item.name,
@@ -70,7 +79,7 @@ def item_document(item: "Key | Secret") -> Document:
         "not_before": _moment(item.not_before),
         "expires": _moment(item.expires),
         "tags": dict(item.tags),
-        "rotation": _rotation(item.rotation),
+        **_ahead(item),
         "created": _moment(item.created),
         "updated": _moment(item.updated),
         "by_rotation": item.by_rotation,
@@ -78,7 +87,7 @@ def item_document(item: "Key | Secret") -> Document:
     }
 
 
-def version_document(version: "KeyVersion | SecretVersion") -> Document:
+def version_document(version: "KeyVersion | SecretVersion | CertificateVersion") -> Document:
     """Return one version; of a key with its public half as a JSON Web Key's members."""
     return {
         "vault": version.vault,
@@ -120,9 +129,9 @@ def kind_words(specification: "KeySpecification") -> str:
     return f"{specification.type} {strength}" if strength is not None else specification.type
 
 
-def _own(thing: "Key | Secret | KeyVersion | SecretVersion") -> Document:
-    """Return what only keys have, or only secrets."""
-    from kvstack.vault.records import Key, KeyVersion
+def _own(thing: "Key | Secret | Certificate | KeyVersion | SecretVersion | CertificateVersion") -> Document:
+    """Return what only keys have, or only secrets, or only certificates."""
+    from kvstack.vault.records import Certificate, CertificateVersion, Key, KeyVersion
 
     match thing:
         case Key() | KeyVersion():
@@ -137,8 +146,29 @@ def _own(thing: "Key | Secret | KeyVersion | SecretVersion") -> Document:
                 "operations": sorted(thing.operations),
                 **public,
             }
+        case Certificate() | CertificateVersion():
+            of_item = {"pending": thing.pending} if isinstance(thing, Certificate) else {}
+            return {
+                "subject": thing.policy.subject,
+                "issuer": thing.policy.issuer,
+                "thumbprint": thing.thumbprint,
+                **of_item,
+            }
         case _:
             return {"content_type": thing.content_type}
+
+
+def _ahead(item: "Key | Secret | Certificate") -> Document:
+    """Return how the next version will be made."""
+    from kvstack.vault.records import Certificate
+
+    match item:
+        case Certificate():
+            from kvstack.cli.certificate_documents import policy_document
+
+            return {"policy": policy_document(item.policy)}
+        case _:
+            return {"rotation": _rotation(item.rotation)}
 
 
 def _own_facts(version: "KeyVersion | SecretVersion") -> Facts:

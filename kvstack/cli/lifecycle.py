@@ -1,4 +1,4 @@
-"""What keys and secrets have in common on the command line: versions listed, soft-deleted, recovered, purged."""
+"""What keys, secrets and certificates have in common on the command line: versions, soft delete, recovery, purge."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from kvstack.cli.words import text
 
 if TYPE_CHECKING:
     from kvstack.vault.caller import Caller
-    from kvstack.vault.records import Deletion, KeyVersion, SecretVersion
+    from kvstack.vault.records import CertificateVersion, Deletion, KeyVersion, SecretVersion
     from kvstack.vault.service import VaultService
 
 
 def add_lifecycle(group: Verbs, collection: Collection) -> None:
-    """Give `secret` or `key` the verbs both have."""
+    """Give `secret`, `key` or `certificate` the verbs all have."""
     noun = NOUNS[collection]
     its_name = click.argument("written", metavar="VAULT/NAME", type=text)
     its_vault = click.argument("vault", metavar="VAULT", type=text)
@@ -127,25 +127,29 @@ def deleted_table(items: Any, empty: str) -> str:
 
 
 def _of(service: "VaultService", verb: str, noun: str) -> Any:
-    """Return an operation of the service that keys and secrets both have: `delete_key`, `delete_secret`."""
+    """Return an operation of the service that all of them have: `delete_key`, `delete_secret`."""
     return getattr(service, f"{verb}_{noun}")
 
 
 def _versions(
     service: "VaultService", caller: "Caller", collection: Collection, vault: str, name: str
-) -> "tuple[KeyVersion, ...] | tuple[SecretVersion, ...]":
+) -> "tuple[KeyVersion, ...] | tuple[SecretVersion, ...] | tuple[CertificateVersion, ...]":
     match collection:
         case "keys":
             return service.list_key_versions(caller, vault, name)
         case "secrets":
             return service.list_secret_versions(caller, vault, name)
+        case "certificates":
+            return service.list_certificate_versions(caller, vault, name)
 
 
 def _properties(
     service: "VaultService", caller: "Caller", collection: Collection, vault: str, name: str
-) -> "KeyVersion | SecretVersion":
+) -> "KeyVersion | SecretVersion | CertificateVersion":
     match collection:
         case "keys":
             return service.get_key(caller, vault, name)
         case "secrets":
             return service.get_secret_properties(caller, vault, name)
+        case "certificates":
+            return service.get_certificate(caller, vault, name)

@@ -10,12 +10,12 @@ from kvstack.cli.context import Context
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import item_name_problem, vault_name_problem
 
-Collection = Literal["keys", "secrets"]
-NOUNS: dict[Collection, str] = {"keys": "key", "secrets": "secret"}
+Collection = Literal["keys", "secrets", "certificates"]
+NOUNS: dict[Collection, str] = {"keys": "key", "secrets": "secret", "certificates": "certificate"}
 
 
 class Thing(msgspec.Struct, frozen=True):
-    """A key or a secret. vault, name: real names."""
+    """A key, a secret or a certificate. vault, name: real names."""
 
     collection: Collection
     vault: str
@@ -23,7 +23,7 @@ class Thing(msgspec.Struct, frozen=True):
 
     @property
     def noun(self) -> str:
-        """What it is called: `key`, `secret`."""
+        """What it is called: `key`, `secret`, `certificate`."""
         return NOUNS[self.collection]
 
     @property
@@ -75,8 +75,8 @@ def _declared(context: Context, address: str) -> Thing | None:
     node = context.declaration().desired.nodes.get(Address(address))
     if node is None:
         return None
-    collection: Collection = "keys" if node.resource.kind == "key" else "secrets"
-    return Thing(collection, node.vault, node.resource.name)
+    collection = next((one for one, noun in NOUNS.items() if noun == node.resource.kind), None)
+    return None if collection is None else Thing(collection, node.vault, node.resource.name)
 
 
 @contextmanager
@@ -93,7 +93,9 @@ def recover_hint(noun: str, written: str) -> Iterator[None]:
             case "ObjectIsDeletedButRecoverable":
                 back = f"`kvstack {noun} recover {written}` brings it back"
                 raise error.with_detail(f"{back}; `kvstack {noun} purge {written}` frees its name for good.") from None
-            case "VaultNotFound" | "SecretNotFound" | "KeyNotFound" if "is soft-deleted" in error.summary:
+            case "VaultNotFound" | "SecretNotFound" | "KeyNotFound" | "CertificateNotFound" if (
+                "is soft-deleted" in error.summary
+            ):
                 vault = written.split("/", 1)[0]
                 what = f"vault recover {vault}" if error.code == "VaultNotFound" else f"{noun} recover {written}"
                 detail = error.diagnostics[0].detail

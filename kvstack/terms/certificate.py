@@ -23,6 +23,11 @@ KeyUsage = Literal[
     "encipherOnly",
     "decipherOnly",
 ]
+# RFC 5280, 5.3.1: those an authority of a vault has a use for.
+RevocationReason = Literal[
+    "unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation"
+]
+REVOCATION_REASONS: tuple[RevocationReason, ...] = get_args(RevocationReason)
 PKCS12: ContentType = "application/x-pkcs12"
 PEM: ContentType = "application/x-pem-file"
 CONTENT_TYPES: tuple[ContentType, ...] = get_args(ContentType)

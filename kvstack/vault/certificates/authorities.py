@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kvstack.hsm.protocol import KeyReference
-from kvstack.terms.certificate import CertificatePolicy
+from kvstack.terms.certificate import CertificatePolicy, RevocationReason
 from kvstack.vault import errors
 from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.rows import (
@@ -18,7 +18,6 @@ from kvstack.vault.certificates.rows import (
     IssuedBy,
     IssuedRow,
     RevocationListRow,
-    RevocationReason,
 )
 from kvstack.vault.certificates.trio import TrioOperations, certificate_version
 from kvstack.vault.engine import Attempt
@@ -125,14 +124,15 @@ class AuthorityOperations(TrioOperations):
             return tuple(sorted(rows, key=lambda row: (row.issued, row.serial)))
 
     def publish_revocation_list(
-        self, caller: Caller, vault: str, name: str, *, valid_days: int = LIST_DAYS
+        self, caller: Caller, vault: str, name: str, *, version: str | None = None, valid_days: int = LIST_DAYS
     ) -> RevocationListRow:
-        """Sign a new list of what an authority revoked and is not expired, and keep it as the one to be had."""
+        """Sign a new list of what an authority revoked and is not expired, and keep it as the one to be had. version:
+        of the authority, whose key issued what the list is about."""
         least, most = _LIST_DAYS_RANGE
         with self._attempt(caller, "RevocationListPublish", self._scope(vault, f"certificates/{name}")) as attempt:
 
             def looked() -> tuple[Authority, RevocationListRow | None, list[IssuedRow]]:
-                authority = self._authority(attempt, vault, name)
+                authority = self._authority(attempt, vault, name, version)
                 if not least <= valid_days <= most:
                     raise BadParameter(f"a revocation list holds {least}-{most} days, not {valid_days}")
                 last = REVOCATION_LISTS.get(
@@ -201,7 +201,7 @@ class AuthorityOperations(TrioOperations):
                     )
         return self._authority(attempt, *path)
 
-    def _authority(self, attempt: Attempt, vault: str, name: str) -> Authority:
+    def _authority(self, attempt: Attempt, vault: str, name: str, version: str | None = None) -> Authority:
         """Return an authority the caller may have sign. Raises VaultError."""
         from kvstack.vault.certificates import reading
         from kvstack.vault.certificates.building import key_identifier
@@ -210,7 +210,7 @@ class AuthorityOperations(TrioOperations):
         home = attempt.vault(vault, SIGN, f"keys/{name}")
         attempt.subject = subject
         item = live(attempt, home, CERTIFICATE, name)
-        row = certificate_version(attempt, item, None)
+        row = certificate_version(attempt, item, version)
         words = f"the certificate authority `{item.name}` in vault `{home.name}`"
         if row.policy.authority is None:
             raise BadParameter(

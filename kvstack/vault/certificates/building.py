@@ -14,11 +14,11 @@ from kvstack.terms.certificate import (
     CertificateAuthority,
     CertificatePolicy,
     KeyUsage,
+    RevocationReason,
     constraint_kind,
     extended_key_usage_identifier,
 )
 from kvstack.terms.diagnostic import KvstackError
-from kvstack.vault.certificates.rows import RevocationReason
 from kvstack.vault.certificates.signer import SigningKey, signature_hash
 
 _USER_PRINCIPAL_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")

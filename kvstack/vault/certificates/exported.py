@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -13,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from kvstack.terms.certificate import PEM, ContentType
 from kvstack.terms.secret import SecretValue
+from kvstack.vault.certificates.reading import bundle
+from kvstack.vault.errors import Forbidden
 
 
 def exported(
@@ -30,4 +33,27 @@ def exported(
         return SecretValue(b"".join(parts))
     label = name.encode()
     made = pkcs12.serialize_key_and_certificates(label, key, own, above or None, NoEncryption())  # type: ignore[arg-type]  # RSA and EC keys only
+    return SecretValue(made)
+
+
+def protected(name: str, secret: SecretValue, password: SecretValue) -> SecretValue:
+    """Return a certificate's secret as a PFX under a password (PBES2: AES-256, SHA-256). Java and Windows do not read a
+    key that lies in a PFX without one. Raises Forbidden where the secret holds no key."""
+    held = bundle(secret.reveal(), None)
+    if held.key is None:
+        raise Forbidden(
+            f"the key of the certificate `{name}` stays in the vault: it is not exportable",
+            "`kvstack certificate download` writes the certificate without it.",
+            inner="KeyNotExportable",
+        )
+    with held.key as plain:
+        key = load_der_private_key(plain.reveal(), None, unsafe_skip_rsa_key_validation=True)
+    own, *above = held.certificates
+    made = pkcs12.serialize_key_and_certificates(
+        name.encode(),
+        key,  # type: ignore[arg-type]  # RSA and EC keys only
+        own,
+        above or None,
+        BestAvailableEncryption(password.reveal()),
+    )
     return SecretValue(made)

@@ -78,7 +78,13 @@ class PendingOperations(CertificateOperations):
             )
             # The version takes the key over: it is not to be forgotten with the request.
             PENDING.delete(attempt.tx, row.vault_id, row.folded)
-            return self._keep_version(attempt, new)
+            merged = self._keep_version(attempt, new)
+            if item.policy == row.policy:
+                return merged
+            # The policy was changed while the request was out: it is about the next version.
+            merged = msgspec.structs.replace(merged, policy=item.policy)
+            CERTIFICATES.put(attempt.tx, merged)
+            return merged
 
 
 def _merged(attempt: Attempt, row: PendingRow, content: bytes) -> Issued:

@@ -1,19 +1,13 @@
 """What the store keeps of certificates, of what is pending, of what authorities issued, and of whom to tell."""
 
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from kvstack.hsm.protocol import PublicKey
-from kvstack.terms.certificate import CertificatePolicy
+from kvstack.terms.certificate import CertificatePolicy, RevocationReason
 from kvstack.vault.deletion import Deletion
 from kvstack.vault.table import Row, Table
-
-# RFC 5280, 5.3.1: those an authority of the vault has a use for.
-RevocationReason = Literal[
-    "unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation"
-]
 
 
 class Certificate(Row, frozen=True, kw_only=True):
