@@ -111,6 +111,8 @@ def of_file(error: OSError, path: Path) -> StoreFault:
             return StorageReadOnly(
                 f"{path}: {error.strerror}", "The vault's folder must be writable by whoever uses the vault."
             )
+        case errno.EISDIR | errno.ENOTDIR | errno.ELOOP:
+            return CorruptStore(f"{path}: {error.strerror}", _CORRUPT)
         case _:
             return StoreFault(f"{path}: {error.strerror}")
 
