@@ -24,10 +24,11 @@ _OTHERS = ("kvstack.server", "kvstack.pulumi", "kvstack.backends.azure")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. facts: tell what is in the vault instead of running the command line; steps: count steps, and die before
-    this one where it is not 0; kill_after: seconds until it is killed; umask: of the process."""
+    """One run. arguments: as the system passes them; facts: tell what is in the vault instead of running the command
+    line; steps: count steps, and die before this one where it is not 0; kill_after: seconds until it is killed; umask,
+    cwd: of the process."""
 
-    arguments: list[str] = []
+    arguments: list[bytes] = []
     facts: str = ""
     environ: dict[str, str]
     out: str
@@ -35,6 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     steps: int | None = None
     kill_after: float | None = None
     umask: int = 0o022
+    cwd: str = "."
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -67,11 +69,12 @@ class Forks:
         kill_after: float | None = None,
         facts: str = "",
         umask: int = 0o022,
+        cwd: str = ".",
     ) -> Ran:
         """Run the command line to its end."""
         out, err = self._scratch / "out", self._scratch / "err"
         request = Request(
-            arguments=list(arguments),
+            arguments=[os.fsencode(argument) for argument in arguments],
             facts=facts,
             environ=environment(**(environ or {})),
             out=str(out),
@@ -79,6 +82,7 @@ class Forks:
             steps=steps,
             kill_after=kill_after,
             umask=umask,
+            cwd=cwd,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -144,6 +148,7 @@ def _child(request: Request) -> NoReturn:
     code = 1
     try:
         os.umask(request.umask)
+        os.chdir(os.fsencode(request.cwd))
         for number, path in ((1, request.out), (2, request.err)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -168,7 +173,7 @@ def _run(request: Request) -> int:
 
         steps = walk(request.steps)
     try:
-        main(request.arguments)
+        main([os.fsdecode(argument) for argument in request.arguments])
     except SystemExit as ended:
         return int(ended.code or 0)
     finally:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -22,8 +23,9 @@ def declared(folder: Path) -> Path:
     return folder
 
 
-def schema(name: str) -> object:
-    return json.loads((ROOT / "schemas" / f"{name}.json").read_text())
+def schema(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "schemas" / f"{name}.json").read_text())
+    return found
 
 
 def test_the_answer_is_on_standard_output_and_progress_is_not(declared: Path, kvstack: Kvstack) -> None:
