@@ -3,7 +3,7 @@
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.secret import SecretValue
@@ -30,6 +30,15 @@ def digested(file: str, algorithm: str) -> bytes:
         while piece := source.read(1 << 20):
             digest.update(piece)
     return digest.digest()
+
+
+def fed(hasher: Any, file: str) -> bytes:
+    """Return what a hasher (`update`, `finalize`) makes of a file or of standard input, however long it is."""
+    with _source(file) as source:
+        while piece := source.read(1 << 20):
+            hasher.update(piece)
+    made: bytes = hasher.finalize()
+    return made
 
 
 def give_out(value: bytes) -> None:

@@ -1,8 +1,5 @@
 """`kvstack hsm`: the PKCS#11 module, what it can do, and the way back after its token was lost."""
 
-import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +11,10 @@ from kvstack.cli.key_home import KeyHomeChoice, key_home_options
 from kvstack.cli.opened import require_operator
 from kvstack.cli.options import as_json
 from kvstack.cli.output import answer, answer_json, warn
+from kvstack.cli.password import password as password_of
 from kvstack.cli.table import counted, facts, table
 from kvstack.cli.words import text
-from kvstack.terms.diagnostic import Diagnostic, KvstackError
+from kvstack.terms.diagnostic import Diagnostic
 
 if TYPE_CHECKING:
     from kvstack.hsm.module import Pkcs11Module
@@ -90,7 +88,7 @@ def recover(
 
     hsm, token = KeyHomeChoice(**home).chosen()
     private = taken(key_file, at_most=_LONGEST_PEM, what="the recovery key")
-    password = _password(private, password_env, password_file)
+    password = password_of(password_env, password_file, encrypted=b"ENCRYPTED" in private, what="The recovery key")
     found = recovered(context.directory, private, password=password, hsm=hsm, token=token)
     try:
         lost = _lost(found)
@@ -107,25 +105,6 @@ def recover(
     finally:
         found.unlocked.close()
     return 0
-
-
-def _password(private: bytes, variable: str | None, file: str | None) -> bytes | None:
-    match variable, file:
-        case str(), str():
-            raise KvstackError("the password is in the environment or in a file, not in both")
-        case str(), None:
-            if variable not in os.environ:
-                raise KvstackError(
-                    f"the environment variable {variable} is not set", "The recovery key's password is there."
-                )
-            return os.fsencode(os.environ[variable])
-        case None, str():
-            return Path(file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
-        case _:
-            if b"ENCRYPTED" not in private or sys.stdin is None or not sys.stdin.isatty():
-                return None
-            typed: str = click.prompt("The recovery key's password (not shown)", hide_input=True, err=True)
-            return typed.encode()
 
 
 def _lost(found: "Recovered") -> list[dict[str, str]]:

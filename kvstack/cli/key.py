@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import UNSET
 
+from kvstack.cli.backup import add_backup
 from kvstack.cli.context import Context, pass_context
 from kvstack.cli.documents import item_document, kind_words, version_document, version_facts
 from kvstack.cli.group import verbs
+from kvstack.cli.key_import import import_
+from kvstack.cli.key_secrets import add_secrets
 from kvstack.cli.key_use import add_uses
 from kvstack.cli.lifecycle import add_lifecycle
 from kvstack.cli.opened import opened
@@ -175,7 +178,10 @@ def set_attributes(
     return 0
 
 
+command.add_command(import_)
 add_uses(command)
+add_secrets(command)
+add_backup(command, "key")
 add_lifecycle(command, "keys")
 
 

@@ -7,6 +7,7 @@ import click
 from kvstack.cli.content import (
     STANDARD_INPUT,
     digested,
+    fed,
     give_out,
     keep,
     keep_private,
@@ -81,7 +82,7 @@ def sign(
             wanted.vault,
             wanted.name,
             algorithm=used.name,
-            digest=_digested(used, file, digest),
+            digest=_digested(vault, wanted, fixed, used, file, digest),
             version=fixed,
         )
     _tell(wanted, made.version, made.algorithm)
@@ -136,7 +137,7 @@ def verify(
             wanted.vault,
             wanted.name,
             algorithm=used.name,
-            digest=_digested(used, file, digest),
+            digest=_digested(vault, wanted, fixed, used, file, digest),
             signature=signed,
             version=fixed,
         )
@@ -302,11 +303,21 @@ def _fitting(specification: "KeySpecification", purpose: "Purpose") -> str:
             raise KvstackError(f"an {specification.type} key cannot {purpose}")
 
 
-def _digested(used: "Algorithm", file: str, digest: str | None) -> bytes:
+def _digested(
+    vault: OpenVault, wanted: Thing, version: str | None, used: "Algorithm", file: str, digest: str | None
+) -> bytes:
     if digest is not None:
         if file != STANDARD_INPUT:
             raise KvstackError("give the data by `--file`, or its digest by `--digest`, not both")
         return hexadecimal(digest, "the digest")
+    if used.digest == "mu":
+        from kvstack.hsm.public_half import mu_hasher
+
+        key = vault.service.get_key(vault.caller, wanted.vault, wanted.name, version=version)
+        problem = used.unfit(key.specification)
+        if problem:
+            raise KvstackError(problem)
+        return fed(mu_hasher(key.public, used.name), file)
     return digested(file, (used.digest or "").replace("-", "").lower())
 
 

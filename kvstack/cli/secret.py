@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import UNSET
 
+from kvstack.cli.backup import add_backup
 from kvstack.cli.content import STANDARD_INPUT, give_out, keep_private, require_free, taken
 from kvstack.cli.context import Context, pass_context
 from kvstack.cli.documents import item_document, version_document, version_facts
@@ -182,6 +183,7 @@ def set_attributes(
     return 0
 
 
+add_backup(command, "secret")
 add_lifecycle(command, "secrets")
 
 

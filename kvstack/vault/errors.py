@@ -125,6 +125,14 @@ def managed(kind: str, name: str, vault: str) -> Forbidden:
     )
 
 
+def foreign_backup(kind: str) -> BadParameter:
+    """Return the refusal of a backup that does not open: one error whatever was changed."""
+    return BadParameter(
+        f"the backup does not open: it is none of a {kind}, of another vault's store, or it was changed",
+        "A backup is restored only into the subscription it was made in, by the store that made it.",
+    )
+
+
 def deleted_but_recoverable(kind: str, name: str, where: str, until: datetime) -> Conflict:
     """Return the refusal to make something whose name a soft-deleted namesake still holds."""
     return Conflict(

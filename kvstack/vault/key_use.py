@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from kvstack.hsm import public_half
 from kvstack.hsm.protocol import Ciphertext, InputUnfit, KeyProvider, KeyReference
 from kvstack.terms.algorithm import Algorithm, Purpose, algorithm
 from kvstack.terms.key import Operation
@@ -47,6 +48,9 @@ _ENCRYPT = _Use("KeyEncrypt", "encrypt", "encrypt", KEY.action("encrypt/action")
 _DECRYPT = _Use("KeyDecrypt", "decrypt", "encrypt", KEY.action("decrypt/action"), always=True)
 _WRAP = _Use("KeyWrap", "wrapKey", "wrap", KEY.action("wrap/action"), public=True)
 _UNWRAP = _Use("KeyUnwrap", "unwrapKey", "wrap", KEY.action("unwrap/action"), always=True)
+# Azure has no such operation, and no right to it: encapsulating is wrapping a fresh secret.
+_ENCAPSULATE = _Use("KeyEncapsulate", "wrapKey", "encapsulate", KEY.action("wrap/action"), public=True)
+_DECAPSULATE = _Use("KeyDecapsulate", "unwrapKey", "encapsulate", KEY.action("unwrap/action"), always=True)
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -73,6 +77,15 @@ class Decrypted(msgspec.Struct, frozen=True):
     version: str
     algorithm: str
     value: SecretValue
+
+
+class Encapsulated(msgspec.Struct, frozen=True):
+    """A fresh shared secret, masked, and the ciphertext only the key gets it out of."""
+
+    version: str
+    algorithm: str
+    secret: SecretValue
+    ciphertext: bytes
 
 
 class _Target(msgspec.Struct, frozen=True):
@@ -168,6 +181,25 @@ class KeyUseOperations(KeyOperations):
     ) -> Decrypted:
         """Unwrap another key's bytes. Raises DecryptionFailed."""
         return self._decrypted(_UNWRAP, _Target(caller, vault, name, version, algorithm), wrapped)
+
+    def encapsulate(
+        self, caller: Caller, vault: str, name: str, *, algorithm: str, version: str | None = None
+    ) -> Encapsulated:
+        """Draw a shared secret of 32 bytes for the holder of an ML-KEM key."""
+
+        def made(_: KeyProvider, key: KeyReference, used: Algorithm) -> tuple[bytes, bytes]:
+            return public_half.encapsulated(key.material.public, used)
+
+        target = _Target(caller, vault, name, version, algorithm)
+        row, (secret, ciphertext) = self._used(_ENCAPSULATE, target, lambda _: None, made)
+        return Encapsulated(row.version, algorithm, SecretValue(secret), ciphertext)
+
+    def decapsulate(
+        self, caller: Caller, vault: str, name: str, *, algorithm: str, ciphertext: bytes, version: str | None = None
+    ) -> Decrypted:
+        """Return the shared secret of a ciphertext. Of one that was changed it is a secret nobody else has (FIPS 203
+        rejects implicitly); raises DecryptionFailed for one of another length."""
+        return self._decrypted(_DECAPSULATE, _Target(caller, vault, name, version, algorithm), ciphertext)
 
     def _encrypted(
         self, use: _Use, target: _Target, plaintext: SecretValue, iv: bytes = b"", associated_data: bytes = b""

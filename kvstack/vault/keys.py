@@ -1,6 +1,6 @@
 """Keys: made, rotated, changed, read, soft-deleted, recovered, purged; using them is in `key_use.py`."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import datetime
 
 import msgspec
@@ -86,21 +86,43 @@ class KeyOperations(ItemOperations):
         """Make a key, or a new version of one that is there. operations: all the type can do where None; rotation: the
         key's policy, which stays where none is given; prepared: from `prepare_key`, of the same specification.
         only_if_absent: raise Conflict where there is one."""
-        allowed = frozenset(operations) if operations is not None else possible_operations(specification.type)
-        attributes = _Attributes(
-            allowed,
-            enabled,
-            not_before,
-            expires,
-            dict(tags or {}),
-            None if rotation is UNSET else rotation,
+        attributes = new_attributes(specification, operations, enabled, not_before, expires, tags, rotation)
+        if prepared is not None and prepared.specification != specification:
+            raise BadParameter(f"the prepared key is {prepared.specification}, not {specification}")
+        return self._created(
+            caller,
+            ("KeyCreate", CREATE),
+            (vault, name),
+            attributes,
+            specification=specification,
+            rotation=rotation,
+            material=None if prepared is None else prepared.material,
+            make=self._generated,
+            only_if_absent=only_if_absent,
         )
-        with self._attempt(caller, "KeyCreate", self._scope(vault, f"keys/{name}")) as attempt:
+
+    def _created(
+        self,
+        caller: Caller,
+        operation: tuple[str, str],
+        place: tuple[str, str],
+        attributes: _Attributes,
+        *,
+        specification: KeySpecification,
+        rotation: RotationPolicy | UnsetType | None,
+        material: KeyMaterial | None,
+        make: Callable[[KeySpecification], KeyMaterial],
+        only_if_absent: bool,
+    ) -> KeyVersion:
+        """Keep new material as a key's newest version. operation: its name in the audit, and the right it takes; place:
+        vault and name; material: what is there already; make: makes it, once the caller is known to be allowed to."""
+        (audited, action), (vault, name) = operation, place
+        with self._attempt(caller, audited, self._scope(vault, f"keys/{name}")) as attempt:
 
             def checked() -> tuple[Vault, Key | None]:
-                home = attempt.vault(vault, CREATE, f"keys/{name}")
+                home = attempt.vault(vault, action, f"keys/{name}")
                 _require_valid(name, specification, attributes)
-                _require_place(home, specification)
+                require_place(home, specification)
                 there = self._free_name(attempt, home, KEY, name)
                 if rotation is not UNSET and rotation != (there.rotation if there is not None else None):
                     attempt.require(WRITE_KEY_POLICY, attempt.subject, data=True)
@@ -110,12 +132,10 @@ class KeyOperations(ItemOperations):
                         raise errors.already_there(KEY.word, there.name, home.name)
                 return home, there
 
-            if prepared is None:
+            if material is None:
                 with attempt.look():
                     checked()
-            elif prepared.specification != specification:
-                raise BadParameter(f"the prepared key is {prepared.specification}, not {specification}")
-            material = prepared.material if prepared is not None else self._generated(specification)
+                material = make(specification)
             with self._kept(specification, material), attempt.transaction():
                 home, there = checked()
                 if rotation is UNSET and there is not None:
@@ -131,7 +151,7 @@ class KeyOperations(ItemOperations):
                 there = live(attempt, home, KEY, name)
                 attempt.subject = self._scope(home, f"keys/{there.name}")
                 require_unmanaged(KEY, there)
-                _require_place(home, there.specification)
+                require_place(home, there.specification)
                 return home, there
 
             with attempt.look():
@@ -343,6 +363,21 @@ def key_record(home: Vault, item: Key, row: KeyVersionRow) -> KeyVersion:
     )
 
 
+def new_attributes(
+    specification: KeySpecification,
+    operations: Set[Operation] | None,
+    enabled: bool,
+    not_before: datetime | None,
+    expires: datetime | None,
+    tags: Mapping[str, str] | None,
+    rotation: RotationPolicy | UnsetType | None,
+) -> _Attributes:
+    """Return what a new version is to be like. operations: all the type can do where None."""
+    allowed = frozenset(operations) if operations is not None else possible_operations(specification.type)
+    own_rotation = None if rotation is UNSET else rotation
+    return _Attributes(allowed, enabled, not_before, expires, dict(tags or {}), own_rotation)
+
+
 def _expiry(key: Key, now: datetime) -> datetime | None:
     """Return when a version made now by rotation expires."""
     if key.rotation is not None and key.rotation.expire_after is not None:
@@ -351,7 +386,8 @@ def _expiry(key: Key, now: datetime) -> datetime | None:
     return key.expires if key.expires is not None and key.expires > now else None
 
 
-def _require_place(home: Vault, specification: KeySpecification) -> None:
+def require_place(home: Vault, specification: KeySpecification) -> None:
+    """Refuse a key in an HSM to a vault that is not for such."""
     if specification.in_hsm and home.sku != "premium":
         raise BadParameter(
             f"vault `{home.name}` is a standard vault and takes no {specification.type} key",

@@ -1,12 +1,15 @@
 """The one front door of the vault: every operation is a caller's, authorised, done, audited and committed at once."""
 
 from kvstack.vault.assignments import AssignmentOperations
+from kvstack.vault.backup import BackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
 from kvstack.vault.certificates.pending import PendingOperations
 from kvstack.vault.due import DueOperations
+from kvstack.vault.key_import import KeyImportOperations
 from kvstack.vault.key_use import KeyUseOperations
 from kvstack.vault.principals import PrincipalOperations
+from kvstack.vault.randomness import RandomOperations
 from kvstack.vault.rotation import RotationOperations
 from kvstack.vault.secrets import SecretOperations
 from kvstack.vault.snapshot import SnapshotOperations
@@ -16,6 +19,9 @@ from kvstack.vault.vaults import VaultOperations
 class VaultService(
     VaultOperations,
     KeyUseOperations,
+    KeyImportOperations,
+    BackupOperations,
+    RandomOperations,
     SecretOperations,
     PendingOperations,
     ImportOperations,

@@ -1,0 +1,74 @@
+"""Keys made elsewhere, taken into a vault; those for the HSM are plain only on their way there."""
+
+from collections.abc import Mapping, Set
+from datetime import datetime
+
+from msgspec import UNSET
+
+from kvstack.hsm.plain_key import PlainKey
+from kvstack.hsm.protocol import InputUnfit, KeyMaterial
+from kvstack.terms.key import KeySpecification, KeyType, Operation
+from kvstack.vault.caller import Caller
+from kvstack.vault.errors import BadParameter
+from kvstack.vault.items import KEY
+from kvstack.vault.keys import KeyOperations, new_attributes
+from kvstack.vault.records import KeyVersion
+
+IMPORT = KEY.action("import/action")
+
+_IN_HSM: dict[KeyType, KeyType] = {"RSA": "RSA-HSM", "EC": "EC-HSM", "oct": "oct-HSM"}
+
+
+class KeyImportOperations(KeyOperations):
+    """Taking in keys."""
+
+    def import_key(
+        self,
+        caller: Caller,
+        vault: str,
+        name: str,
+        plain: PlainKey,
+        *,
+        in_hsm: bool = False,
+        operations: Set[Operation] | None = None,
+        enabled: bool = True,
+        not_before: datetime | None = None,
+        expires: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+        only_if_absent: bool = False,
+    ) -> KeyVersion:
+        """Keep a key as a new one, or as the newest version of one that is there. in_hsm: in the HSM, from where it
+        does not come out again; operations: what the key's own file says where None, else all its type can do.
+
+        The plain key is the caller's to wipe. Raises BadParameter for what no vault takes.
+        """
+        specification = _placed(plain.specification, in_hsm=in_hsm)
+        wanted = operations if operations is not None else plain.operations
+        attributes = new_attributes(specification, wanted, enabled, not_before, expires, tags, UNSET)
+
+        def taken(specification: KeySpecification) -> KeyMaterial:
+            try:
+                return self._provider_for(specification).import_key(specification, plain)
+            except InputUnfit as error:
+                raise BadParameter(error.diagnostics[0].summary) from None
+
+        return self._created(
+            caller,
+            ("KeyImport", IMPORT),
+            (vault, name),
+            attributes,
+            specification=specification,
+            rotation=UNSET,
+            material=None,
+            make=taken,
+            only_if_absent=only_if_absent,
+        )
+
+
+def _placed(specification: KeySpecification, *, in_hsm: bool) -> KeySpecification:
+    if not in_hsm:
+        return specification
+    key_type = _IN_HSM.get(specification.type)
+    if key_type is None:
+        raise BadParameter(f"{specification.type} keys are software keys: no HSM module takes them yet")
+    return KeySpecification(key_type, specification.size, specification.curve)
