@@ -95,7 +95,7 @@ def test_the_change_needs_every_action(change: Story) -> None:
 
 @pytest.mark.slow
 def test_killed_at_every_step(story: Story, tmp_path: Path) -> None:
-    # Two threads step through it in another order each time: a few steps more than one run has taken.
+    # Two threads step through it in another order each time: a few steps more or fewer than one run has taken.
     killed = 0
     for step in range(1, len(story.steps) + 3):
         folder = copied(story.before, tmp_path / "stack")
@@ -104,7 +104,7 @@ def test_killed_at_every_step(story: Story, tmp_path: Path) -> None:
         killed += ran.code == KILLED
         story.require_mended(folder, f"killed before step {step}: {story.steps[step - 1 : step]}")
         shutil.rmtree(folder)
-    assert killed >= len(story.steps) - 3
+    assert killed >= len(story.steps) * 9 // 10
 
 
 @pytest.mark.slow
