@@ -8,7 +8,6 @@ import pytest
 from kvstack.backends.protocol import Unread
 from kvstack.declare.graph import Move
 from kvstack.plan.change import KnownAfterApply, Plan, Sensitive
-from kvstack.resources.value_source import Generate, ValueFrom
 from kvstack.state.state import Intend
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
@@ -361,7 +360,6 @@ def test_a_value_made_by_a_run_that_was_killed_is_not_made_again() -> None:
         resource = world.node(MADE).resource
         world.intents[Address(MADE)] = Intend(Address(MADE), "secret", resource, "v1")
         assert world.actions(values={DB: "print-1"}).get(MADE) == expected
-    assert resource.value_source == ValueFrom(generate=Generate(length=21))
 
 
 def test_a_secret_without_a_source_has_to_be_there() -> None:

@@ -38,7 +38,16 @@ class Deed:
 def deeds(of: World) -> list[Deed]:
     """Return everything somebody could do to what was just applied."""
     things = of.workspace.snapshot(of.workspace.state()).things
-    return [deed for node in of.declaration.desired.nodes.values() for deed in _deeds(of, node, things[node.identity])]
+    found = []
+    for node in of.declaration.desired.nodes.values():
+        others_tags = "tags" in node.resource.lifecycle.ignore_changes
+        # Tags that others may change are not looked at, whatever is done to them.
+        found += [
+            deed
+            for deed in _deeds(of, node, things[node.identity])
+            if not others_tags or deed.name not in ("tag", "strip", "claim", "make a bare one")
+        ]
+    return found
 
 
 def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
@@ -147,12 +156,13 @@ def _to_a_secret(of: World, node: Node, secret: Secret) -> Iterator[Deed]:
         yield Deed("rotate", set_to("hunter2-turned", by_rotation=True, **same))
 
 
-def _purged(of: World, node: Node, kind: str) -> None:
+def _purged(of: World, node: Node, kind: str) -> bool:
     """Purge what was just deleted, where its vault lets anybody."""
     if of.service.get_vault(of.operator, node.vault).purge_protection:
-        return
+        return False
     purge = of.service.purge_key if kind == "key" else of.service.purge_secret
     purge(of.operator, node.vault, node.resource.name)
+    return True
 
 
 def _tags(node: Node, resource: Resource) -> tuple[dict[str, str], dict[str, str]]:

@@ -10,7 +10,7 @@ from tests.properties.deeds import deeds
 from tests.properties.worlds import World, as_json, required_and_possible, stacks, world
 
 QUICK = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
-LARGE = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+LARGE = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 
 
 def settled(of: World) -> None:

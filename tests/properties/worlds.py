@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from kvstack.apply.workspace import Workspace
@@ -16,6 +17,7 @@ from kvstack.declare.declaration import declaration
 from kvstack.plan.change import Change, Plan
 from kvstack.render.json import document
 from kvstack.terms.action import Action
+from kvstack.terms.diagnostic import InvalidInput
 from kvstack.vault.caller import Caller
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
@@ -27,6 +29,7 @@ ENVIRON = {"ONE": "hunter2-one", "TWO": "hunter2-two"}
 Declared = dict[str, Any]
 
 _tags = st.dictionaries(st.sampled_from(["a", "b", "é"]), st.sampled_from(["x", "y", ""]), max_size=2)
+_lifecycle = st.sampled_from([{"purge_on_delete": True}, {"ignore_changes": ["tags"]}, None, None])
 _expires = st.none() | st.just("2036-06-01T00:00:00Z")
 
 
@@ -45,7 +48,12 @@ _keys = st.builds(
         **({"rotation": rotation} if rotation else {}),
     },
     _some(
-        enabled=st.booleans(), tags=_tags, operations=st.sampled_from([["sign"], ["sign", "verify"]]), expires=_expires
+        enabled=st.booleans(),
+        tags=_tags,
+        operations=st.sampled_from([["sign"], ["sign", "verify"]]),
+        expires=_expires,
+        lifecycle=_lifecycle,
+        name=st.sampled_from(["other", "OTHER"]),
     ),
     st.sampled_from(["P-256", "P-384"]),
     st.none() | st.sampled_from([{"every": "P90D"}, {"every": "P30D", "expire_after": "P12W"}]),
@@ -56,7 +64,13 @@ _sources = st.sampled_from(
 _secrets = st.builds(
     lambda source, more: {"value_from": source, **more},
     _sources.filter(lambda source: source != {"env": "MISSING"}),
-    _some(content_type=st.sampled_from(["text/plain", "x"]), enabled=st.booleans(), tags=_tags, expires=_expires),
+    _some(
+        content_type=st.sampled_from(["text/plain", "x"]),
+        enabled=st.booleans(),
+        tags=_tags,
+        expires=_expires,
+        lifecycle=_lifecycle,
+    ),
 )
 _access = st.lists(
     st.builds(
@@ -75,6 +89,9 @@ _vaults = st.builds(
         sku=st.sampled_from(["standard", "premium"]),
         tags=_tags,
         network=st.sampled_from([{"default_action": "deny", "ip_rules": ["203.0.113.7", "198.51.100.0/24"]}]),
+        lifecycle=_lifecycle,
+        location=st.sampled_from(["elsewhere"]),
+        name=st.sampled_from(["gamma"]),
         purge_protection=st.sampled_from([False, False, False, True]),
     ),
     st.dictionaries(st.sampled_from(["one", "two", "Three"]), _keys, max_size=2),
@@ -103,7 +120,10 @@ class World:
 
     def declare(self, stack: Declared) -> None:
         (self.folder / "kvstack.yaml").write_text(json.dumps(stack))
-        self.declaration = declaration(self.folder)
+        try:
+            self.declaration = declaration(self.folder)
+        except InvalidInput:
+            reject()  # two things of one name
 
     @property
     def workspace(self) -> Workspace:
