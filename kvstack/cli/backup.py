@@ -1,4 +1,4 @@
-"""`backup` and `restore`, of a key or a secret: one opaque file that only the vault's own store opens."""
+"""`backup` and `restore` of a key, a secret or a certificate: one opaque file only the vault's own store opens."""
 
 from typing import Any
 
@@ -12,20 +12,21 @@ from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json
 from kvstack.cli.output import answer, answer_json, say
 from kvstack.cli.table import counted
-from kvstack.cli.thing import recover_hint, thing, vault_name
+from kvstack.cli.thing import NOUNS, recover_hint, thing, vault_name
 from kvstack.cli.words import text
 from kvstack.terms.secret import SecretValue
 
 
 def add_backup(group: Verbs, noun: str) -> None:
-    """Give `secret` or `key` its verbs of backup."""
+    """Give `secret`, `key` or `certificate` its verbs of backup."""
+    collection = next(one for one, word in NOUNS.items() if word == noun)
 
     @group.command(help=f"Write a {noun} with all its versions into a new file only its owner can read.")
     @click.argument("written", metavar="VAULT/NAME", type=text)
     @click.option("--file", metavar="FILE", required=True, help="The new file.")
     @pass_context
     def backup(context: Context, written: str, file: str) -> int:
-        wanted = thing(context, written, "keys" if noun == "key" else "secrets")
+        wanted = thing(context, written, collection)
         require_free(file)
         with opened(context) as vault, recover_hint(noun, wanted.written):
             blob = _of(vault.service, "backup", noun)(vault.caller, wanted.vault, wanted.name)
@@ -53,5 +54,5 @@ def add_backup(group: Verbs, noun: str) -> None:
 
 
 def _of(service: Any, verb: str, noun: str) -> Any:
-    """Return an operation of the service that keys and secrets both have: `backup_key`, `backup_secret`."""
+    """Return an operation of the service that all of them have: `backup_key`, `backup_secret`."""
     return getattr(service, f"{verb}_{noun}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import UNSET
 
+from kvstack.cli.backup import add_backup
 from kvstack.cli.certificate_authority import add_authority
 from kvstack.cli.certificate_documents import (
     certificate_document,
@@ -273,6 +274,7 @@ def policy(context: Context, written: str, as_json: bool) -> int:
 
 
 add_lifecycle(command, "certificates")
+add_backup(command, "certificate")
 add_pending(command)
 add_authority(command)
 add_people(command)

@@ -17,11 +17,11 @@ from kvstack.vault.errors import BadParameter, Conflict
 from kvstack.vault.faults import TamperedValue
 from kvstack.vault.items import KEY, KEYS, SECRET, SECRETS, Kind, live, require_unmanaged
 from kvstack.vault.keys import KeyOperations, require_place
-from kvstack.vault.records import Key, Secret, Vault
+from kvstack.vault.records import Certificate, Key, Secret, Vault
 from kvstack.vault.secrets import SecretOperations, value_context
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
 
-I = TypeVar("I", bound=Key | Secret)  # noqa: E741  # an item
+I = TypeVar("I", bound=Key | Secret | Certificate)  # noqa: E741  # an item
 
 _MAGIC = b"kvstack backup 1\n"
 LONGEST = 64 << 20
@@ -67,7 +67,7 @@ class BackupOperations(KeyOperations, SecretOperations):
         with self._attempt(caller, "KeyRestore", self._scope(vault)) as attempt:
             with attempt.look():
                 attempt.vault(vault, action)
-            backup = _decoded(self._opened(KEY, blob), _KeyBackup)
+            backup = decoded(self._opened(KEY, blob), _KeyBackup)
             item = backup.item
 
             def checked() -> Vault:
@@ -114,7 +114,7 @@ class BackupOperations(KeyOperations, SecretOperations):
         secret too, BadParameter for a blob of another store."""
         with self._attempt(caller, "SecretRestore", self._scope(vault)) as attempt, attempt.transaction():
             home = attempt.vault(vault, SECRET.action("restore/action"))
-            backup = _decoded(self._opened(SECRET, blob), _SecretBackup)
+            backup = decoded(self._opened(SECRET, blob), _SecretBackup)
             item = backup.item
             attempt.at_item(home, f"secrets/{item.name}")
             self._require_free(attempt, home, SECRET, item)
@@ -145,9 +145,7 @@ class BackupOperations(KeyOperations, SecretOperations):
 
     def _opened(self, kind: Kind[I], blob: bytes) -> bytes:
         if not blob.startswith(_MAGIC):
-            raise BadParameter(
-                f"this is no backup of a {kind.word}", "`kvstack key backup` and `secret backup` make them."
-            )
+            raise BadParameter(f"this is no backup of a {kind.word}", f"`kvstack {kind.word} backup` makes them.")
         try:
             return self._barrier.open_outside(self._backup_context(kind), blob[len(_MAGIC) :])
         except TamperedValue:
@@ -160,7 +158,8 @@ class BackupOperations(KeyOperations, SecretOperations):
 B = TypeVar("B", bound=msgspec.Struct)
 
 
-def _decoded(content: bytes, kind: type[B]) -> B:
+def decoded(content: bytes, kind: type[B]) -> B:
+    """Return what a backup holds. Raises BadParameter."""
     try:
         return msgspec.msgpack.decode(content, type=kind)
     except msgspec.MsgspecError:

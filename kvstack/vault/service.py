@@ -1,10 +1,9 @@
 """The one front door of the vault: every operation is a caller's, authorised, done, audited and committed at once."""
 
 from kvstack.vault.assignments import AssignmentOperations
-from kvstack.vault.backup import BackupOperations
+from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
-from kvstack.vault.certificates.pending import PendingOperations
 from kvstack.vault.due import DueOperations
 from kvstack.vault.key_import import KeyImportOperations
 from kvstack.vault.key_use import KeyUseOperations
@@ -20,10 +19,9 @@ class VaultService(
     VaultOperations,
     KeyUseOperations,
     KeyImportOperations,
-    BackupOperations,
+    CertificateBackupOperations,
     RandomOperations,
     SecretOperations,
-    PendingOperations,
     ImportOperations,
     IssuerOperations,
     RotationOperations,

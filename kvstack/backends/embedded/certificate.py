@@ -1,6 +1,9 @@
 """Certificates in the embedded vault."""
 
+import contextlib
+
 from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.already import already
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.tags import tags_of
 from kvstack.backends.protocol import Actual, Wanted
@@ -8,6 +11,7 @@ from kvstack.resources.certificate import Certificate
 from kvstack.schema.resource import Resource
 from kvstack.vault import records
 from kvstack.vault.caller import Caller
+from kvstack.vault.errors import Conflict, NotFound
 from kvstack.vault.service import VaultService
 
 _OF_THE_POLICY = frozenset({"renew", "notify"})
@@ -24,7 +28,12 @@ class CertificateHandler:
 
     def create(self, wanted: Wanted[Certificate]) -> Actual[Resource]:
         """Make the certificate, with its key and its secret."""
-        return self._made(wanted, only_if_absent=True)
+        try:
+            return self._made(wanted, only_if_absent=True)
+        except Conflict:
+            if (there := already(self._service, self._caller, self._places.subscription, wanted)) is not None:
+                return there
+            raise
 
     def rotate(self, actual: Actual[Certificate], wanted: Wanted[Certificate]) -> Actual[Resource]:
         """Make a new version as declared. A request nobody has signed yet gives way to the new one."""
@@ -57,7 +66,8 @@ class CertificateHandler:
 
     def delete(self, actual: Actual[Certificate]) -> None:
         """Delete the certificate; it can be recovered."""
-        self._service.delete_certificate(self._caller, actual.vault, actual.resource.name)
+        with contextlib.suppress(NotFound):  # one that is gone already is no error
+            self._service.delete_certificate(self._caller, actual.vault, actual.resource.name)
 
     def recover(self, actual: Actual[Certificate]) -> Actual[Resource]:
         """Bring the certificate back with every version."""

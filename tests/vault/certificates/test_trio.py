@@ -190,10 +190,12 @@ def test_a_key_that_is_not_exportable_leaves_by_no_way(world: World, content_typ
         assert pkcs12.load_pkcs12(value.reveal(), None).key is None
     with pytest.raises(Forbidden, match="not exportable"):
         protected("web", value, SecretValue("password"))
-    for backup in ("backup_key", "backup_secret"):
-        if hasattr(world.service, backup):
-            with pytest.raises(Forbidden):
-                getattr(world.service, backup)(world.operator, "app", "web")
+    for backup in (world.service.backup_key, world.service.backup_secret):
+        with pytest.raises(Forbidden, match="its certificate's"):
+            backup(world.operator, "app", "web")
+    blob = world.service.backup_certificate(world.operator, "app", "web")
+    for piece in (b"-----BEGIN", value.reveal(), value.reveal()[20:60]):
+        assert piece not in blob
 
 
 def test_an_authoritys_key_signs_nothing_for_anybody(world: World) -> None:
