@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Snapshot, Wanted
+from kvstack.resources.certificate import Certificate, CertificateKey, LifetimeTrigger
 from kvstack.resources.key import Key
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.rotation import Rotation
@@ -30,9 +31,17 @@ STACK = "s"
 VAULT = Vault(name="dev", sku="premium", tags={"team": "payments"}, soft_delete_retention_days=30)
 KEY = Key(name="sign", type="EC", tags={"a": "b"}, rotation=Rotation(every="P90D")).resolved()
 SECRET = Secret(name="db", content_type="text/plain", tags={"c": "d"})
+CERTIFICATE = Certificate(
+    name="web",
+    subject="CN=web.example.com",
+    dns_names=frozenset({"web.example.com"}),
+    key=CertificateKey(type="EC"),
+    renew=LifetimeTrigger(days_before_expiry=30),
+    tags={"e": "f"},
+).resolved()
 ACCESS = RoleAssignment(principal=API, principal_type="user", role="Key Vault Reader", scope="vault/dev")
-IN_VAULT: list[Resource] = [KEY, SECRET, ACCESS]
-SOFT: list[Resource] = [VAULT, KEY, SECRET]
+IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS]
+SOFT: list[Resource] = [VAULT, KEY, SECRET, CERTIFICATE]
 KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT], ids=lambda resource: resource.kind)
 SOFT_KINDS = pytest.mark.parametrize("resource", SOFT, ids=lambda resource: resource.kind)
 
@@ -108,7 +117,7 @@ def test_what_is_made_is_there_as_declared_and_ours(backend: Backend, resource: 
         assert found.resource.tags == resource.tags  # type: ignore[attr-defined]
     else:
         assert found.named_by_us
-    assert (found.version is not None) == (resource.kind in ("key", "secret"))
+    assert (found.version is not None) == (resource.kind in ("key", "secret", "certificate"))
     assert (found.fingerprint is not None) == (resource.kind == "secret")
 
 
@@ -125,6 +134,7 @@ def test_the_same_creation_twice_is_one_thing(backend: Backend, resource: Resour
         (VAULT, {"sku": "standard"}),
         (KEY, {"enabled": False}),
         (SECRET, {"enabled": False}),
+        (CERTIFICATE, {"enabled": False}),
         (ACCESS, {"description": "x"}),
     ],
 )
@@ -171,6 +181,9 @@ def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource)
         (SECRET, {"content_type": None}),
         (SECRET, {"content_type": "x", "expires": LATER, "tags": {}}),
         (SECRET, {"rotation": Rotation(every="P30D")}),
+        (CERTIFICATE, {"enabled": False}),
+        (CERTIFICATE, {"tags": {}, "renew": None}),
+        (CERTIFICATE, {"notify": LifetimeTrigger(lifetime_percentage=80)}),
         (ACCESS, {"until": LATER}),
         (ACCESS, {"starts": LATER, "description": "why"}),
     ],
@@ -211,6 +224,9 @@ def test_an_owner_is_written_and_taken_away_and_tags_stay(backend: Backend, reso
         (KEY, {"curve": "P-384"}),
         (KEY, {"type": "RSA", "size": 2048, "curve": None, "operations": frozenset({"sign"})}),
         (KEY, {"enabled": False, "rotation": None, "tags": {}}),
+        (CERTIFICATE, {}),
+        (CERTIFICATE, {"dns_names": frozenset({"other.example.com"}), "tags": {}}),
+        (CERTIFICATE, {"enabled": False, "renew": None, "validity_months": 24}),
         (SECRET, {}),
         (SECRET, {"content_type": "x", "tags": {}}),
     ],
@@ -295,7 +311,7 @@ def test_a_vault_takes_everything_along_and_back_but_its_access(backend: Backend
     secrets = handler(backend, "secret")
     secrets.delete(secrets.create(own))
     handler(backend, "vault").delete(vault)
-    for resource in (KEY, SECRET):
+    for resource in (KEY, SECRET, CERTIFICATE):
         found = there(backend, resource)
         assert found is not None
         assert found.deletion is not None
@@ -308,7 +324,7 @@ def test_a_vault_takes_everything_along_and_back_but_its_access(backend: Backend
     deleted = there(backend, VAULT)
     assert deleted is not None
     handler(backend, "vault").recover(deleted)
-    assert [there(backend, KEY), there(backend, SECRET)] == inside[:2]
+    assert [there(backend, KEY), there(backend, SECRET), there(backend, CERTIFICATE)] == inside[:3]
     assert there(backend, ACCESS) is None
     own_end = there(backend, own.resource)
     assert own_end is not None

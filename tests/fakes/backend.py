@@ -68,7 +68,7 @@ class MemoryBackend:
         match kind:
             case "vault":
                 return _SoftDeleted(self)
-            case "key" | "secret":
+            case "key" | "secret" | "certificate":
                 return _Versioned(self)
             case "role_assignment":
                 return _Plain(self)
@@ -147,7 +147,7 @@ class MemoryBackend:
             resource = msgspec.structs.replace(resource, resource_group="default")
         if before is not None:
             resource = msgspec.structs.replace(resource, name=before.resource.name)
-        versioned = resource.kind in ("key", "secret")
+        versioned = resource.kind in ("key", "secret", "certificate")
         made: Actual[Resource] = Actual(
             kind=resource.kind,
             id=f"/{identity}",
