@@ -118,15 +118,18 @@ def _attributes(resource: type[Resource], body: Schema) -> str:
 
 
 def _nested(
-    body: Schema, definitions: dict[str, Schema], leave_out: frozenset[str] = frozenset(), seen: set[str] | None = None
+    body: Schema, definitions: dict[str, Schema], leave_out: frozenset[str] = frozenset(), seen: dict[str, str] | None = None
 ) -> Iterator[str]:
     """Yield a section for each mapping that stands inside a thing."""
-    seen = set() if seen is None else seen
+    seen = {} if seen is None else seen
     for attribute, schema in body["properties"].items():
         named = _reference(schema)
-        if named is None or named in seen or attribute in leave_out:
+        if named is None or attribute in leave_out or seen.get(named) == attribute:
             continue
-        seen.add(named)
+        if named in seen:
+            yield f"### {attribute}\n\nAs [{seen[named]}](#{seen[named]})."
+            continue
+        seen[named] = attribute
         inner = definitions[named]
         rows = ["| Attribute | Type | Default | What it is |", "|---|---|---|---|"]
         rows += [
