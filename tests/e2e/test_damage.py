@@ -187,7 +187,7 @@ def deleted_row(database: Path) -> None:
 
 def edited_row(database: Path) -> None:
     with changing(database) as connection:
-        connection.execute("UPDATE secrets SET body = body || x'00'")
+        connection.execute("UPDATE secrets SET body = CAST(body || x'00' AS BLOB)")
 
 
 def renamed_row(database: Path) -> None:

@@ -1,5 +1,6 @@
 """Whatever stands on the command line or in a file: an exit code of the contract, words, never a traceback."""
 
+import shutil
 from pathlib import Path
 
 import pytest
