@@ -118,7 +118,10 @@ def _attributes(resource: type[Resource], body: Schema) -> str:
 
 
 def _nested(
-    body: Schema, definitions: dict[str, Schema], leave_out: frozenset[str] = frozenset(), seen: dict[str, str] | None = None
+    body: Schema,
+    definitions: dict[str, Schema],
+    leave_out: frozenset[str] = frozenset(),
+    seen: dict[str, str] | None = None,
 ) -> Iterator[str]:
     """Yield a section for each mapping that stands inside a thing."""
     seen = {} if seen is None else seen
