@@ -187,6 +187,11 @@ class _Resolution:
                 kind = node.resource.kind.replace("_", " ")
                 problem = f"a {kind} cannot be needed for itself: {' -> '.join((*above, needed))}"
                 self.problems.append(Located(node.path, problem, "Take one of them out of the circle."))
+                continue
+            other = self.identities.get(self.nodes[address].resource.needs() or "")
+            if other in self.nodes:
+                found = self.nodes[address].resource.problems_with(self.nodes[other].resource)
+                self.problems.extend(Located.below(node.path, problem) for problem in found)
 
     def _real_names(self, written: str) -> str:
         """Return the vault and name a thing has, for its address; what is declared nowhere is written by real names."""

@@ -10,7 +10,7 @@ from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import NEW_VERSION
 from kvstack.schema.resource import Problem, Resource
-from kvstack.terms import certificate, key, name
+from kvstack.terms import certificate, key, name, name_constraint
 from kvstack.terms.certificate import CertificatePolicy, ContentType, KeyUsage
 from kvstack.terms.key import Curve
 
@@ -153,6 +153,28 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
         """Return the authority that issues it, where one in a vault does."""
         path = certificate.authority_path(self.issuer)
         return f"vaults/{path[0].lower()}/certificates/{path[1].lower()}" if path is not None else None
+
+    def problems_with(self, needed: Resource) -> Iterator[Problem]:
+        """Yield what its authority, as declared, would not issue."""
+        if not isinstance(needed, Certificate):
+            return
+        if needed.authority is None:
+            yield Problem(("issuer",), f"`{needed.name}` is no certificate authority", "Write `authority: {}` in it.")
+            return
+        if not needed.enabled:
+            yield Problem(("issuer",), f"the certificate authority `{needed.name}` is disabled")
+        if self.validity_months >= needed.validity_months:
+            yield Problem(
+                ("validity_months",) if self.validity_months != 12 else ("issuer",),
+                f"its authority holds {needed.validity_months} months: what it issues has to end before it does",
+                f"Write fewer than {self.validity_months} `validity_months`, or more in the authority.",
+            )
+        if self.authority is not None and needed.authority.path_length == 0:
+            yield Problem(("authority",), f"no authority may stand below `{needed.name}`: its `path_length` is 0")
+        rules = needed.policy.authority
+        if rules is not None and not list(certificate.problems(self.policy)):
+            for attribute, summary in name_constraint.problems(self.policy, rules):
+                yield Problem((attribute,), summary)
 
     def refers_to(self) -> str | None:
         """Return the authority that issues it, as it is written."""

@@ -125,6 +125,10 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         """Return it with what it refers to by real names. to: returns them for what is written."""
         return self
 
+    def problems_with(self, needed: "Resource") -> Iterator[Problem]:
+        """Yield what is wrong with this and what it needs, where both are declared."""
+        yield from ()
+
     def also_takes(self, vault: str) -> tuple[str, ...]:
         """Return identities of other things that come with it, and that nothing else may have therefore."""
         return ()

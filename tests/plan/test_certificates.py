@@ -23,7 +23,7 @@ vaults:
   trust:
     name: trust-vault
     certificates:
-      root: {subject: CN=Root, key: {type: EC}, authority: {path_length: 0}}
+      root: {subject: CN=Root, key: {type: EC}, validity_months: 60, authority: {path_length: 0}}
 """
 WEB, ROOT = "app/certificates/web", "trust/certificates/root"
 
@@ -131,6 +131,18 @@ def test_a_pending_request_is_told_and_is_no_change() -> None:
         (
             "web: {subject: CN=x, issuer: app/certificates/b}, b: {subject: CN=y, issuer: app/certificates/web}",
             "cannot be needed for itself",
+        ),
+        ("web: {subject: CN=x, issuer: app/certificates/b}, b: {subject: CN=y}", "is no certificate authority"),
+        ("web: {subject: CN=x, issuer: app/certificates/ca}, ca: {subject: CN=y, authority: {}}", "end before it does"),
+        (
+            "web: {subject: CN=evil.org, issuer: app/certificates/ca}, "
+            "ca: {subject: CN=y, validity_months: 60, authority: {permitted: [example.com]}}",
+            "may not issue for `evil.org`",
+        ),
+        (
+            "web: {subject: CN=x, authority: {}, issuer: app/certificates/ca}, "
+            "ca: {subject: CN=y, validity_months: 60, authority: {path_length: 0}}",
+            "no authority may stand below `ca`",
         ),
         ("web: {subjekt: CN=x}", "did you mean `subject`"),
         ("web: {subject: CN=x, content_type: text/plain}", "text/plain"),

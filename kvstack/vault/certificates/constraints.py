@@ -1,13 +1,12 @@
 """What an authority may issue: how long a path, and for which names, by its own certificate and all above it."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cryptography import x509
 
-from kvstack.terms import subject as subject_rules
-from kvstack.terms.certificate import CertificatePolicy, looks_like_host
+from kvstack.terms.certificate import CertificatePolicy
+from kvstack.terms.name_constraint import address_matches, email_matches, host_matches, names
 from kvstack.vault.errors import BadParameter
 
 
@@ -43,7 +42,7 @@ def require_names_allowed(policy: CertificatePolicy, above: Iterable[x509.Certif
         except x509.ExtensionNotFound:
             continue
         authority = one.subject.rfc4514_string()
-        for attribute, name in _names(policy):
+        for attribute, name in names(policy):
             _require_allowed(attribute, name, constraints, authority)
 
 
@@ -59,43 +58,11 @@ def _require_allowed(attribute: str, name: Any, constraints: x509.NameConstraint
         raise BadParameter(f"{attribute}: the authority `{authority}` may not issue for `{name}`, only for {listed}")
 
 
-def _names(policy: CertificatePolicy) -> Iterator[tuple[str, Any]]:
-    for name in sorted(policy.dns_names):
-        yield "dns_names", name
-    for email in sorted(policy.emails):
-        yield "emails", email
-    for address in sorted(policy.ip_addresses):
-        yield "ip_addresses", ip_address(address)
-    common_name = subject_rules.common_name(policy.subject)
-    # A client that finds no other names takes the common name for the host's.
-    if policy.authority is None and common_name is not None and looks_like_host(common_name):
-        yield "subject", common_name.lower()
-
-
-def _host_matches(name: str, constraint: str) -> bool:
-    """Tell whether a host's name is within a constraint: it itself, or anything below."""
-    host, within = name.lower(), constraint.lower().removeprefix(".")
-    return not within or host == within or host.endswith(f".{within}")
-
-
-def _email_matches(email: str, constraint: str) -> bool:
-    """Tell whether an address is within a constraint: the address, a host, or (with a dot) all below a domain."""
-    host = email.lower().rpartition("@")[2]
-    within = constraint.lower()
-    if "@" in within:
-        return email.lower() == within
-    return host.endswith(within) if within.startswith(".") else host == within
-
-
-def _address_matches(address: IPv4Address | IPv6Address, within: IPv4Network | IPv6Network) -> bool:
-    return address.version == within.version and address in within
-
-
 _MATCHES: dict[str, Any] = {
-    "dns_names": _host_matches,
-    "subject": _host_matches,
-    "emails": _email_matches,
-    "ip_addresses": _address_matches,
+    "dns_names": host_matches,
+    "subject": host_matches,
+    "emails": email_matches,
+    "ip_addresses": address_matches,
 }
 _KINDS: dict[str, type[x509.GeneralName]] = {
     "dns_names": x509.DNSName,

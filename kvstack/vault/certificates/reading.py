@@ -11,7 +11,6 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key, pkcs12
-from cryptography.utils import CryptographyDeprecationWarning
 
 from kvstack.hsm.plain_key import PlainKey, of_private
 from kvstack.hsm.protocol import InputUnfit
@@ -20,7 +19,14 @@ from kvstack.vault.errors import BadParameter
 
 MOST_BYTES = 256 * 1024
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----.+?-----END \1-----", re.DOTALL)
-_NOT_READ = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_NOT_READ = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 T = TypeVar("T")
 
@@ -195,5 +201,5 @@ def _look_through(found: x509.Certificate) -> None:
 def _quietly(read: Callable[[], T]) -> T:
     """Read without warnings: what is odd about a file from outside is said by its errors."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        warnings.simplefilter("ignore")
         return read()
