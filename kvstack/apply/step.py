@@ -121,7 +121,7 @@ class Step:
         return self._gone(change)
 
     def _gone(self, change: Change) -> Done:
-        return Done((Drop(change.address),) if change.record is not None else (), None)
+        return Done((Drop(change.record.address),) if change.record is not None else (), None)
 
     def _recorded(self, change: Change, actual: Actual[Resource]) -> Done:
         return Done((recorded(change, actual),), actual)

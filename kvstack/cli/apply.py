@@ -94,9 +94,9 @@ def _require_applicable(made: "Plan", *, as_json: bool) -> None:
     if not as_json:
         show(made)
         raise KvstackError("the plan holds what cannot be done; nothing was changed", "Mend what is marked `!` above.")
-    from kvstack.render.sections import errors
+    from kvstack.render.sections import errors, refusals
 
-    raise InvalidInput(errors(made))
+    raise InvalidInput((*refusals(made), *errors(made)))
 
 
 def _ask(*, as_json: bool) -> None:

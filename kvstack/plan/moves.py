@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from kvstack.declare.graph import Move
+from kvstack.declare.graph import Move, Node
 from kvstack.state.state import Record
 from kvstack.terms.address import Address, is_within
 from kvstack.terms.diagnostic import Diagnostic
@@ -17,6 +17,24 @@ class Moved(msgspec.Struct, frozen=True):
     records: Mapping[Address, Record]
     sources: Mapping[Address, Address] = {}
     diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def found_again(moved: Moved, nodes: Mapping[Address, Node]) -> Moved:
+    """Return the records, those of things that are declared under another address now moved there.
+
+    One name in a vault is one thing. What carries it was not deleted and another made: its address changed, and nobody
+    wrote it into `moved`.
+    """
+    left = {record.identity: address for address, record in moved.records.items() if address not in nodes}
+    if not left:
+        return moved
+    records, sources = dict(moved.records), dict(moved.sources)
+    for address, node in nodes.items():
+        before = left.get(node.identity)
+        if before is not None and address not in records:
+            records[address] = records.pop(before)
+            sources[address] = sources.pop(before, before)
+    return Moved(records, sources, moved.diagnostics)
 
 
 def moved_records(moves: tuple[Move, ...], records: Mapping[Address, Record]) -> Moved:

@@ -9,7 +9,7 @@ from kvstack.plan import order
 from kvstack.plan.change import Change, Plan, UnreadThing
 from kvstack.plan.decide import decision
 from kvstack.plan.drift import drift
-from kvstack.plan.moves import moved_records
+from kvstack.plan.moves import found_again, moved_records
 from kvstack.plan.situation import Inside, Situation
 from kvstack.plan.standing import Standing, standing
 from kvstack.schema.differences import differences
@@ -87,7 +87,7 @@ class _Planning:
         self.destroy = destroy
         self.nodes: Mapping[Address, Node] = {} if destroy else desired.nodes
         self.declared_identities = {node.identity for node in self.nodes.values()}
-        self.moved = moved_records(desired.moves, state.records)
+        self.moved = found_again(moved_records(desired.moves, state.records), self.nodes)
         self.records = self.moved.records
         self.by_identity = {record.identity: record for record in self.records.values()}
         self.unread: list[UnreadThing] = []

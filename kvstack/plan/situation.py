@@ -87,6 +87,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             "node": self.node,
             "actual": self.actual,
             "record": self.record,
+            "moved_from": self.moved_from,
             **more,
         }
         return Change(**said)  # type: ignore[arg-type]  # each under its own name

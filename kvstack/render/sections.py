@@ -52,6 +52,19 @@ def errors(plan: Plan) -> tuple[Diagnostic, ...]:
     )
 
 
+def refusals(plan: Plan) -> tuple[Diagnostic, ...]:
+    """Return what cannot be done as errors: the reason, how to mend it, and where it stands."""
+    return tuple(
+        Diagnostic(
+            summary=change.reasons[0] if change.reasons else "it cannot be done",
+            detail=" ".join(change.reasons[1:]),
+            place=change.place,
+            address=change.address,
+        )
+        for change in refused(plan)
+    )
+
+
 def warnings(plan: Plan) -> tuple[Diagnostic, ...]:
     """Return the warnings."""
     return tuple(diagnostic for diagnostic in plan.diagnostics if diagnostic.severity == "warning")
