@@ -115,6 +115,8 @@ def _compared(
     refusals = [difference for difference in found if difference.attribute.rule.effect(difference.after) == "refuse"]
     if refusals:
         return refusal.not_changeable(situation, refusals, tuple(shown))
+    if "new_version" in effects and situation.needs_missing is not None:
+        return refusal.nothing_to_be_for(situation, situation.needs_missing)
     if found:
         obstacle = actual.resource.obstacle_to_change(resource, (held.actual.resource for held in inside()))
         if obstacle is not None:

@@ -57,6 +57,12 @@ def test_an_authority_of_nobody_is_told_before_anything_is_touched() -> None:
     assert change.reasons[0] == "there is no certificate `root` in vault `else`"
 
 
+def test_a_new_version_needs_its_authority_too() -> None:
+    world = World.applied("vaults: {app: {certificates: {web: {subject: CN=x}}}}")
+    world.declare("vaults: {app: {certificates: {web: {subject: CN=x, issuer: else/certificates/root}}}}")
+    assert actions(world.plan()) == {WEB: Action.REFUSE.value}
+
+
 def test_an_authority_of_somebody_else_is_enough() -> None:
     world = World.applied(STACK)
     del world.things[world.identity(WEB)]

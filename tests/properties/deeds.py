@@ -1,11 +1,15 @@
 """What somebody does behind a stack's back, and which of its things have moved by it."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from kvstack.backends.protocol import Actual
 from kvstack.declare.graph import Node
+from kvstack.resources.certificate import Certificate
 from kvstack.resources.key import Key
 from kvstack.resources.secret import Secret
 from kvstack.schema.resource import Resource
@@ -13,6 +17,7 @@ from kvstack.terms.duration import duration
 from kvstack.terms.key import Curve, KeySpecification
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
+from kvstack.vault.errors import VaultError
 from kvstack.vault.records import NetworkRules
 from tests.properties.worlds import World
 
@@ -56,6 +61,8 @@ def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
             return _to_a_key(of, node, key)
         case Secret() as secret:
             return _to_a_secret(of, node, secret)
+        case Certificate() as certificate:
+            return _to_a_certificate(of, node, certificate, pending=actual.version is None)
         case _ if actual.kind == "vault":
             return _to_a_vault(of, node, actual.resource)
         case _:
@@ -121,6 +128,36 @@ def _to_a_key(of: World, node: Node, key: Key) -> Iterator[Deed]:
     yield Deed("make a bare one", made(key.curve), at)
 
 
+def _to_a_certificate(of: World, node: Node, certificate: Certificate, *, pending: bool) -> Iterator[Deed]:
+    service, operator, at, vault, name = of.service, of.operator, node.address, node.vault, node.resource.name
+    declared, ours = _tags(node, certificate)
+
+    def changed(**more: Any) -> Callable[[], object]:
+        return lambda: service.update_certificate(operator, vault, name, **more)
+
+    yield Deed("disable or enable", changed(enabled=not certificate.enabled), at)
+    yield Deed("tag", changed(tags=ours | EVERYBODYS), at)
+    yield Deed("strip", changed(tags=declared), at)
+    yield Deed("claim", changed(tags=ours | SOMEBODY_ELSES), at)
+    longer = msgspec.structs.replace(certificate.policy, validity_months=8)
+    yield Deed("plan otherwise", lambda: service.set_certificate_policy(operator, vault, name, longer), at)
+    yield Deed("delete", lambda: service.delete_certificate(operator, vault, name), at)
+    yield Deed(
+        "destroy", lambda: (service.delete_certificate(operator, vault, name), _purged(of, node, "certificate")), at
+    )
+    if pending:
+        yield Deed("give up", lambda: service.cancel_pending_certificate(operator, vault, name), at)
+    elif certificate.issuer != "Unknown":
+        # A renewal is nobody's drift, whoever made it.
+        yield Deed("renew", lambda: _renewed(of, vault, name))
+
+
+def _renewed(of: World, vault: str, name: str) -> None:
+    """Renew a certificate, where its authority is still there."""
+    with contextlib.suppress(VaultError):
+        of.service.renew_certificate(of.operator, vault, name)
+
+
 def _to_a_secret(of: World, node: Node, secret: Secret) -> Iterator[Deed]:
     service, operator, at, vault, name = of.service, of.operator, node.address, node.vault, node.resource.name
     declared, ours = _tags(node, secret)
@@ -160,8 +197,7 @@ def _purged(of: World, node: Node, kind: str) -> bool:
     """Purge what was just deleted, where its vault lets anybody."""
     if of.service.get_vault(of.operator, node.vault).purge_protection:
         return False
-    purge = of.service.purge_key if kind == "key" else of.service.purge_secret
-    purge(of.operator, node.vault, node.resource.name)
+    getattr(of.service, f"purge_{kind}")(of.operator, node.vault, node.resource.name)
     return True
 
 

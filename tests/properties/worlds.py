@@ -72,6 +72,22 @@ _secrets = st.builds(
         lifecycle=_lifecycle,
     ),
 )
+_certificates = st.builds(
+    lambda subject, issuer, more: {"subject": subject, "issuer": issuer, "key": {"type": "EC"}, **more},
+    st.sampled_from(["CN=one", "CN = two, O=x"]),
+    st.sampled_from(["Self", "Unknown", "alpha/certificates/ca", "beta/certificates/ca"]),
+    _some(
+        dns_names=st.sampled_from([["one.example.com"], ["one.example.com", "*.example.org"]]),
+        enabled=st.booleans(),
+        tags=_tags,
+        notify=st.sampled_from([{"days_before_expiry": 30}, {"lifetime_percentage": 80}]),
+        validity_months=st.sampled_from([6, 7]),
+        content_type=st.just("application/x-pem-file"),
+        lifecycle=_lifecycle,
+    ),
+)
+_authority = {"subject": "CN=ca", "key": {"type": "EC"}, "validity_months": 60, "authority": {"path_length": 0}}
+_authorities = st.sampled_from([{}, {"ca": _authority}, {"ca": {**_authority, "tags": {"a": "x"}}}])
 _access = st.lists(
     st.builds(
         lambda who, role, scope, more: {"principal": who, "role": role, **({"scope": scope} if scope else {}), **more},
@@ -84,7 +100,13 @@ _access = st.lists(
     unique_by=lambda line: (line["principal"], line["role"], line.get("scope", "")),
 )
 _vaults = st.builds(
-    lambda more, keys, secrets, access: {**more, "keys": keys, "secrets": secrets, "access": access},
+    lambda more, keys, secrets, certificates, authorities, access: {
+        **more,
+        "keys": keys,
+        "secrets": secrets,
+        "certificates": {**certificates, **authorities},
+        "access": access,
+    },
     _some(
         sku=st.sampled_from(["standard", "premium"]),
         tags=_tags,
@@ -96,6 +118,8 @@ _vaults = st.builds(
     ),
     st.dictionaries(st.sampled_from(["one", "two", "Three"]), _keys, max_size=2),
     st.dictionaries(st.sampled_from(["one", "two", "Three"]), _secrets, max_size=2),
+    st.dictionaries(st.sampled_from(["web", "Mail"]), _certificates, max_size=1),
+    _authorities,
     _access,
 )
 stacks = st.builds(
