@@ -20,7 +20,7 @@ from kvstack.terms.certificate import (
 from kvstack.terms.key import KeySpecification, KeyType
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import Caller
-from kvstack.vault.certificates.operations import CertificateOperations, require_place
+from kvstack.vault.certificates.making import MakingOperations, require_place
 from kvstack.vault.certificates.rows import Certificate
 from kvstack.vault.certificates.trio import Issued, Version, require_valid_attributes
 from kvstack.vault.errors import BadParameter, Conflict
@@ -42,7 +42,7 @@ class _Held(msgspec.Struct, frozen=True):
     policy: CertificatePolicy
 
 
-class ImportOperations(CertificateOperations):
+class ImportOperations(MakingOperations):
     """Taking certificates in."""
 
     def import_certificate(
