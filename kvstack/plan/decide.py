@@ -22,6 +22,8 @@ def decision(  # noqa: C901  # a case a situation
 ) -> Decision:
     """Choose what happens to one thing. inside: what it holds, looked up where that matters."""
     made_anew = situation.vault is not None and situation.vault.action in (Action.CREATE, Action.REPLACE)
+    if situation.name_held_by is not None:
+        return refusal.name_held(situation, situation.name_held_by)
     match (situation.node, situation.record, situation.standing):
         case (Node() as node, _, _) if made_anew:
             return _created(situation, node)

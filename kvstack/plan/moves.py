@@ -11,12 +11,13 @@ from kvstack.terms.diagnostic import Diagnostic
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """records: by their addresses now; sources: the address each moved thing had; diagnostics: moves that could not
-    be."""
+    """records: by their addresses now; sources: the address each moved thing had; diagnostics: moves that could not be;
+    held: addresses whose declared name was another address's at the last apply, and is no longer free to take."""
 
     records: Mapping[Address, Record]
     sources: Mapping[Address, Address] = {}
     diagnostics: tuple[Diagnostic, ...] = ()
+    held: Mapping[Address, Address] = {}
 
 
 def found_again(moved: Moved, nodes: Mapping[Address, Node]) -> Moved:
@@ -25,16 +26,23 @@ def found_again(moved: Moved, nodes: Mapping[Address, Node]) -> Moved:
     One name in a vault is one thing. What carries it was not deleted and another made: its address changed, and nobody
     wrote it into `moved`.
     """
-    left = {record.identity: address for address, record in moved.records.items() if address not in nodes}
-    if not left:
+    by_identity = {record.identity: address for address, record in moved.records.items()}
+    goes = {
+        address: before
+        for address, node in nodes.items()
+        if (before := by_identity.get(node.identity, address)) != address
+    }
+    if not goes:
         return moved
     records, sources = dict(moved.records), dict(moved.sources)
-    for address, node in nodes.items():
-        before = left.get(node.identity)
-        if before is not None and address not in records:
+    held: dict[Address, Address] = {}
+    for address, before in goes.items():
+        if before in nodes or address in moved.records:
+            held[address] = before
+        else:
             records[address] = records.pop(before)
             sources[address] = sources.pop(before, before)
-    return Moved(records, sources, moved.diagnostics)
+    return Moved(records, sources, moved.diagnostics, held)
 
 
 def moved_records(moves: tuple[Move, ...], records: Mapping[Address, Record]) -> Moved:

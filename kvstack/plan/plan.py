@@ -10,7 +10,7 @@ from kvstack.plan.change import Change, Plan, UnreadThing
 from kvstack.plan.decide import decision
 from kvstack.plan.drift import drift
 from kvstack.plan.moves import found_again, moved_records
-from kvstack.plan.situation import Inside, Situation
+from kvstack.plan.situation import Inside, Missing, Situation
 from kvstack.plan.standing import Standing, standing
 from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource, compared
@@ -90,6 +90,12 @@ class _Planning:
         self.moved = found_again(moved_records(desired.moves, state.records), self.nodes)
         self.records = self.moved.records
         self.by_identity = {record.identity: record for record in self.records.values()}
+        # What is recorded and no longer declared.
+        self.ends = {
+            record.identity: address
+            for address, record in self.records.items()
+            if record.identity not in self.declared_identities
+        }
         self.unread: list[UnreadThing] = []
         self.diagnostics: list[Diagnostic] = list(self.moved.diagnostics)
         self.decided: dict[Address, Change] = {}
@@ -202,6 +208,7 @@ class _Planning:
             imported=address in self.desired.imports,
             removal=self._removal(address) if node is None else None,
             moved_from=self.moved.sources.get(address),
+            name_held_by=self.moved.held.get(address),
             vault=self.decided.get(vault_address) if vault_address and vault_address != address else None,
             container=self.snapshot.things.get("/".join(identity.split("/", 2)[:2]))
             if identity.count("/") > 1
@@ -238,12 +245,16 @@ class _Planning:
                 return found
         return None
 
-    def _needs_missing(self, node: Node | None) -> str | None:
+    def _needs_missing(self, node: Node | None) -> Missing | None:
         needed = node.resource.needs() if node is not None else None
         if needed is None or needed in self.declared_identities or self._is_unread(needed):
             return None
         there = self.snapshot.things.get(needed)
-        return needed if there is None or there.deletion is not None else None
+        if there is None or there.deletion is not None:
+            return Missing(needed, ends=False)
+        removal = self._removal(self.ends[needed]) if needed in self.ends else None
+        ends = needed in self.ends and (removal is None or removal.destroy)
+        return Missing(needed, ends=True) if ends else None
 
     def _inside(self, identity: str) -> tuple[Inside, ...]:
         """Return what is in this vault, each with whether it is this stack's."""

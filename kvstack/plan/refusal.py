@@ -3,9 +3,10 @@
 from datetime import datetime
 
 from kvstack.plan.change import AttributeChange
-from kvstack.plan.situation import Decision, Situation
+from kvstack.plan.situation import Decision, Missing, Situation
 from kvstack.schema.differences import Difference
 from kvstack.terms.action import Action
+from kvstack.terms.address import Address
 
 
 def refused(situation: Situation, summary: str, mend: str = "", shown: tuple[AttributeChange, ...] = ()) -> Decision:
@@ -45,14 +46,31 @@ def deleted_foreign(situation: Situation) -> Decision:
     )
 
 
-def nothing_to_be_for(situation: Situation, identity: str) -> Decision:
-    """Return the refusal of something for a vault, or a thing in one, that is neither there nor declared."""
-    match identity.split("/"):
+def nothing_to_be_for(situation: Situation, missing: Missing) -> Decision:
+    """Return the refusal of something for a vault, or a thing in one, that is not there nor declared, or that ends."""
+    match missing.identity.split("/"):
         case ["vaults", vault, collection, name]:
-            missing = f"there is no {collection.removesuffix('s')} `{name}` in vault `{vault}`"
+            what = f"{collection.removesuffix('s')} `{name}` in vault `{vault}`"
         case _:
-            missing = f"there is no vault `{identity.rpartition('/')[2]}`"
-    return refused(situation, missing, "Declare it, make it by other means first, or correct what names it.")
+            what = f"vault `{missing.identity.rpartition('/')[2]}`"
+    if missing.ends:
+        return refused(
+            situation,
+            f"it needs the {what}, which is no longer declared and ends",
+            "Declare it, or correct what names it.",
+        )
+    return refused(
+        situation, f"there is no {what}", "Declare it, make it by other means first, or correct what names it."
+    )
+
+
+def name_held(situation: Situation, other: Address) -> Decision:
+    """Return the refusal of a name that another address had at the last apply, and gives up in the same plan."""
+    return refused(
+        situation,
+        f"its name in the vault is that of `{other}` as applied last",
+        "Names change hands in two steps: free the name and apply, then take it and apply again.",
+    )
 
 
 def name_stays_taken(situation: Situation, reason: str, shown: tuple[AttributeChange, ...]) -> Decision:

@@ -15,13 +15,20 @@ from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import Diagnostic
 
 
+class Missing(msgspec.Struct, frozen=True):
+    """What something needs and will not have. ends: it is there, and this plan deletes it."""
+
+    identity: str
+    ends: bool
+
+
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that bears on one address.
 
     node: as declared, None where it is not. record: as applied last. intent: what a run that ended early was about to
     make. actual: what is under the declared (or else the recorded) identity. before: what is under the recorded
     identity, where that is another. vault: what is decided about the vault it is in, None where nothing changes there.
-    container: the vault it is in, as it is. needs_missing: the identity of what it needs, where that is neither there
+    container: the vault it is in, as it is. needs_missing: what it needs, where that is neither there
     nor declared. destroyed: as declared, where the plan is to destroy it all the same.
     """
 
@@ -38,9 +45,10 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     imported: bool
     removal: Removal | None
     moved_from: Address | None
+    name_held_by: Address | None
     vault: Change | None
     container: Actual[Resource] | None
-    needs_missing: str | None
+    needs_missing: Missing | None
     now: datetime
     destroyed: Node | None
 
