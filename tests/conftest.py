@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# A machine that is busy with something else is no counterexample. What CI says of a commit does not hang on luck: it takes
-# the same examples each time; everywhere else new ones are drawn at every run.
+# A machine that is busy with something else is no counterexample. What CI says of a commit does not hang on luck: it
+# takes the same examples each time; everywhere else new ones are drawn at every run.
 settings.register_profile("kvstack", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("kvstack")
 

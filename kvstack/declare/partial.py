@@ -1,27 +1,31 @@
 """A declaration less what is wrong with its shape, so that the rest can be checked too and everything is told at
 once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from kvstack.declare.graph import Path
 from kvstack.resources.catalog import NAMED_IN_A_VAULT
+from kvstack.resources.vault import Vault
 from kvstack.schema.resource import attributes
+from kvstack.terms.near import nearest
 
 _REQUIRED = {
     resource.collection: frozenset(entry.written for entry in attributes(resource) if entry.required)
     for resource in NAMED_IN_A_VAULT
 }
+_OF_A_VAULT = tuple(entry.written for entry in attributes(Vault))
 _INSIDE_AN_ATTRIBUTE = 6  # ("vaults", VAULT, COLLECTION, NAME, ATTRIBUTE, what is inside it)
 
 
 class Remainder(msgspec.Struct, frozen=True):
-    """What is left of a declaration. doubtful: the things from which something was taken."""
+    """What is left of a declaration. doubtful: the things from which something was taken, with the attributes that
+    were, or that were meant."""
 
     document: dict[str, Any]
-    doubtful: frozenset[Path]
+    doubtful: Mapping[Path, frozenset[str]]
 
     def tells(self, path: Path) -> bool:
         """Tell whether a problem found in what is left is one of the whole: of a thing from which something was taken,
@@ -33,26 +37,27 @@ def without(document: dict[str, Any], paths: Iterable[Path]) -> Remainder:
     """Return the document without the attributes these paths lead into, or without the things that need them."""
     whole = {**document, "moved": [], "removed": [], "import": []}
     copied: set[Path] = set()
-    doubtful: set[Path] = set()
+    doubtful: dict[Path, frozenset[str]] = {}
     for path in paths:
         match path:
             case ("vaults", vault, str(collection), str(item), *rest) if isinstance(_at(whole, path[:3]), dict):
                 holder: Path = ("vaults", vault, collection)
                 if rest and rest[0] not in _REQUIRED.get(collection, ()) and isinstance(_at(whole, path[:4]), dict):
                     _drop(whole, (*holder, item), str(rest[0]), copied)
-                    doubtful.add(path[:4])
+                    doubtful[path[:4]] = doubtful.get(path[:4], frozenset()) | {str(rest[0])}
                 else:
                     _drop(whole, holder, item, copied)
             case ("vaults", vault, str(attribute), *_):
                 _drop(whole, ("vaults", vault), attribute, copied)
-                doubtful.add(path[:2])
+                taken = {attribute, nearest(attribute, _OF_A_VAULT) or attribute}
+                doubtful[path[:2]] = doubtful.get(path[:2], frozenset()) | taken
             case ("vaults", str(vault)):
                 _drop(whole, ("vaults",), vault, copied)
             case (str(section), *_) if section != "stack":
                 whole.pop(section, None)
             case _:
                 pass
-    return Remainder(whole, frozenset(doubtful))
+    return Remainder(whole, doubtful)
 
 
 def _at(document: Any, path: Path) -> Any:

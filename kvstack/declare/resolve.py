@@ -27,10 +27,10 @@ def resolved(
     allow_files: bool,
     problems: list[Located],
     *,
-    doubtful: frozenset[Path] = frozenset(),
+    doubtful: Mapping[Path, frozenset[str]] = {},  # only read
 ) -> Desired:
-    """Return the graph, and add every problem found on the way. doubtful: vaults that are not whole, so that nothing
-    can be said of what they would refuse."""
+    """Return the graph, and add every problem found on the way. doubtful: vaults that are not whole, and
+    which of their attributes are missing: nothing can be said of what depends on those."""
     return _Resolution(stack, environment, allow_files, problems, doubtful).desired()
 
 
@@ -41,7 +41,7 @@ class _Resolution:
         environment: str | None,
         allow_files: bool,
         problems: list[Located],
-        doubtful: frozenset[Path],
+        doubtful: Mapping[Path, frozenset[str]],
     ) -> None:
         self.doubtful = doubtful
         self.stack = stack
@@ -116,7 +116,7 @@ class _Resolution:
                 self.problems.append(_named_by_key(Located.below(path, problem), declared, path))
             if not self._failed_since(found):
                 item = item.resolved()
-            if path[:2] not in self.doubtful:
+            if not self.doubtful.get(path[:2], frozenset()) & item.looks_at_in_a_vault:
                 self.problems.extend(Located.below(path, problem) for problem in item.problems_within(vault))
             if item.lifecycle is not _ALWAYS:
                 self._check_lifecycle(path, item)

@@ -48,7 +48,7 @@ def _changed(record: Record, actual: Actual[Resource], node: Node | None, owner:
     if moved_value and not {"all", "value", "value_from"} & ignored:
         changed.append(value.attribute_change(None, record.fingerprint, actual.fingerprint))
     if lost_tags and not {"all", "tags"} & ignored:
-        changed.append(AttributeChange("kvstack tags", owner, theirs or "lost"))
+        changed.append(AttributeChange("kvstack-tags", owner, theirs or "lost"))
     if not changed:
         return None
     return Drifted(address=record.address, kind=record.kind, what="changed", attributes=tuple(changed))

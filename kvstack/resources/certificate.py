@@ -61,6 +61,7 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
     """A certificate, with a key and a secret of the same name. Versions accumulate; the newest one is current."""
 
     versions_by_vault = True
+    looks_at_in_a_vault = frozenset({"sku"})
 
     issuer: Annotated[
         str,

@@ -20,6 +20,7 @@ class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", pa
     """A cryptographic key. Versions accumulate; the newest one is current."""
 
     versions_by_vault = True
+    looks_at_in_a_vault = frozenset({"sku"})
 
     type: Annotated[
         KeyType,

@@ -76,6 +76,7 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     soft_deleted: ClassVar[bool] = True
     versions_by_vault: ClassVar[bool] = False
     schema_version: ClassVar[int] = 1
+    looks_at_in_a_vault: ClassVar[frozenset[str]] = frozenset()  # the attributes `problems_within` depends on
     kind: ClassVar[str]
     collection: ClassVar[str]
     parent: ClassVar["type[Resource] | None"]
