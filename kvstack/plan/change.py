@@ -57,6 +57,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     moved_from: Address | None = None
     with_vault: bool = False
     purge_first: bool = False
+    vault_address: Address | None = None
     depends_on: tuple[Address, ...] = ()
     place: Place | None = None
     compared_at_apply: bool = False

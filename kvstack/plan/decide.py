@@ -266,7 +266,7 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
     if with_vault:
         reasons.append("it goes with its vault")
     elif situation.record is None:
-        reasons.append("it carries this stack's tags and is not declared: made just before a run ended early")
+        reasons.append("it carries this stack's tags and is neither declared nor recorded")
     elif situation.destroyed is None:
         reasons.append("it is no longer declared")
     others = [held.actual for held in inside() if not held.ours and held.actual.deletion is None]

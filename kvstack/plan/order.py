@@ -6,7 +6,7 @@ import msgspec
 
 from kvstack.plan.change import Change
 from kvstack.terms.action import Action
-from kvstack.terms.address import Address, parent
+from kvstack.terms.address import Address
 
 _ENDS = frozenset({Action.DELETE, Action.PURGE, Action.FORGET})
 # After these a vault is not what it was: what ends in it one by one ends before.
@@ -21,8 +21,8 @@ def with_dependencies(changes: list[Change]) -> Iterator[Change]:
     makers = {change.node.identity: change.address for change in changes if change.node is not None}
     ends_in: dict[Address, list[Address]] = {}
     for change in changes:
-        if change.action in _ENDS and not change.with_vault and change.address != parent(change.address):
-            ends_in.setdefault(parent(change.address), []).append(change.address)
+        if change.action in _ENDS and not change.with_vault and change.vault_address is not None:
+            ends_in.setdefault(change.vault_address, []).append(change.address)
     for change in sorted(changes, key=lambda change: change.action in _ENDS):
         yield msgspec.structs.replace(
             change, depends_on=tuple(dict.fromkeys(_waits_for(change, by_address, ends_in, makers)))
@@ -38,8 +38,7 @@ def _waits_for(
     needed = change.node.resource.needs() if change.node is not None else None
     if needed in makers and makers[needed] != change.address:
         yield makers[needed]
-    vault_address = change.node.vault_address if change.node is not None else parent(change.address)
-    vault = by_address.get(vault_address) if vault_address and vault_address != change.address else None
+    vault = by_address.get(change.vault_address) if change.vault_address is not None else None
     if vault is not None:
         ends = change.action in _ENDS and not change.with_vault
         before = _PURGES_FIRST if change.action is Action.PURGE else _GONE

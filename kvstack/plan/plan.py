@@ -16,7 +16,7 @@ from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
 from kvstack.terms.action import Action
-from kvstack.terms.address import Address, is_within
+from kvstack.terms.address import Address, is_within, parent
 from kvstack.terms.diagnostic import Diagnostic
 
 
@@ -90,6 +90,10 @@ class _Planning:
         self.moved = found_again(moved_records(desired.moves, state.records), self.nodes)
         self.records = self.moved.records
         self.by_identity = {record.identity: record for record in self.records.values()}
+        self.vaults = {
+            **{record.identity: address for address, record in self.records.items() if record.resource.parent is None},
+            **{node.identity: address for address, node in self.nodes.items() if node.resource.parent is None},
+        }
         # What is recorded and no longer declared.
         self.ends = {
             record.identity: address
@@ -177,14 +181,14 @@ class _Planning:
                 and (actual.deletion is None or actual.deletion.with_vault)
             ):
                 address = Address(actual.owner.address)
-                if actual.deletion is not None and not self._comes_back(address):
+                if actual.deletion is not None and not self._comes_back(address, identity):
                     continue
                 if address not in self.nodes and address not in self.records:
                     yield from self._decided(address, None, None, identity)
 
-    def _comes_back(self, address: Address) -> bool:
+    def _comes_back(self, address: Address, identity: str) -> bool:
         """Tell whether the deleted vault that a thing is in is recovered."""
-        vault = self.decided.get(Address(address.split("/", 1)[0]))
+        vault = self.decided.get(self._vault_address(address, identity))
         return vault is not None and vault.action is Action.RECOVER
 
     def _decided(self, address: Address, node: Node | None, record: Record | None, identity: str) -> Iterator[Change]:
@@ -193,7 +197,7 @@ class _Planning:
             unread = identity if there is Standing.UNREAD or record is None else record.identity
             self.unread.append(UnreadThing(address, self._reason(unread)))
             return
-        vault_address = node.vault_address if node is not None else Address(address.split("/", 1)[0])
+        vault_address = node.vault_address if node is not None else self._vault_address(address, identity)
         situation = Situation(
             address=address,
             kind=node.resource.kind if node else record.kind if record else self.snapshot.things[identity].kind,
@@ -209,6 +213,7 @@ class _Planning:
             removal=self._removal(address) if node is None else None,
             moved_from=self.moved.sources.get(address),
             name_held_by=self.moved.held.get(address),
+            vault_address=vault_address if vault_address != address else None,
             vault=self.decided.get(vault_address) if vault_address and vault_address != address else None,
             container=self.snapshot.things.get("/".join(identity.split("/", 2)[:2]))
             if identity.count("/") > 1
@@ -220,6 +225,11 @@ class _Planning:
         decided = decision(situation, lambda: self._inside(identity))
         self.diagnostics.extend(decided.diagnostics)
         yield decided.change
+
+    def _vault_address(self, address: Address, identity: str) -> Address:
+        """Return the address of the vault that something undeclared is in: whatever it is called now."""
+        container = "/".join(identity.split("/", 2)[:2])
+        return self.vaults.get(container, parent(address))
 
     def _standing(self, identity: str, record: Record | None) -> Standing:
         if self._is_unread(identity):

@@ -46,6 +46,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     removal: Removal | None
     moved_from: Address | None
     name_held_by: Address | None
+    vault_address: Address | None
     vault: Change | None
     container: Actual[Resource] | None
     needs_missing: Missing | None
@@ -96,6 +97,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
             "actual": self.actual,
             "record": self.record,
             "moved_from": self.moved_from,
+            "vault_address": self.vault_address,
             **more,
         }
         return Change(**said)  # type: ignore[arg-type]  # each under its own name
