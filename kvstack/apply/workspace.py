@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from kvstack.apply.run import Run, Tell
 from kvstack.apply.step import Step, as_applied, recorded, sets_value
 from kvstack.apply.values import Values
 from kvstack.backends.protocol import Backend, LastChange, Offer, Snapshot
@@ -17,7 +16,7 @@ from kvstack.declare.digest import digest
 from kvstack.plan import people
 from kvstack.plan.change import Change, Drifted, Plan
 from kvstack.plan.plan import plan
-from kvstack.render.events import Outcome
+from kvstack.render.events import Event, Outcome
 from kvstack.state.file import FileStore
 from kvstack.state.state import Drop, Entry, Put, State, after
 from kvstack.terms.action import Action
@@ -135,7 +134,13 @@ class Workspace:
         return tuple(found)
 
     def apply(
-        self, made: Plan, state: State, *, tell: Tell, stop: threading.Event, workers: int | None = None
+        self,
+        made: Plan,
+        state: State,
+        *,
+        tell: Callable[[Event], None],
+        stop: threading.Event,
+        workers: int | None = None,
     ) -> Outcome:
         """Make a plan true. Only under the state's lock. tell: hears what happens; stop: set it to finish what is in
         flight."""
@@ -143,6 +148,8 @@ class Workspace:
             state = self.store.write(state, expected_serial=0)
         for principal in made.principals:
             self.backend.make_known(principal)
+        from kvstack.apply.run import Run  # threads and all: a plan needs none
+
         step = Step(self.backend, self.desired.owner, self._values)
         entries: list[Entry] = list(self._bookkeeping(made, state))
         if entries:

@@ -6,9 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kvstack.declare.explain import shape_problems
 from kvstack.declare.graph import Desired
-from kvstack.declare.partial import without
 from kvstack.declare.resolve import resolved
 from kvstack.declare.sources import Sources
 from kvstack.declare.stack import BackendChoice, DeclaredPrincipal, Environment, StackFile, Variable
@@ -162,6 +160,9 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
 
 def _all_problems(document: dict[str, Any], problems: list[Located], verdict: str, allow_files: bool) -> list[Located]:
     """Return what is wrong with a declaration whose shape is wrong, and with what is left of it without that."""
+    from kvstack.declare.explain import shape_problems  # only a wrong declaration pays for it
+    from kvstack.declare.partial import without
+
     told = {problem.path for problem in problems}
     shape = [problem for problem in shape_problems(document) if problem.path not in told]
     if not shape and not problems:
