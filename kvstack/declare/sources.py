@@ -110,13 +110,12 @@ class Sources:
                     ]
                 )
                 continue
-            try:
-                matched = sorted(self.directory.glob(pattern))
-            except (ValueError, IndexError):  # what pathlib answers to `a**`, to nothing and to `.`
+            if not _is_pattern(pattern):
                 problems += self.diagnostics(
                     [Located(("include", index), f"`{pattern}` is no pattern of files", "Such as `vaults/*.yaml`.")]
                 )
                 continue
+            matched = sorted(self.directory.glob(pattern))
             if not matched:
                 problems += self.diagnostics([Located(("include", index), f"no file matches `{pattern}`")])
             for path in matched:
@@ -172,6 +171,12 @@ class Sources:
                 problems.append(
                     Diagnostic(summary=wrong, detail=f"It holds {', '.join((*_MAPPINGS, *_LISTS))}.", place=at)
                 )
+
+
+def _is_pattern(pattern: str) -> bool:
+    """Tell whether text is a pattern of files; to what is none, pathlib answers in one Python so and in another so."""
+    parts = FilePath(pattern).parts
+    return bool(parts) and "\0" not in pattern and all("**" not in part or part == "**" for part in parts)
 
 
 _START = "`kvstack init` writes a first one; the least is `stack: NAME` and `vaults: {...}`."

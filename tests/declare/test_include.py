@@ -42,7 +42,7 @@ def test_lists_of_several_files_follow_one_another(tmp_path: Path) -> None:
         ("''", "2:11 `` is no pattern of files"),
         (".", "2:11 `.` is no pattern of files"),
         ("a**.yaml", "2:11 `a**.yaml` is no pattern of files"),
-        ('"a\\0b"', "2:11 no file matches `a\0b`"),
+        ('"a\\0b"', "2:11 `a\0b` is no pattern of files"),
         ("3", "2:11 `0` is text, not a whole number"),
     ],
 )
