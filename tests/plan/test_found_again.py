@@ -40,3 +40,18 @@ def test_access_to_a_vault_that_ends_is_refused() -> None:
     )
     assert change.action is Action.REFUSE
     assert change.reasons[0] == "it needs the vault `dev`, which is no longer declared and ends"
+
+
+def test_a_name_is_not_taken_over_by_what_had_another_at_the_last_apply() -> None:
+    found = World.applied("vaults: {dev: {}, test: {}}\n").declare("vaults: {dev: {name: test}}\n").changes()
+    assert found["dev"].action is Action.REFUSE
+    assert found["dev"].reasons[0] == "its name in the vault is that of `test` as applied last"
+
+
+def test_a_vault_is_replaced_after_what_it_lets_go_of() -> None:
+    text = "vaults: {dev: {lifecycle: {purge_on_delete: true}, keys: {sign: {type: EC}}}}\n"
+    kept = "vaults: {dev: {location: elsewhere, lifecycle: {purge_on_delete: true}}}\n"
+    found = World.applied(text).declare(kept + "removed: [{address: dev/keys/sign, destroy: false}]\n").changes()
+    assert (found["dev"].action, found["dev/keys/sign"].action) == (Action.REPLACE, Action.FORGET)
+    assert found["dev"].depends_on == ("dev/keys/sign",)
+    assert found["dev/keys/sign"].depends_on == ()
