@@ -1,6 +1,6 @@
 """What keys, secrets and certificates have in common: found, listed, soft-deleted, recovered and purged alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -20,6 +20,7 @@ from kvstack.vault.certificates.rows import (
     ISSUERS,
     PENDING,
     REVOCATION_LISTS,
+    CertificateVersionRow,
     PendingRow,
 )
 from kvstack.vault.engine import Attempt, near
@@ -27,12 +28,14 @@ from kvstack.vault.errors import BadParameter, VaultError
 from kvstack.vault.material import MaterialOperations
 from kvstack.vault.records import Certificate, Collection, Deletion, Key, Secret, Vault
 from kvstack.vault.table import Table
-from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS
+from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
 
 KEYS = Table("keys", Key, ("vault_id", "folded"))
 SECRETS = Table("secrets", Secret, ("vault_id", "folded"))
 
 I = TypeVar("I", bound=Key | Secret | Certificate)  # noqa: E741  # an item
+V = TypeVar("V", bound=KeyVersionRow | SecretVersionRow | CertificateVersionRow)  # what the store keeps of a version
+T = TypeVar("T")
 
 
 class Kind(Generic[I]):
@@ -111,6 +114,27 @@ class ItemOperations(MaterialOperations):
             items = kind.table.scan(attempt.tx, vault_id=home.id)
             found = [item for item in items if (item.deletion is not None) == deleted]
             return tuple(sorted(found, key=lambda item: item.folded))
+
+    def _list_versions(
+        self,
+        kind: Kind[I],
+        table: Table[V],
+        record: Callable[[Vault, I, V], T],
+        caller: Caller,
+        vault: str,
+        name: str,
+    ) -> tuple[T, ...]:
+        """Return a record of each version, oldest first; none of what is not there, as on Azure."""
+        with (
+            self._attempt(caller, f"{kind.noun}ListVersions", self._item_scope(vault, kind, name)) as attempt,
+            attempt.transaction(),
+        ):
+            home = attempt.vault(vault, kind.read, f"{kind.collection}/{name}")
+            item = kind.table.get(attempt.tx, home.id, folded(name))
+            if item is None or item.deletion is not None:
+                return ()
+            rows = table.scan(attempt.tx, vault_id=home.id, folded=item.folded)
+            return tuple(record(home, item, row) for row in sorted(rows, key=lambda row: row.number))
 
     def _purge_content(self, attempt: Attempt, item: Key | Secret | Certificate) -> None:
         """Remove an item with all its versions; an HSM forgets a key only once that is committed."""

@@ -11,7 +11,8 @@ from kvstack.terms.key import KeySpecification, KeyType, Operation
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.items import KEY
-from kvstack.vault.keys import KeyOperations, new_attributes
+from kvstack.vault.key_attributes import new_attributes
+from kvstack.vault.keys import KeyOperations
 from kvstack.vault.records import KeyVersion
 
 IMPORT = KEY.action("import/action")

@@ -1,6 +1,6 @@
 """Keys: made, rotated, changed, read, soft-deleted, recovered, purged; using them is in `key_use.py`."""
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from datetime import datetime
 
 import msgspec
@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from kvstack.hsm.protocol import KeyMaterial, KeyReference
 from kvstack.terms import key as key_rules
-from kvstack.terms.key import KeySpecification, Operation, possible_operations
+from kvstack.terms.key import KeySpecification, Operation
 from kvstack.terms.name import folded
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault import errors
@@ -19,14 +19,14 @@ from kvstack.vault.items import (
     KEY,
     KEYS,
     ItemOperations,
-    attribute_problems,
     live,
     moment,
     require_unmanaged,
     version_not_found,
 )
+from kvstack.vault.key_attributes import KeyAttributes, expiry_by_rotation, new_attributes, require_valid
 from kvstack.vault.records import Key, KeyVersion, Vault
-from kvstack.vault.rotation import WRITE_KEY_POLICY, require_valid_policy
+from kvstack.vault.rotation import WRITE_KEY_POLICY
 from kvstack.vault.versions import KEY_VERSIONS, KeyVersionRow
 
 CREATE = KEY.action("create/action")
@@ -39,17 +39,6 @@ class PreparedKey(msgspec.Struct, frozen=True):
 
     specification: KeySpecification
     material: KeyMaterial
-
-
-class _Attributes(msgspec.Struct, frozen=True):
-    """What a new version is to be like."""
-
-    operations: frozenset[Operation]
-    enabled: bool
-    not_before: datetime | None
-    expires: datetime | None
-    tags: dict[str, str]
-    rotation: RotationPolicy | None
 
 
 class KeyOperations(ItemOperations):
@@ -106,7 +95,7 @@ class KeyOperations(ItemOperations):
         caller: Caller,
         operation: tuple[str, str],
         place: tuple[str, str],
-        attributes: _Attributes,
+        attributes: KeyAttributes,
         *,
         specification: KeySpecification,
         rotation: RotationPolicy | UnsetType | None,
@@ -121,7 +110,7 @@ class KeyOperations(ItemOperations):
 
             def checked() -> tuple[Vault, Key | None]:
                 home = attempt.vault(vault, action, f"keys/{name}")
-                _require_valid(name, specification, attributes)
+                require_valid(name, specification, attributes)
                 require_place(home, specification)
                 there = self._free_name(attempt, home, KEY, name)
                 if rotation is not UNSET and rotation != (there.rotation if there is not None else None):
@@ -166,11 +155,11 @@ class KeyOperations(ItemOperations):
                     raise BadParameter(
                         f"the key `{there.name}` was changed to {there.specification} meanwhile; try again"
                     )
-                attributes = _Attributes(
+                attributes = KeyAttributes(
                     there.operations,
                     there.enabled,
                     there.not_before,
-                    _expiry(there, attempt.now),
+                    expiry_by_rotation(there, attempt.now),
                     there.tags,
                     there.rotation,
                 )
@@ -208,10 +197,10 @@ class KeyOperations(ItemOperations):
                 tags=row.tags if tags is UNSET else dict(tags),
                 updated=attempt.now,
             )
-            _require_valid(
+            require_valid(
                 item.name,
                 row.specification,
-                _Attributes(
+                KeyAttributes(
                     changed.operations, changed.enabled, changed.not_before, changed.expires, changed.tags, None
                 ),
             )
@@ -247,16 +236,7 @@ class KeyOperations(ItemOperations):
 
     def list_key_versions(self, caller: Caller, vault: str, name: str) -> tuple[KeyVersion, ...]:
         """Return all versions of a key, oldest first; none for a key that is not there, as on Azure."""
-        with (
-            self._attempt(caller, "KeyListVersions", self._scope(vault, f"keys/{name}")) as attempt,
-            attempt.transaction(),
-        ):
-            home = attempt.vault(vault, KEY.read, f"keys/{name}")
-            item = KEYS.get(attempt.tx, home.id, folded(name))
-            if item is None or item.deletion is not None:
-                return ()
-            rows = KEY_VERSIONS.scan(attempt.tx, vault_id=home.id, folded=item.folded)
-            return tuple(key_record(home, item, row) for row in sorted(rows, key=lambda row: row.number))
+        return self._list_versions(KEY, KEY_VERSIONS, key_record, caller, vault, name)
 
     def delete_key(self, caller: Caller, vault: str, name: str) -> Key:
         """Soft-delete a key."""
@@ -286,7 +266,7 @@ class KeyOperations(ItemOperations):
         name: str,
         specification: KeySpecification,
         material: KeyMaterial,
-        attributes: _Attributes,
+        attributes: KeyAttributes,
         *,
         by_rotation: bool,
     ) -> KeyVersion:
@@ -363,29 +343,6 @@ def key_record(home: Vault, item: Key, row: KeyVersionRow) -> KeyVersion:
     )
 
 
-def new_attributes(
-    specification: KeySpecification,
-    operations: Set[Operation] | None,
-    enabled: bool,
-    not_before: datetime | None,
-    expires: datetime | None,
-    tags: Mapping[str, str] | None,
-    rotation: RotationPolicy | UnsetType | None,
-) -> _Attributes:
-    """Return what a new version is to be like. operations: all the type can do where None."""
-    allowed = frozenset(operations) if operations is not None else possible_operations(specification.type)
-    own_rotation = None if rotation is UNSET else rotation
-    return _Attributes(allowed, enabled, not_before, expires, dict(tags or {}), own_rotation)
-
-
-def _expiry(key: Key, now: datetime) -> datetime | None:
-    """Return when a version made now by rotation expires."""
-    if key.rotation is not None and key.rotation.expire_after is not None:
-        return key.rotation.expire_after.after(now)
-    # The newest version's own date is kept while it lies ahead: a version must not be born expired.
-    return key.expires if key.expires is not None and key.expires > now else None
-
-
 def require_place(home: Vault, specification: KeySpecification) -> None:
     """Refuse a key in an HSM to a vault that is not for such."""
     if specification.in_hsm and home.sku != "premium":
@@ -393,16 +350,3 @@ def require_place(home: Vault, specification: KeySpecification) -> None:
             f"vault `{home.name}` is a standard vault and takes no {specification.type} key",
             "Keys in an HSM need `sku: premium`.",
         )
-
-
-def _require_valid(name: str, specification: KeySpecification, attributes: _Attributes) -> None:
-    found = list(_problems(name, specification, attributes))
-    if found:
-        raise BadParameter.of(found)
-    require_valid_policy(attributes.rotation)
-
-
-def _problems(name: str, specification: KeySpecification, attributes: _Attributes) -> Iterator[tuple[str, str]]:
-    not_before, expires = moment("not_before", attributes.not_before), moment("expires", attributes.expires)
-    yield from attribute_problems(KEY, name, attributes.tags, not_before, expires)
-    yield from key_rules.problems(specification, attributes.operations)

@@ -197,16 +197,7 @@ class SecretOperations(ItemOperations):
 
     def list_secret_versions(self, caller: Caller, vault: str, name: str) -> tuple[SecretVersion, ...]:
         """Return all versions of a secret, oldest first; none for a secret that is not there, as on Azure."""
-        with (
-            self._attempt(caller, "SecretListVersions", self._scope(vault, f"secrets/{name}")) as attempt,
-            attempt.transaction(),
-        ):
-            home = attempt.vault(vault, SECRET.read, f"secrets/{name}")
-            item = SECRETS.get(attempt.tx, home.id, folded(name))
-            if item is None or item.deletion is not None:
-                return ()
-            rows = SECRET_VERSIONS.scan(attempt.tx, vault_id=home.id, folded=item.folded)
-            return tuple(_record(home, item, row) for row in sorted(rows, key=lambda row: row.number))
+        return self._list_versions(SECRET, SECRET_VERSIONS, _record, caller, vault, name)
 
     def delete_secret(self, caller: Caller, vault: str, name: str) -> Secret:
         """Soft-delete a secret."""

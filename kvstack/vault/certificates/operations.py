@@ -6,7 +6,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kvstack.terms.certificate import CertificatePolicy
-from kvstack.terms.name import folded
 from kvstack.vault import errors
 from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.making import MakingOperations, Order, require_place, require_valid_policy
@@ -168,16 +167,7 @@ class CertificateOperations(MakingOperations):
 
     def list_certificate_versions(self, caller: Caller, vault: str, name: str) -> tuple[CertificateVersion, ...]:
         """Return all versions, oldest first; none for a certificate that is not there, as on Azure."""
-        with (
-            self._attempt(caller, "CertificateListVersions", self._scope(vault, f"certificates/{name}")) as attempt,
-            attempt.transaction(),
-        ):
-            home = attempt.vault(vault, CERTIFICATE.read, f"certificates/{name}")
-            item = CERTIFICATES.get(attempt.tx, home.id, folded(name))
-            if item is None or item.deletion is not None:
-                return ()
-            rows = CERTIFICATE_VERSIONS.scan(attempt.tx, vault_id=home.id, folded=item.folded)
-            return tuple(certificate_record(home, item, row) for row in sorted(rows, key=lambda row: row.number))
+        return self._list_versions(CERTIFICATE, CERTIFICATE_VERSIONS, certificate_record, caller, vault, name)
 
     def delete_certificate(self, caller: Caller, vault: str, name: str) -> Certificate:
         """Soft-delete a certificate, with its key and its secret."""
