@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole story on real data, in a temporary folder: a stack planned, applied, found unchanged, changed behind kvstack's
-# back, found as drift and mended; a file signed in the HSM; what purge protection refuses; the audit. KEEP=1 keeps the
+# back, found as drift and mended; a file signed in the HSM; a certificate from its authority on a TLS server; what purge protection refuses; the audit. KEEP=1 keeps the
 # folder; `--no-hsm` does without an HSM though there is one. It exits with 0 only if every command had the exit code it
 # should have.
 set -euo pipefail
@@ -66,6 +66,22 @@ vaults:
     secrets:
       db-password: {value_from: {env: DB_PASSWORD}, content_type: text/plain}
       session-key: {value_from: {generate: {length: 48}}, tags: {rotated-by: platform}}
+    certificates:
+      web:
+        subject: CN=shop.example.com
+        dns_names: [shop.example.com]
+        issuer: shop-trust/certificates/root
+        key: {type: EC}
+        content_type: application/x-pem-file
+        renew: {days_before_expiry: 30}
+  shop-trust:
+    sku: premium
+    certificates:
+      root:
+        subject: CN=Shop Root
+        key: {type: EC-HSM, curve: P-384}
+        validity_months: 120
+        authority: {path_length: 0, permitted: [shop.example.com]}
   shop-vault-prod:
     sku: premium
     soft_delete_retention_days: 90
@@ -123,6 +139,11 @@ run 0 "kvstack key sign shop-dev/signing --file kvstack.yaml --out kvstack.sig"
 run 0 "kvstack key verify shop-dev/signing --file kvstack.yaml --signature-file kvstack.sig"
 cp kvstack.yaml edited.yaml && echo '# edited' >>edited.yaml
 run 1 "kvstack key verify shop-dev/signing --file edited.yaml --signature-file kvstack.sig"
+
+say "A certificate from our own authority, whose key never left $where, and a TLS server that shows it."
+run 0 "kvstack secret download shop-dev/web --file server.pem"
+run 0 "kvstack certificate download shop-trust/root --file root.pem"
+run 0 "python3 \$root/scripts/tls_round_trip.py server.pem root.pem shop.example.com"
 
 say "Deleted is not gone: purge protection keeps it from everybody, the operator too, and recover brings it back."
 run 0 "kvstack secret delete shop-vault-prod/root-token"
