@@ -2,16 +2,20 @@
 
 A condition is a tree of tests on one request, read by `condition_parser.py` and decided by `holds`. An attribute the
 request has no value for makes a comparison false, one with a negated operator (`StringNotEquals`) as well.
+
+The attributes are names, and a vault compares names without case: `DB-Password` and `db-password` are one secret. So do
+all operators, those without `IgnoreCase` too; else another spelling of a name would get around a condition.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import Final, Literal
 
 import msgspec
 
 from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.name import folded
 
 VAULT_NAME: Final = "Microsoft.KeyVault/vaults:name"
 SECRET_NAME: Final = "Microsoft.KeyVault/vaults/secrets:name"  # noqa: S105  # an attribute's name
@@ -107,7 +111,8 @@ def holds(condition: Condition, request: Request) -> bool:
             if value is None:
                 return False
             every = condition.quantifier.endswith("AllValues")
-            return (all if every else any)(test(value) for test in condition.tests)
+            spelled = folded(value)
+            return (all if every else any)(test(spelled) for test in condition.tests)
 
 
 def is_about_items(condition: Condition) -> bool:
@@ -128,36 +133,18 @@ def _pattern(wildcards: str) -> re.Pattern[str]:
     return re.compile(re.escape(wildcards).replace(r"\*", ".*"), re.IGNORECASE | re.DOTALL)
 
 
-def _like(value: str) -> str:
-    """Return a pattern of `*` and `?` as a regular expression."""
-    return re.escape(value).replace(r"\*", ".*").replace(r"\?", ".")
-
-
 def _equals(value: str) -> Callable[[str], bool]:
-    return lambda actual: actual == value
-
-
-def _equals_ignoring_case(value: str) -> Callable[[str], bool]:
-    wanted = value.casefold()
-    return lambda actual: actual.casefold() == wanted
+    wanted = folded(value)
+    return lambda actual: actual == wanted
 
 
 def _starts_with(value: str) -> Callable[[str], bool]:
-    return lambda actual: actual.startswith(value)
-
-
-def _starts_with_ignoring_case(value: str) -> Callable[[str], bool]:
-    wanted = value.casefold()
-    return lambda actual: actual.casefold().startswith(wanted)
+    wanted = folded(value)
+    return lambda actual: actual.startswith(wanted)
 
 
 def _is_like(value: str) -> Callable[[str], bool]:
-    pattern = re.compile(_like(value), re.DOTALL)
-    return lambda actual: pattern.fullmatch(actual) is not None
-
-
-def _is_like_ignoring_case(value: str) -> Callable[[str], bool]:
-    pattern = re.compile(_like(value), re.DOTALL | re.IGNORECASE)
+    pattern = re.compile(re.escape(folded(value)).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
     return lambda actual: pattern.fullmatch(actual) is not None
 
 
@@ -169,17 +156,12 @@ def _negated(test: Callable[[str], Callable[[str], bool]]) -> Callable[[str], Ca
     return negated
 
 
-OPERATORS: Final[dict[str, Callable[[str], Callable[[str], bool]]]] = {
-    "StringEquals": _equals,
-    "StringNotEquals": _negated(_equals),
-    "StringEqualsIgnoreCase": _equals_ignoring_case,
-    "StringNotEqualsIgnoreCase": _negated(_equals_ignoring_case),
-    "StringStartsWith": _starts_with,
-    "StringNotStartsWith": _negated(_starts_with),
-    "StringStartsWithIgnoreCase": _starts_with_ignoring_case,
-    "StringNotStartsWithIgnoreCase": _negated(_starts_with_ignoring_case),
-    "StringLike": _is_like,
-    "StringNotLike": _negated(_is_like),
-    "StringLikeIgnoreCase": _is_like_ignoring_case,
-    "StringNotLikeIgnoreCase": _negated(_is_like_ignoring_case),
-}
+def _operators() -> Iterator[tuple[str, Callable[[str], Callable[[str], bool]]]]:
+    for name, test in (("Equals", _equals), ("StartsWith", _starts_with), ("Like", _is_like)):
+        for case in ("", "IgnoreCase"):
+            yield f"String{name}{case}", test
+            yield f"StringNot{name}{case}", _negated(test)
+
+
+# By name: from a text to a test of a folded value.
+OPERATORS: Final = dict(_operators())

@@ -37,8 +37,12 @@ def asked(name: str | None = "db-password", action: str = GET, vault: str = "sho
     ("text", "request_", "expected"),
     [
         (f"{NAME} StringEquals 'db-password'", asked(), True),
-        (f"{NAME} StringEquals 'DB-password'", asked(), False),
         (f"{NAME} StringEqualsIgnoreCase 'DB-password'", asked(), True),
+        # A vault's names are one in any case: another spelling neither opens nor closes anything.
+        (f"{NAME} StringEquals 'DB-password'", asked(), True),
+        (f"{NAME} StringEquals 'db-password'", asked("DB-PASSWORD"), True),
+        (f"{NAME} StringNotEquals 'db-password'", asked("DB-Password"), False),
+        (f"{NAME} StringNotLike 'db-*'", asked("Db-password"), False),
         (f"{NAME} StringNotEquals 'other'", asked(), True),
         (f"{NAME} StringStartsWith 'db-'", asked(), True),
         (f"{NAME} StringNotStartsWith 'db-'", asked(), False),
