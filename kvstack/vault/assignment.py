@@ -8,7 +8,8 @@ from kvstack.vault.table import Row
 
 
 class RoleAssignment(Row, frozen=True, kw_only=True):
-    """One assignment. id: a GUID; role_id, principal_id: in lower case; starts, expires: None where it has no bound."""
+    """One assignment. id: a GUID; role_id, principal_id: in lower case; starts, expires: None where it has no bound;
+    condition: what else has to hold, in Azure's language, empty for nothing."""
 
     id: str
     scope: Scope
@@ -18,9 +19,18 @@ class RoleAssignment(Row, frozen=True, kw_only=True):
     starts: datetime | None = None
     expires: datetime | None = None
     description: str = ""
+    condition: str = ""
     created: datetime
     created_by: str = ""
 
     def holds(self, now: datetime) -> bool:
         """Tell whether it is in force: from its start up to, and not at, its end."""
         return (self.starts is None or self.starts <= now) and (self.expires is None or now < self.expires)
+
+    def covers(self, action: str, scope: Scope) -> bool:
+        """Tell whether its condition holds for an action on something."""
+        if not self.condition:
+            return True
+        from kvstack.vault.conditions import satisfied  # most stores have none
+
+        return satisfied(self.condition, action, scope)

@@ -37,13 +37,18 @@ class AssignmentOperations(Engine):
         starts: datetime | None = None,
         expires: datetime | None = None,
         description: str = "",
+        condition: str = "",
     ) -> RoleAssignment:
-        """Give a principal a role. role: a name or an id; id: made from scope, role and principal where None.
-        Raises Conflict where the principal has the role at this scope already."""
+        """Give a principal a role. role: a name or an id; id: made from scope, role and principal where None;
+        condition: what else has to hold. Raises Conflict where the principal has the role at this scope already."""
         with self._attempt(caller, "RoleAssignmentPut", scope) as attempt, attempt.transaction():
             here = self._placed(attempt, scope)
             attempt.subject = here
             found = _checked(role, principal_id, principal_type, id)
+            if condition:
+                from kvstack.vault.conditions import require_readable  # most assignments have none
+
+                require_readable(condition)
             self._require_may_hand_out(attempt, WRITE, here, found)
             assignment = RoleAssignment(
                 id=(id or assignment_id(here, found.id, principal_id)).lower(),
@@ -54,6 +59,7 @@ class AssignmentOperations(Engine):
                 starts=moment("starts", starts),
                 expires=moment("expires", expires),
                 description=description,
+                condition=condition,
                 created=attempt.now,
                 created_by=caller.id,
             )
@@ -207,6 +213,7 @@ def _is_lasting_owner(assignment: RoleAssignment, top: Scope) -> bool:
         and scope_key(assignment.scope) == scope_key(top)
         and assignment.starts is None
         and assignment.expires is None
+        and not assignment.condition
     )
 
 

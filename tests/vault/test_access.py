@@ -11,8 +11,9 @@ import pytest
 
 from kvstack.terms.role import RoleDefinition, built_in_roles, built_in_roles_by_id, data_actions, role
 from kvstack.terms.scope import Scope
-from kvstack.vault.access import Assignments, Permissions, Request, decision, smallest_role
+from kvstack.vault.access import Assignments, Request, decision, smallest_role
 from kvstack.vault.assignment import RoleAssignment
+from kvstack.vault.permissions import Permissions
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ALICE, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
@@ -201,3 +202,29 @@ def test_an_unknown_role_is_told_with_near_names() -> None:
         role("Key Vault Secret User")
     with pytest.raises(ValueError, match="there are Key Vault Administrator, "):
         role("zzz")
+
+
+ON_DATABASES = "@Resource[Microsoft.KeyVault/vaults/secrets:name] StringLike 'db-*'"
+GET, SET = (f"Microsoft.KeyVault/vaults/secrets/{name}Secret/action" for name in ("get", "set"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "action", "item", "expected"),
+    [
+        (ON_DATABASES, GET, "secrets/db-password", True),
+        (ON_DATABASES, GET, "secrets/api-token", False),
+        (ON_DATABASES, GET, "SECRETS/DB-Password", True),
+        # What the vault as a whole is asked has no secret's name: the condition cannot hold.
+        (ON_DATABASES, "Microsoft.KeyVault/vaults/secrets/readMetadata/action", "", False),
+        (f"!(ActionMatches{{'{GET}'}}) OR {ON_DATABASES}", SET, "secrets/api-token", True),
+        ("@Resource[Microsoft.KeyVault/vaults:name] StringEquals 'pay-dev'", GET, "secrets/x", True),
+        ("@Resource[Microsoft.KeyVault/vaults:name] StringEquals 'other'", GET, "secrets/x", False),
+        # A key is no secret, whatever its name.
+        (ON_DATABASES, "Microsoft.KeyVault/vaults/keys/sign/action", "keys/db-password", False),
+    ],
+)
+def test_an_assignment_counts_only_where_its_condition_holds(
+    condition: str, action: str, item: str, expected: bool
+) -> None:
+    given = [assignment("Key Vault Administrator", condition=condition)]
+    assert allowed(given, action, Scope("SUB", "payments", "pay-dev", item)) is expected

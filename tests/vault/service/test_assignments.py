@@ -208,3 +208,47 @@ def test_a_denial_says_which_role_would_do_to_who_may_know_and_nothing_to_others
     with pytest.raises(Forbidden) as refused:
         dev.service.get_secret(dev.person(), VAULT, "s")
     assert str(refused.value) == "denied"
+
+
+ON_DATABASES = "@Resource[Microsoft.KeyVault/vaults/secrets:name] StringLike 'db-*'"
+
+
+def test_a_condition_narrows_what_a_role_gives_in_whatever_case_a_name_is_asked_for(dev: World) -> None:
+    for name in ("DB-password", "api-token"):
+        dev.service.set_secret(dev.operator, VAULT, name, SecretValue("v"))
+    caller = dev.person()
+    given = give(
+        dev,
+        dev.operator,
+        "Key Vault Secrets Officer",
+        dev.scope(VAULT),
+        principal_id=caller.id,
+        condition=ON_DATABASES,
+    )
+    assert dev.service.get_role_assignment(dev.operator, given.id).condition == ON_DATABASES
+    for spelling in ("db-password", "DB-PASSWORD"):
+        dev.service.get_secret(caller, VAULT, spelling)
+    dev.service.set_secret(caller, VAULT, "db-new", SecretValue("v"))
+    for refused in ("api-token", "API-token", "nothing-here"):
+        with pytest.raises(Forbidden):
+            dev.service.get_secret(caller, VAULT, refused)
+    with pytest.raises(Forbidden):
+        dev.service.list_secrets(caller, VAULT)
+
+
+def test_a_condition_that_cannot_be_read_is_refused_with_the_place(dev: World) -> None:
+    before = dev.service.list_role_assignments(dev.operator)
+    with pytest.raises(BadParameter, match="condition: character 53: `StringLik` stands where an operator belongs"):
+        give(dev, dev.operator, "Key Vault Reader", dev.scope(), condition=ON_DATABASES.replace("Like", "Lik"))
+    assert dev.service.list_role_assignments(dev.operator) == before
+
+
+def test_a_conditional_owner_is_no_last_owner(dev: World) -> None:
+    give(dev, dev.operator, "Owner", dev.scope(), condition=ON_DATABASES)
+    own = next(
+        one
+        for one in dev.service.list_role_assignments(dev.operator)
+        if one.principal_id == dev.operator.id and one.role_id == role("Owner").id
+    )
+    with pytest.raises(Forbidden, match="last Owner"):
+        dev.service.delete_role_assignment(dev.operator, own.id)
