@@ -238,7 +238,7 @@ def test_a_condition_narrows_what_a_role_gives_in_whatever_case_a_name_is_asked_
 
 def test_a_condition_that_cannot_be_read_is_refused_with_the_place(dev: World) -> None:
     before = dev.service.list_role_assignments(dev.operator)
-    with pytest.raises(BadParameter, match="condition: character 53: `StringLik` stands where an operator belongs"):
+    with pytest.raises(BadParameter, match="condition: character 51: `StringLik` stands where an operator belongs"):
         give(dev, dev.operator, "Key Vault Reader", dev.scope(), condition=ON_DATABASES.replace("Like", "Lik"))
     assert dev.service.list_role_assignments(dev.operator) == before
 
