@@ -1,13 +1,18 @@
 """What a role allows: the built-in roles of Azure, by name and by id. Source: azure/roles.json, azure/facts.md."""
 
+import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from kvstack.terms.name import folded
+from kvstack.terms.near import meant
 
 OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+_LONGEST_NAME, _LONGEST_DESCRIPTION = 128, 1024
+_PATTERN = re.compile(r"\*|[A-Za-z*][A-Za-z0-9.*-]*(/[A-Za-z0-9.*-]+)+")
 KEY_VAULT_ADMINISTRATOR = "00482a5a-887f-4fb3-b363-3b7fe8e74483"
 
 
@@ -53,6 +58,27 @@ def built_in_roles_by_id() -> dict[str, RoleDefinition]:
 def data_actions() -> tuple[str, ...]:
     """Return everything that can be done with the data in a vault."""
     return _catalogue().data_actions
+
+
+def problems(definition: RoleDefinition) -> Iterator[tuple[str, str]]:
+    """Yield (attribute, what is wrong) for a role definition nobody could use, or that does not say what it means."""
+    if not 0 < len(definition.name) <= _LONGEST_NAME:
+        yield "name", f"a role's name has 1-{_LONGEST_NAME} characters"
+    if len(definition.description) > _LONGEST_DESCRIPTION:
+        yield "description", f"a description has at most {_LONGEST_DESCRIPTION} characters"
+    if not definition.actions and not definition.data_actions:
+        yield "actions", "a role that allows nothing: it needs `actions` or `data_actions`"
+    for attribute in ("actions", "not_actions", "data_actions", "not_data_actions"):
+        for pattern in getattr(definition, attribute):
+            if not _PATTERN.fullmatch(pattern):
+                yield attribute, f"`{pattern}` is no action: `Microsoft.KeyVault/vaults/secrets/*` is one"
+            elif "data" in attribute and not _matches_any(pattern, data_actions()):
+                yield attribute, f"no action on data is like `{pattern}`{meant(pattern, data_actions())}"
+
+
+def _matches_any(pattern: str, actions: Iterable[str]) -> bool:
+    compiled = re.compile(re.escape(pattern).replace(r"\*", ".*"), re.IGNORECASE)
+    return any(compiled.fullmatch(action) for action in actions)
 
 
 def role(name_or_id: str) -> RoleDefinition:

@@ -61,6 +61,14 @@ class Assignments:
         else:
             here.pop(key, None)
 
+    def put_role(self, role: RoleDefinition) -> None:
+        """Count assignments of a role by this definition from here on."""
+        self._permissions[role.id] = permissions(role)
+
+    def remove_role(self, role_id: str) -> None:
+        """Let assignments of a role allow nothing."""
+        self._permissions.pop(role_id, None)
+
     def at(self, principal: str, scope: Scope) -> tuple[RoleAssignment, ...]:
         """Return those of one principal at exactly this scope."""
         return self._by_principal.get(principal, {}).get(scope_key(scope), ())

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from kvstack.terms.principal import PRINCIPAL_TYPES, PrincipalType, is_guid
-from kvstack.terms.role import OWNER, RoleDefinition, built_in_roles_by_id
-from kvstack.terms.role import role as role_named
+from kvstack.terms.role import OWNER, RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Request, scope_key
 from kvstack.vault.assignment import RoleAssignment
@@ -15,6 +14,7 @@ from kvstack.vault.engine import Attempt, Engine
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
 from kvstack.vault.items import moment
 from kvstack.vault.registry import Registry
+from kvstack.vault.role_definitions import require_assignable
 from kvstack.vault.transaction import Transaction
 
 READ: Final = "Microsoft.Authorization/roleAssignments/read"
@@ -44,7 +44,8 @@ class AssignmentOperations(Engine):
         with self._attempt(caller, "RoleAssignmentPut", scope) as attempt, attempt.transaction():
             here = self._placed(attempt, scope)
             attempt.subject = here
-            found = _checked(role, principal_id, principal_type, id)
+            found = _checked(attempt.registry, role, principal_id, principal_type, id)
+            require_assignable(attempt.registry.custom_roles.get(found.id), here)
             if condition:
                 from kvstack.vault.conditions import require_readable  # most assignments have none
 
@@ -86,7 +87,7 @@ class AssignmentOperations(Engine):
         """Take a role away. The last Owner at the top stays: nobody could ever give access again."""
         with self._attempt(caller, "RoleAssignmentDelete", self.top) as attempt, attempt.transaction():
             assignment = self._assignment(attempt, id, DELETE)
-            definition = built_in_roles_by_id().get(assignment.role_id)
+            definition = attempt.registry.roles().get(assignment.role_id)
             if definition is not None:
                 self._require_may_hand_out(attempt, DELETE, assignment.scope, definition)
             attempt.details.update(
@@ -193,9 +194,15 @@ def drop_assignments_below(tx: Transaction, registry: Registry, scope: Scope) ->
         registry.remove_assignment(tx, assignment)
 
 
-def _checked(role: str, principal_id: str, principal_type: str, id: str | None) -> RoleDefinition:  # noqa: A002
+def _checked(
+    registry: Registry,
+    role: str,
+    principal_id: str,
+    principal_type: str,
+    id: str | None,  # noqa: A002
+) -> RoleDefinition:
     try:
-        found = role_named(role)
+        found = registry.role(role)
     except ValueError as error:
         raise BadParameter(str(error)) from None
     if not is_guid(principal_id):

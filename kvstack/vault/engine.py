@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from kvstack.hsm.protocol import DecryptionFailed, HsmError, HsmUnavailable, KeyProvider, KeyReference
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
-from kvstack.terms.role import built_in_roles, data_actions
+from kvstack.terms.role import data_actions
 from kvstack.terms.scope import Scope
 from kvstack.vault import errors
 from kvstack.vault.access import Decision, Request, decision, smallest_role
@@ -170,7 +170,7 @@ class Attempt:
         """Return the refusal, in as many words as the caller may know."""
         if not self.may("Microsoft.Authorization/roleAssignments/read", scope, data=False):
             return errors.denied_plainly()
-        role = smallest_role(action, data=data, roles=built_in_roles().values(), all_data_actions=data_actions())
+        role = smallest_role(action, data=data, roles=self.registry.roles().values(), all_data_actions=data_actions())
         return errors.denied(self.caller.words, action, scope.path, role.name if role else None)
 
     # Finding things

@@ -1,11 +1,14 @@
 """What every decision needs, held in memory while nothing of it changes: vaults, role assignments, principals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 from kvstack.terms.name import folded
 from kvstack.terms.principal import PrincipalType
-from kvstack.terms.role import built_in_roles_by_id
+from kvstack.terms.role import RoleDefinition, built_in_roles_by_id
+from kvstack.terms.role import role as built_in_role
+from kvstack.terms.scope import Scope
 from kvstack.vault.access import Assignments
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
@@ -29,9 +32,22 @@ class RegistryMark(Row, frozen=True, kw_only=True):
     name: str
 
 
+class CustomRole(Row, frozen=True, kw_only=True):
+    """A role of the store's own. id: the definition's, a GUID in lower case; assignable_scopes: where it may be given,
+    at them or below, in lower case."""
+
+    id: str
+    definition: RoleDefinition
+    assignable_scopes: tuple[Scope, ...]
+    created: datetime
+    updated: datetime
+    updated_by: str = ""
+
+
 VAULTS = Table("vaults", Vault, ("folded",))
 ROLE_ASSIGNMENTS = Table("role_assignments", RoleAssignment, ("id",))
 PRINCIPALS = Table("principals", PrincipalRow, ("id",))
+ROLE_DEFINITIONS = Table("role_definitions", CustomRole, ("id",))
 MARKS = Table("registry_marks", RegistryMark, ("name",))
 _MARK: Final = "registry"
 _CALLERS: Final = 4096  # whose groups are remembered; a caller's address is part of it, so there is no end of them
@@ -49,18 +65,34 @@ class Registry:
         vaults: Iterable[Vault],
         assignments: Iterable[RoleAssignment],
         principals: Iterable[PrincipalRow],
+        custom_roles: Iterable[CustomRole] = (),
     ) -> None:
         self.mark = mark
         self.vaults = {vault.folded: vault for vault in vaults}
         self.role_assignments = {assignment.id: assignment for assignment in assignments}
         self.principals = {principal.id: principal for principal in principals}
-        self.assignments = Assignments(self.role_assignments.values(), built_in_roles_by_id())
+        self.custom_roles = {role.id: role for role in custom_roles}
+        self.assignments = Assignments(self.role_assignments.values(), self.roles())
         self._groups_of: dict[str, set[str]] | None = None
         self._asking: dict[Caller, tuple[str, ...]] = {}
 
     def vault(self, name: str) -> Vault | None:
         """Return the vault of this name, live or soft-deleted."""
         return self.vaults.get(folded(name))
+
+    def roles(self) -> Mapping[str, RoleDefinition]:
+        """Return every role definition by id."""
+        if not self.custom_roles:
+            return built_in_roles_by_id()
+        return {**built_in_roles_by_id(), **{role.id: role.definition for role in self.custom_roles.values()}}
+
+    def role(self, name_or_id: str) -> RoleDefinition:
+        """Return the role of this name or id, in any case. Raises ValueError, suggesting near names."""
+        wanted = folded(name_or_id)
+        for role in self.custom_roles.values():
+            if wanted in (role.id, folded(role.definition.name)):
+                return role.definition
+        return built_in_role(name_or_id)
 
     def principals_of(self, caller: Caller) -> tuple[str, ...]:
         """Return every id a caller acts under: its own, its groups', and the groups' those are in, loops and all."""
@@ -101,6 +133,18 @@ class Registry:
         del self.role_assignments[assignment.id]
         self.assignments.remove(assignment)
 
+    def put_role(self, tx: Transaction, role: CustomRole) -> None:
+        """Keep a role definition, in place of the one of its id."""
+        ROLE_DEFINITIONS.put(tx, role)
+        self.custom_roles[role.id] = role
+        self.assignments.put_role(role.definition)
+
+    def remove_role(self, tx: Transaction, role: CustomRole) -> None:
+        """Forget a role definition: what is still given of it allows nothing."""
+        ROLE_DEFINITIONS.delete(tx, role.id)
+        del self.custom_roles[role.id]
+        self.assignments.remove_role(role.id)
+
     def put_principal(self, tx: Transaction, principal: PrincipalRow) -> None:
         """Keep a principal, in place of what was known of it."""
         PRINCIPALS.put(tx, principal)
@@ -129,4 +173,6 @@ def stored_mark(tx: Transaction) -> int:
 
 def read_registry(tx: Transaction) -> Registry:
     """Read the registry, checking every row."""
-    return Registry(stored_mark(tx), VAULTS.scan(tx), ROLE_ASSIGNMENTS.scan(tx), PRINCIPALS.scan(tx))
+    return Registry(
+        stored_mark(tx), VAULTS.scan(tx), ROLE_ASSIGNMENTS.scan(tx), PRINCIPALS.scan(tx), ROLE_DEFINITIONS.scan(tx)
+    )

@@ -9,6 +9,7 @@ from kvstack.vault.key_import import KeyImportOperations
 from kvstack.vault.key_use import KeyUseOperations
 from kvstack.vault.principals import PrincipalOperations
 from kvstack.vault.randomness import RandomOperations
+from kvstack.vault.role_definitions import RoleDefinitionOperations
 from kvstack.vault.rotation import RotationOperations
 from kvstack.vault.secrets import SecretOperations
 from kvstack.vault.snapshot import SnapshotOperations
@@ -26,6 +27,7 @@ class VaultService(
     IssuerOperations,
     RotationOperations,
     AssignmentOperations,
+    RoleDefinitionOperations,
     PrincipalOperations,
     DueOperations,
     SnapshotOperations,
