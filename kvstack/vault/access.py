@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.assignment import RoleAssignment
+from kvstack.vault.denial import DenyAssignment
 from kvstack.vault.permissions import Permissions, permissions
 
+DENIAL_ACTIONS: Final = "Microsoft.Authorization/denyAssignments/"
 ScopeKey = tuple[str, str, str, str]
 
 
@@ -24,26 +27,36 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The answer, and the assignment it rests on."""
+    """The answer, and what it rests on: the assignment that allows it, or the denial that forbids it."""
 
     allowed: bool
     assignment: RoleAssignment | None = None
+    denial: DenyAssignment | None = None
 
 
 DENIED = Decision(False)
 
 
 class Assignments:
-    """All role assignments, found by principal and scope, so that a decision does not look at all of them.
+    """All role assignments, found by principal and scope, so that a decision does not look at all of them; and all
+    denials, by scope.
 
     roles: every definition by id. An assignment of a role that is not known allows nothing.
     """
 
-    def __init__(self, assignments: Iterable[RoleAssignment], roles: Mapping[str, RoleDefinition]) -> None:
+    def __init__(
+        self,
+        assignments: Iterable[RoleAssignment],
+        roles: Mapping[str, RoleDefinition],
+        denials: Iterable[DenyAssignment] = (),
+    ) -> None:
         self._permissions = {role_id: permissions(role) for role_id, role in roles.items()}
         self._by_principal: dict[str, dict[ScopeKey, tuple[RoleAssignment, ...]]] = {}
+        self._denials: dict[ScopeKey, tuple[DenyAssignment, ...]] = {}
         for assignment in assignments:
             self.add(assignment)
+        for denial in denials:
+            self.deny(denial)
 
     def add(self, assignment: RoleAssignment) -> None:
         """Take one more into account."""
@@ -60,6 +73,31 @@ class Assignments:
             here[key] = left
         else:
             here.pop(key, None)
+
+    def deny(self, denial: DenyAssignment) -> None:
+        """Take one more denial into account."""
+        key = scope_key(denial.scope)
+        self._denials[key] = (*self._denials.get(key, ()), denial)
+
+    def no_longer_deny(self, denial: DenyAssignment) -> None:
+        """Take a denial out again."""
+        key = scope_key(denial.scope)
+        left = tuple(other for other in self._denials.get(key, ()) if other.id != denial.id)
+        if left:
+            self._denials[key] = left
+        else:
+            self._denials.pop(key, None)
+
+    def denying(self, request: Request) -> DenyAssignment | None:
+        """Return the nearest denial that forbids what is asked."""
+        # Else a denial of everything could never be taken away again.
+        if not self._denials or request.action.lower().startswith(DENIAL_ACTIONS.lower()):
+            return None
+        for height, key in enumerate(scope_keys(request.scope)):
+            for denial in self._denials.get(key, ()):
+                if (not height or denial.below) and denial.meets(request.principals, request.action, data=request.data):
+                    return denial
+        return None
 
     def put_role(self, role: RoleDefinition) -> None:
         """Count assignments of a role by this definition from here on."""
@@ -96,7 +134,11 @@ class Assignments:
 
 
 def decision(request: Request, assignments: Assignments, now: datetime) -> Decision:
-    """Return whether somebody may do something: denied, unless one assignment at the scope or above allows it."""
+    """Return whether somebody may do something: denied, unless one assignment at the scope or above allows it, and no
+    denial there forbids it."""
+    denial = assignments.denying(request)
+    if denial is not None:
+        return Decision(False, denial=denial)
     for assignment in assignments.granting(request, now):
         return Decision(True, assignment)
     return DENIED

@@ -189,9 +189,11 @@ def assignment_id(scope: Scope, role_id: str, principal_id: str) -> str:
 
 
 def drop_assignments_below(tx: Transaction, registry: Registry, scope: Scope) -> None:
-    """Take away every role at a scope or below it."""
+    """Take away every role at a scope or below it, and every denial."""
     for assignment in [one for one in registry.role_assignments.values() if scope.contains(one.scope)]:
         registry.remove_assignment(tx, assignment)
+    for denial in [one for one in registry.denials.values() if scope.contains(one.scope)]:
+        registry.remove_denial(tx, denial)
 
 
 def _checked(

@@ -170,6 +170,9 @@ class Attempt:
         """Return the refusal, in as many words as the caller may know."""
         if not self.may("Microsoft.Authorization/roleAssignments/read", scope, data=False):
             return errors.denied_plainly()
+        denial = self.decide(action, scope, data=data).denial
+        if denial is not None:
+            return errors.denied_by_denial(self.caller.words, action, scope.path, denial.name, denial.scope.path)
         role = smallest_role(action, data=data, roles=self.registry.roles().values(), all_data_actions=data_actions())
         return errors.denied(self.caller.words, action, scope.path, role.name if role else None)
 

@@ -88,6 +88,15 @@ def denied(who: str, action: str, scope: str, role: str | None) -> Forbidden:
     return Forbidden(f"{who} may not do {action} at {scope}", hint, inner="ForbiddenByRbac")
 
 
+def denied_by_denial(who: str, action: str, scope: str, denial: str, at: str) -> Forbidden:
+    """Return the refusal of a caller whom a deny assignment stops, whatever his roles."""
+    return Forbidden(
+        f"{who} may not do {action} at {scope}",
+        f"The deny assignment `{denial}` at {at} forbids it, whatever roles allow.",
+        inner="ForbiddenByRbac",
+    )
+
+
 def denied_plainly() -> Forbidden:
     """Return the refusal of a caller who may not know how access stands: it tells nothing."""
     return Forbidden("denied", inner="ForbiddenByRbac")

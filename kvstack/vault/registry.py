@@ -12,6 +12,7 @@ from kvstack.terms.scope import Scope
 from kvstack.vault.access import Assignments
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
+from kvstack.vault.denial import DenyAssignment
 from kvstack.vault.records import Vault
 from kvstack.vault.table import Row, Table
 from kvstack.vault.transaction import Transaction
@@ -47,6 +48,7 @@ class CustomRole(Row, frozen=True, kw_only=True):
 VAULTS = Table("vaults", Vault, ("folded",))
 ROLE_ASSIGNMENTS = Table("role_assignments", RoleAssignment, ("id",))
 PRINCIPALS = Table("principals", PrincipalRow, ("id",))
+DENIALS = Table("deny_assignments", DenyAssignment, ("id",))
 ROLE_DEFINITIONS = Table("role_definitions", CustomRole, ("id",))
 MARKS = Table("registry_marks", RegistryMark, ("name",))
 _MARK: Final = "registry"
@@ -66,13 +68,15 @@ class Registry:
         assignments: Iterable[RoleAssignment],
         principals: Iterable[PrincipalRow],
         custom_roles: Iterable[CustomRole] = (),
+        denials: Iterable[DenyAssignment] = (),
     ) -> None:
         self.mark = mark
         self.vaults = {vault.folded: vault for vault in vaults}
         self.role_assignments = {assignment.id: assignment for assignment in assignments}
         self.principals = {principal.id: principal for principal in principals}
         self.custom_roles = {role.id: role for role in custom_roles}
-        self.assignments = Assignments(self.role_assignments.values(), self.roles())
+        self.denials = {denial.id: denial for denial in denials}
+        self.assignments = Assignments(self.role_assignments.values(), self.roles(), self.denials.values())
         self._groups_of: dict[str, set[str]] | None = None
         self._asking: dict[Caller, tuple[str, ...]] = {}
 
@@ -133,6 +137,18 @@ class Registry:
         del self.role_assignments[assignment.id]
         self.assignments.remove(assignment)
 
+    def put_denial(self, tx: Transaction, denial: DenyAssignment) -> None:
+        """Keep a denial that was not there."""
+        DENIALS.put(tx, denial)
+        self.denials[denial.id] = denial
+        self.assignments.deny(denial)
+
+    def remove_denial(self, tx: Transaction, denial: DenyAssignment) -> None:
+        """Forget a denial."""
+        DENIALS.delete(tx, denial.id)
+        del self.denials[denial.id]
+        self.assignments.no_longer_deny(denial)
+
     def put_role(self, tx: Transaction, role: CustomRole) -> None:
         """Keep a role definition, in place of the one of its id."""
         ROLE_DEFINITIONS.put(tx, role)
@@ -174,5 +190,10 @@ def stored_mark(tx: Transaction) -> int:
 def read_registry(tx: Transaction) -> Registry:
     """Read the registry, checking every row."""
     return Registry(
-        stored_mark(tx), VAULTS.scan(tx), ROLE_ASSIGNMENTS.scan(tx), PRINCIPALS.scan(tx), ROLE_DEFINITIONS.scan(tx)
+        stored_mark(tx),
+        VAULTS.scan(tx),
+        ROLE_ASSIGNMENTS.scan(tx),
+        PRINCIPALS.scan(tx),
+        ROLE_DEFINITIONS.scan(tx),
+        DENIALS.scan(tx),
     )

@@ -4,6 +4,7 @@ from kvstack.vault.assignments import AssignmentOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
+from kvstack.vault.denials import DenialOperations
 from kvstack.vault.due import DueOperations
 from kvstack.vault.key_import import KeyImportOperations
 from kvstack.vault.key_use import KeyUseOperations
@@ -28,6 +29,7 @@ class VaultService(
     RotationOperations,
     AssignmentOperations,
     RoleDefinitionOperations,
+    DenialOperations,
     PrincipalOperations,
     DueOperations,
     SnapshotOperations,

@@ -1,0 +1,102 @@
+"""What somebody can do, as people say it: the actions of Azure that matter around a vault, by name and in words."""
+
+from functools import cache
+from typing import Final
+
+import msgspec
+
+from kvstack.terms.near import meant
+
+_VAULT: Final = "Microsoft.KeyVault/vaults/"
+
+
+class Right(msgspec.Struct, frozen=True):
+    """One action. name: how it is asked for, `secrets/get`; words: what who has it can do, `read secrets`; action:
+    Azure's; data: whether it is on the data in a vault; grave: whether it can destroy, or give access away."""
+
+    name: str
+    words: str
+    action: str
+    data: bool = True
+    grave: bool = False
+
+    @property
+    def collection(self) -> str:
+        """What it is on: `keys`, `secrets`, `certificates`, `vaults` or `access`."""
+        return self.name.split("/", 1)[0]
+
+
+def _data(name: str, words: str, action: str, *, grave: bool = False) -> Right:
+    return Right(name, words, _VAULT + action, True, grave)
+
+
+def _manager(name: str, words: str, action: str, *, grave: bool = False) -> Right:
+    return Right(name, words, action, False, grave)
+
+
+RIGHTS: Final = (
+    _data("secrets/get", "read secrets", "secrets/getSecret/action"),
+    _data("secrets/list", "list secrets", "secrets/readMetadata/action"),
+    _data("secrets/set", "set secrets", "secrets/setSecret/action"),
+    _data("secrets/update", "change secrets' attributes", "secrets/update/action"),
+    _data("secrets/delete", "delete secrets", "secrets/delete", grave=True),
+    _data("secrets/recover", "recover secrets", "secrets/recover/action"),
+    _data("secrets/purge", "purge secrets", "secrets/purge/action", grave=True),
+    _data("secrets/backup", "back up secrets", "secrets/backup/action"),
+    _data("secrets/restore", "restore secrets", "secrets/restore/action"),
+    _data("keys/get", "see keys", "keys/read"),
+    _data("keys/sign", "sign with keys", "keys/sign/action"),
+    _data("keys/verify", "verify with keys", "keys/verify/action"),
+    _data("keys/encrypt", "encrypt with keys", "keys/encrypt/action"),
+    _data("keys/decrypt", "decrypt with keys", "keys/decrypt/action"),
+    _data("keys/wrap", "wrap with keys", "keys/wrap/action"),
+    _data("keys/unwrap", "unwrap with keys", "keys/unwrap/action"),
+    _data("keys/create", "make keys", "keys/create/action"),
+    _data("keys/import", "import keys", "keys/import/action"),
+    _data("keys/rotate", "rotate keys", "keys/rotate/action"),
+    _data("keys/update", "change keys' attributes", "keys/update/action"),
+    _data("keys/release", "release keys", "keys/release/action", grave=True),
+    _data("keys/delete", "delete keys", "keys/delete", grave=True),
+    _data("keys/recover", "recover keys", "keys/recover/action"),
+    _data("keys/purge", "purge keys", "keys/purge/action", grave=True),
+    _data("keys/backup", "back up keys", "keys/backup/action"),
+    _data("keys/restore", "restore keys", "keys/restore/action"),
+    _data("keys/get-rotation-policy", "see keys' rotation", "keyrotationpolicies/read"),
+    _data("keys/set-rotation-policy", "change keys' rotation", "keyrotationpolicies/write"),
+    _data("certificates/get", "see certificates", "certificates/read"),
+    _data("certificates/create", "make certificates", "certificates/create/action"),
+    _data("certificates/import", "import certificates", "certificates/import/action"),
+    _data("certificates/update", "change certificates", "certificates/update/action"),
+    _data("certificates/delete", "delete certificates", "certificates/delete", grave=True),
+    _data("certificates/recover", "recover certificates", "certificates/recover/action"),
+    _data("certificates/purge", "purge certificates", "certificates/purge/action", grave=True),
+    _data("certificates/backup", "back up certificates", "certificates/backup/action"),
+    _data("certificates/restore", "restore certificates", "certificates/restore/action"),
+    _data("certificates/set-contacts", "change certificates' contacts", "certificatecontacts/write"),
+    _data("certificates/get-issuers", "see certificates' issuers", "certificatecas/read"),
+    _data("certificates/set-issuers", "change certificates' issuers", "certificatecas/write"),
+    _data("certificates/delete-issuers", "delete certificates' issuers", "certificatecas/delete"),
+    _manager("vaults/get", "see the vault", "Microsoft.KeyVault/vaults/read"),
+    _manager("vaults/update", "change the vault", "Microsoft.KeyVault/vaults/write"),
+    _manager("vaults/delete", "delete the vault", "Microsoft.KeyVault/vaults/delete", grave=True),
+    _manager("vaults/purge", "purge the vault", "Microsoft.KeyVault/locations/deletedVaults/purge/action", grave=True),
+    _manager("access/see", "see who has access", "Microsoft.Authorization/roleAssignments/read"),
+    _manager("access/give", "give access", "Microsoft.Authorization/roleAssignments/write", grave=True),
+    _manager("access/take", "take access away", "Microsoft.Authorization/roleAssignments/delete", grave=True),
+    _manager("access/define", "define roles", "Microsoft.Authorization/roleDefinitions/write", grave=True),
+)
+
+
+@cache
+def _by_name() -> dict[str, Right]:
+    return {right.name: right for right in RIGHTS} | {right.action.lower(): right for right in RIGHTS}
+
+
+def right(name: str) -> Right:
+    """Return a right by its name, or by Azure's action, in any case. Raises ValueError, suggesting a near one."""
+    found = _by_name().get(name.lower())
+    if found is None:
+        names = [one.name for one in RIGHTS]
+        near = meant(name.lower(), names) or f"; there are {', '.join(names)}"
+        raise ValueError(f"there is no right `{name}`{near}")
+    return found
