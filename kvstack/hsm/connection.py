@@ -10,10 +10,13 @@ from kvstack.hsm.failures import refused
 from kvstack.hsm.handles import HandleCache
 from kvstack.hsm.library import Library, acquired, alone, released
 from kvstack.hsm.protocol import HsmUnavailable
+from kvstack.hsm.release_root import make_release_root, release_root_identity
 from kvstack.hsm.return_values import CKR_USER_ALREADY_LOGGED_IN
 from kvstack.hsm.sessions import SessionPool
 from kvstack.hsm.softhsm_files import keep, settle
 from kvstack.terms.secret import SecretValue
+
+_SECRET_OF_THE_TOKEN: Template = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_TOKEN: True}
 
 
 class Connection:
@@ -34,6 +37,7 @@ class Connection:
         self.process = os.getpid()
         self._closed = False
         self._root = 0
+        self._release_root = 0
         self._durable: set[Path] = set()
         self._mechanisms: frozenset[int] = frozenset()
 
@@ -54,6 +58,20 @@ class Connection:
         if not self._root:
             self._root = found_key(self.cryptoki, session, self.configuration, self.configuration.root, "wrapping root")
         return self._root
+
+    def release_root(self, session: int, *, make: bool = False) -> int:
+        """Return the release root's handle. make: in the token, where none was needed before. Raises HsmUnavailable."""
+        if not self._release_root:
+            configuration = self.configuration
+            identity = release_root_identity(configuration.root)
+            if make and not configuration.domain:
+                # Two processes that made one each would not open what the other wrapped.
+                with alone(configuration.lock):
+                    if not self.cryptoki.find(session, {**_SECRET_OF_THE_TOKEN, ck.CKA_ID: bytes.fromhex(identity)}):
+                        make_release_root(self.cryptoki, session, identity, configuration.module)
+                        self.settle()
+            self._release_root = found_key(self.cryptoki, session, configuration, identity, "release root")
+        return self._release_root
 
     def settle(self) -> None:
         """Make token objects durable, where the module leaves that to the system."""
@@ -130,7 +148,7 @@ def logged_in(cryptoki: Cryptoki, session: int, pin: SecretValue) -> None:
 
 def found_key(cryptoki: Cryptoki, session: int, configuration: HsmConfiguration, identity: str, what: str) -> int:
     """Return the one token object with this CKA_ID. Raises HsmUnavailable where the token was reset."""
-    template: Template = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_TOKEN: True, ck.CKA_ID: bytes.fromhex(identity)}
+    template: Template = {**_SECRET_OF_THE_TOKEN, ck.CKA_ID: bytes.fromhex(identity)}
     handles = cryptoki.find(session, template) if identity else ()
     if len(handles) == 1:
         return handles[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from kvstack.hsm import constants as ck
-from kvstack.hsm import public_half, token_keys, wrapped_keys
+from kvstack.hsm import public_half, releasing, token_keys, wrapped_keys
 from kvstack.hsm.configuration import KeyHome
 from kvstack.hsm.connection import Connection
 from kvstack.hsm.cryptoki import Cryptoki, CryptokiError, Mechanism, gcm
@@ -16,7 +16,7 @@ from kvstack.hsm.module import Pkcs11Module
 from kvstack.hsm.oaep import unpadded
 from kvstack.hsm.operands import TAG_BYTES, check_ciphertext, check_plaintext, encryption_iv, zero_padded
 from kvstack.hsm.plain_key import PlainKey
-from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, KeyMaterial, KeyReference, NotPortable
+from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, KeyMaterial, KeyReference, NotPortable, PublicKey
 from kvstack.hsm.return_values import (
     CKR_ARGUMENTS_BAD,
     CKR_KEY_FUNCTION_NOT_PERMITTED,
@@ -28,6 +28,7 @@ from kvstack.hsm.return_values import (
 )
 from kvstack.terms.algorithm import Algorithm
 from kvstack.terms.key import KeySpecification
+from kvstack.terms.release import ReleaseWrapping
 
 T = TypeVar("T")
 
@@ -65,6 +66,23 @@ class Pkcs11Keys:
         """Take in a key that was made elsewhere: from then on it is as one the module made."""
         take = wrapped_keys.import_key if self._home == "wrapped" else token_keys.import_key
         return self._module.run(lambda connection: take(connection, specification, plain))
+
+    def generate_exportable(self, specification: KeySpecification) -> KeyMaterial:
+        """Generate a key that may leave the module, wrapped for whom it is released to."""
+        number = generation(specification).number
+        return self._module.run(
+            lambda one: wrapped_keys.generate(one, specification, exportable=True), mechanism=number
+        )
+
+    def import_exportable(self, specification: KeySpecification, plain: PlainKey) -> KeyMaterial:
+        """Take in a key that may leave the module again."""
+        return self._module.run(lambda one: wrapped_keys.import_key(one, specification, plain, exportable=True))
+
+    def release(self, key: KeyReference, wrapping: ReleaseWrapping, recipient: PublicKey) -> bytes:
+        """Return a key wrapped in the module for the holder of an RSA key. Raises HsmError, MechanismUnsupported."""
+        return self._module.run(
+            lambda one: releasing.released(one, key, wrapping, recipient), mechanism=ck.CKM_RSA_PKCS_OAEP
+        )
 
     def check(self, key: KeyReference) -> None:
         """Raise HsmError where this token cannot open the material."""

@@ -7,6 +7,7 @@ import msgspec
 from kvstack.terms.algorithm import Algorithm
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.key import Curve, KeySpecification
+from kvstack.terms.release import ReleaseWrapping
 
 if TYPE_CHECKING:
     from kvstack.hsm.plain_key import PlainKey
@@ -124,6 +125,23 @@ class KeyProvider(Protocol):
 
     def close(self) -> None:
         """Let go of sessions and the module."""
+        ...
+
+
+class ReleasingProvider(KeyProvider, Protocol):
+    """A provider whose keys may be made to leave it: wrapped for somebody, never in clear."""
+
+    def generate_exportable(self, specification: KeySpecification) -> KeyMaterial:
+        """Generate a key that `release` can give out; no other can be."""
+        ...
+
+    def import_exportable(self, specification: KeySpecification, plain: "PlainKey") -> KeyMaterial:
+        """Take in a key that `release` can give out again."""
+        ...
+
+    def release(self, key: KeyReference, wrapping: ReleaseWrapping, recipient: PublicKey) -> bytes:
+        """Return a key wrapped for the holder of an RSA key. Raises HsmError for a key that was not made exportable,
+        MechanismUnsupported where the provider does not have the wrapping."""
         ...
 
 

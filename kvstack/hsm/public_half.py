@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from kvstack.terms.algorithm import Algorithm
     from kvstack.terms.key import Curve
+    from kvstack.terms.release import ReleaseWrapping
 
 
 def verified(public: PublicKey, algorithm: Algorithm, digest: bytes, signature: bytes) -> bool:
@@ -124,9 +125,18 @@ def hash_name(algorithm: Algorithm) -> str:
 
 
 def _hash(algorithm: Algorithm) -> HashAlgorithm:
+    return _hash_of(algorithm.digest)
+
+
+def release_hash(wrapping: ReleaseWrapping) -> HashAlgorithm:
+    """Return the hash of the OAEP a key is released under."""
+    return _hash_of(wrapping.hash)
+
+
+def _hash_of(digest: str | None) -> HashAlgorithm:
     from cryptography.hazmat.primitives import hashes
 
-    match algorithm.digest:
+    match digest:
         case "SHA-1":
             return hashes.SHA1()  # noqa: S303 (what RFC 7518 calls RSA-OAEP; OAEP does not rest on collisions)
         case "SHA-384":

@@ -12,6 +12,7 @@ from kvstack.hsm import public_half
 from kvstack.hsm.operands import TAG_BYTES, check_ciphertext, check_plaintext, encryption_iv, zero_padded
 from kvstack.hsm.plain_key import ec_public, post_quantum_key, raw_public, rsa_public
 from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, HsmError, KeyMaterial, KeyReference, PublicKey
+from kvstack.terms.release import EPHEMERAL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kvstack.hsm.plain_key import PlainKey
     from kvstack.terms.algorithm import Algorithm
     from kvstack.terms.key import KeySpecification
+    from kvstack.terms.release import ReleaseWrapping
 
 SOFTWARE = "software"
 
@@ -61,6 +63,24 @@ class SoftwareKeys:
     def import_key(self, specification: KeySpecification, plain: PlainKey) -> KeyMaterial:
         """Take in a key that was made elsewhere."""
         return KeyMaterial(SOFTWARE, plain.reveal(), plain.public)
+
+    def generate_exportable(self, specification: KeySpecification) -> KeyMaterial:
+        """Generate a key. Whether it may be released, the vault knows: it holds every software key in clear anyway."""
+        return self.generate(specification)
+
+    def import_exportable(self, specification: KeySpecification, plain: PlainKey) -> KeyMaterial:
+        """Take in a key."""
+        return self.import_key(specification, plain)
+
+    def release(self, key: KeyReference, wrapping: ReleaseWrapping, recipient: PublicKey) -> bytes:
+        """Return a key wrapped for the holder of an RSA key."""
+        from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+        from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
+
+        hashed = public_half.release_hash(wrapping)
+        once = self._random(EPHEMERAL_BYTES)
+        encrypted = public_half.rsa_key(recipient.n, recipient.e).encrypt(once, OAEP(MGF1(hashed), hashed, None))
+        return encrypted + aes_key_wrap_with_padding(once, key.material.blob)
 
     def check(self, key: KeyReference) -> None:
         """Raise HsmError where the material cannot be used."""
