@@ -1,5 +1,6 @@
 """The one front door of the vault: every operation is a caller's, authorised, done, audited and committed at once."""
 
+from kvstack.vault.access_questions import AccessQuestions
 from kvstack.vault.assignments import AssignmentOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
@@ -30,6 +31,7 @@ class VaultService(
     AssignmentOperations,
     RoleDefinitionOperations,
     DenialOperations,
+    AccessQuestions,
     PrincipalOperations,
     DueOperations,
     SnapshotOperations,

@@ -83,3 +83,76 @@ def test_the_same_role_twice_is_refused(shell: Shell) -> None:
     arguments = ["access", "assign", *WHO, "--type", "user", *READER, "--scope", "subscription"]
     shell.good(*arguments)
     assert "has the role `Key Vault Reader`" in shell.refused(*arguments)
+
+
+def test_who_can_and_why(shell: Shell) -> None:
+    shell.good("access", "assign", *WHO, "--type", "user", *READER, "--scope", f"vault/{VAULT}")
+    said = shell.good("access", "who-can", "secrets/get", f"{VAULT}/secrets/db-password")
+    assert said.words == "PRINCIPAL ROLE AT THROUGH UNTIL operator Key Vault Administrator subscription"
+    assert shell.good("access", "explain", "operator", "secrets/get", VAULT).text.splitlines() == [
+        f"operator can read secrets at vault/{VAULT}.",
+        "  `Key Vault Administrator` at subscription",
+    ]
+    assert shell.good("access", "explain", SOMEBODY, "secrets/get", VAULT).text.splitlines() == [
+        f"{SOMEBODY} cannot read secrets at vault/{VAULT}.",
+        "  no role that reaches it there allows that",
+        f"  the least that would: `Key Vault Secrets User` at vault/{VAULT}",
+    ]
+    document = shell.good("access", "explain", SOMEBODY, "secrets/get", VAULT, "--json").json
+    assert (document["allowed"], document["smallest_role"]) == (False, "Key Vault Secrets User")
+    assert shell.good("access", "who-can", "secrets/get", VAULT, "--json").json["principals"][0]["by"]["role"] == (
+        "Key Vault Administrator"
+    )
+    listed = shell.good("access", "list", SOMEBODY, "--json").json["role_assignments"]
+    assert [one["role"] for one in listed] == ["Key Vault Reader"]
+
+
+def test_a_question_that_makes_no_sense_is_refused(shell: Shell) -> None:
+    assert "did you mean `secrets/get`?" in shell.refused("access", "who-can", "secrets/gett", VAULT)
+    assert "there is no vault" in shell.refused("access", "who-can", "secrets/get", "nowhere")
+    assert "knows no principal" in shell.refused("access", "explain", "nobody", "secrets/get", VAULT)
+
+
+def test_a_role_of_ones_own_is_defined_given_and_deleted(shell: Shell) -> None:
+    lists = "Microsoft.KeyVault/vaults/secrets/readMetadata/action"
+    define = ["access", "role", "define", "Lister", "--scope", f"vault/{VAULT}", "--data-action", lists]
+    assert shell.good(*define).text.startswith("defined role `Lister` (")
+    assert shell.good(*define, "--description", "Lists.").text.startswith("changed role `Lister` (")
+    assert "Lister own Lists." in shell.good("access", "role", "list").words
+    assert f"data actions {lists}" in shell.good("access", "role", "show", "lister").words
+    shell.good("access", "assign", *WHO, "--type", "user", "--role", "Lister", "--scope", f"vault/{VAULT}")
+    assert "`Lister` at vault" in shell.good("access", "explain", SOMEBODY, "secrets/list", VAULT).text
+    assert "is given to somebody" in shell.refused("access", "role", "delete", "Lister")
+    shell.good("access", "revoke", *WHO, "--role", "Lister", "--scope", f"vault/{VAULT}")
+    assert shell.good("access", "role", "delete", "Lister", "--json").json["name"] == "Lister"
+    assert "there is no role `Lister`" in shell.refused("access", "role", "show", "Lister")
+
+
+def test_a_condition_is_given_and_told(shell: Shell) -> None:
+    condition = "@Resource[Microsoft.KeyVault/vaults/secrets:name] StringLike 'db-*'"
+    give = ["access", "assign", *WHO, "--type", "user", *READER, "--scope", f"vault/{VAULT}"]
+    assert "condition: character 1" in shell.refused(*give, "--condition", "nonsense")
+    assert shell.good(*give, "--condition", condition, "--json").json["condition"] == condition
+    assert "always, under a condition" in shell.good("access", "list").text
+    assert (
+        "its condition does not hold"
+        in shell.good("access", "explain", SOMEBODY, "secrets/list", f"{VAULT}/secrets/api").text
+    )
+
+
+def test_a_denial_is_added_listed_and_removed(shell: Shell) -> None:
+    read = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
+    added = shell.good(
+        "access", "deny", "add", "frozen", "--scope", f"vault/{VAULT}", "--data-action", read, "--except", "operator"
+    )
+    assert added.text.startswith(f"`frozen` denies {read} at vault/{VAULT} (")
+    assert f"frozen vault/{VAULT} everybody operator {read}" in shell.good("access", "deny", "list").words
+    shell.good("secret", "show", f"{VAULT}/db-password")
+    shell.good("access", "deny", "remove", "frozen")
+    shell.good("access", "deny", "add", "frozen", "--scope", f"vault/{VAULT}", "--data-action", read)
+    assert "The deny assignment `frozen` at" in shell.refused(
+        "secret", "download", f"{VAULT}/db-password", "--file", "x"
+    )
+    assert "`frozen` at vault" in shell.good("access", "explain", "operator", "secrets/get", VAULT).text
+    assert shell.good("access", "deny", "remove", "frozen", "--json").json["except"] == []
+    assert "there is no deny assignment" in shell.refused("access", "deny", "remove", "frozen")

@@ -1,0 +1,181 @@
+"""`kvstack access who-can` and `explain`: who may do something, and why somebody may or may not."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kvstack.cli.context import Context, OpenVault, pass_context
+from kvstack.cli.directory import Directory, directory
+from kvstack.cli.group import Verbs
+from kvstack.cli.opened import opened
+from kvstack.cli.options import as_json
+from kvstack.cli.output import answer, answer_json
+from kvstack.cli.scopes import scope_of
+from kvstack.cli.table import table
+from kvstack.cli.words import text
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.scope import Scope, written_scope
+
+if TYPE_CHECKING:
+    from kvstack.terms.right import Right
+    from kvstack.vault.explanation import Explanation, Grant, Missed
+
+_RIGHT = "RIGHT is what is done, as `secrets/get`, `keys/sign` or `vaults/delete`, or Azure's action."
+_WHERE = "RESOURCE is where: `VAULT`, `VAULT/secrets/NAME`, or a scope as `access list` shows it."
+_its_right = click.argument("written_right", metavar="RIGHT", type=text)
+_its_resource = click.argument("resource", metavar="RESOURCE", type=text)
+
+
+def add_questions(group: Verbs) -> None:
+    """Give `access` the verbs that ask."""
+    group.add_command(who_can)
+    group.add_command(explain)
+
+
+@click.command("who-can", help=f"List who may do something somewhere, and by which role. {_RIGHT} {_WHERE}")
+@_its_right
+@_its_resource
+@as_json
+@pass_context
+def who_can(context: Context, written_right: str, resource: str, as_json: bool) -> int:
+    """Answer with every principal that may."""
+    asked = _right(written_right)
+    with opened(context) as vault:
+        where = _resource(vault, resource)
+        found = vault.service.who_can(vault.caller, asked.action, where, data=asked.data)
+        known = directory(vault)
+    if as_json:
+        able = [{"principal": known.name(who), "principal_id": who, "by": _grant(grant, known)} for who, grant in found]
+        answer_json({"right": asked.name, "action": asked.action, "scope": written_scope(where), "principals": able})
+        return 0
+    rows = [(known.name(who), *_columns(grant, known)) for who, grant in found]
+    answer(
+        table(
+            ("PRINCIPAL", "ROLE", "AT", "THROUGH", "UNTIL"),
+            rows,
+            empty=f"Nobody can {asked.words} at {written_scope(where)}.",
+        )
+    )
+    return 0
+
+
+@click.command(help=f"Tell why somebody may, or may not, do something. {_RIGHT} {_WHERE}")
+@click.argument("principal", metavar="PRINCIPAL", type=text)
+@_its_right
+@_its_resource
+@as_json
+@pass_context
+def explain(context: Context, principal: str, written_right: str, resource: str, as_json: bool) -> int:
+    """Answer with the assignment that decides, or with what is missing."""
+    asked = _right(written_right)
+    with opened(context) as vault:
+        where = _resource(vault, resource)
+        known = directory(vault)
+        who = known.principal_id(principal)
+        found = vault.service.explain_access(vault.caller, who, asked.action, where, data=asked.data)
+    if as_json:
+        answer_json(_document(found, asked, known))
+    else:
+        from kvstack.render.escape import plain
+
+        answer("\n".join(map(plain, _words(found, asked, known))))
+    return 0
+
+
+def _right(written: str) -> "Right":
+    from kvstack.terms.right import right
+
+    try:
+        return right(written)
+    except ValueError as error:
+        raise KvstackError(str(error)) from None
+
+
+def _resource(vault: OpenVault, written: str) -> Scope:
+    """Return the scope of a thing as the data plane names it, or of a scope as a stack does. Raises KvstackError."""
+    first, _, _ = written.partition("/")
+    if first in ("subscription", "resource_group", "vault") or not first:
+        return scope_of(vault, written)
+    return scope_of(vault, f"vault/{written}")
+
+
+def _words(found: "Explanation", asked: "Right", known: Directory) -> list[str]:
+    who, where = known.name(found.principal), written_scope(found.scope)
+    if found.allowed:
+        lines = [f"{who} can {asked.words} at {where}."]
+        lines += [f"  {_grant_words(grant, known)}" for grant in found.grants]
+        return lines
+    lines = [f"{who} cannot {asked.words} at {where}."]
+    if found.denial is not None:
+        lines.append(f"  the deny assignment `{found.denial.name}` at {written_scope(found.denial.scope)} forbids it")
+        if found.grants:
+            lines += [f"  it would be allowed otherwise: {_grant_words(grant, known)}" for grant in found.grants]
+        return lines
+    lines += [f"  {_grant_words(one.grant, known)}: {_why(one)}" for one in found.missed]
+    if not found.missed:
+        lines.append("  no role that reaches it there allows that")
+    if found.smallest is not None:
+        lines.append(f"  the least that would: `{found.smallest.name}` at {where}")
+    return lines
+
+
+def _grant_words(grant: "Grant", known: Directory) -> str:
+    assignment = grant.assignment
+    through = " in ".join(f"`{known.name(group)}`" for group in grant.through)
+    return (
+        f"`{known.role_name(assignment.role_id)}` at {written_scope(assignment.scope)}"
+        + (f", through {through}" if through else "")
+        + (f", until {assignment.expires:%Y-%m-%d %H:%M} UTC" if assignment.expires is not None else "")
+        + (", under a condition" if assignment.condition else "")
+    )
+
+
+def _why(missed: "Missed") -> str:
+    assignment = missed.grant.assignment
+    match missed.why:
+        case "not_begun":
+            return f"begins {assignment.starts:%Y-%m-%d %H:%M} UTC"
+        case "ended":
+            return "has ended"
+        case "condition":
+            return f"its condition does not hold: {assignment.condition}"
+        case "role_unknown":
+            return "its role is not defined any more"
+
+
+def _columns(grant: "Grant", known: Directory) -> tuple[Any, ...]:
+    assignment = grant.assignment
+    return (
+        known.role_name(assignment.role_id),
+        written_scope(assignment.scope),
+        " in ".join(known.name(group) for group in grant.through),
+        assignment.expires,
+    )
+
+
+def _grant(grant: "Grant", known: Directory) -> dict[str, Any]:
+    assignment = grant.assignment
+    return {
+        "assignment": assignment.id,
+        "role": known.role_name(assignment.role_id),
+        "scope": written_scope(assignment.scope),
+        "through": [known.name(group) for group in grant.through],
+        "until": assignment.expires,
+        "condition": assignment.condition or None,
+    }
+
+
+def _document(found: "Explanation", asked: "Right", known: Directory) -> dict[str, Any]:
+    denial = found.denial
+    return {
+        "principal": known.name(found.principal),
+        "principal_id": found.principal,
+        "right": asked.name,
+        "action": found.action,
+        "scope": written_scope(found.scope),
+        "allowed": found.allowed,
+        "grants": [_grant(grant, known) for grant in found.grants],
+        "denied_by": None if denial is None else {"id": denial.id, "name": denial.name},
+        "missed": [{**_grant(one.grant, known), "why": one.why} for one in found.missed],
+        "smallest_role": found.smallest.name if found.smallest is not None else None,
+    }

@@ -1,0 +1,159 @@
+"""Why somebody may or may not do something: which assignment, through which groups, or what is missing. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from kvstack.terms.role import RoleDefinition, data_actions
+from kvstack.terms.scope import Scope
+from kvstack.vault.access import Decision, Request, decision, smallest_role
+from kvstack.vault.assignment import RoleAssignment
+from kvstack.vault.denial import DenyAssignment
+from kvstack.vault.registry import Registry
+
+Why = Literal["not_begun", "ended", "condition", "role_unknown"]
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """An assignment that reaches a principal. through: the groups between them, from the principal's own outwards;
+    empty where it is the principal's own. role: None where its definition is gone."""
+
+    assignment: RoleAssignment
+    role: RoleDefinition | None
+    through: tuple[str, ...] = ()
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """A grant that would allow it, and why it does not count."""
+
+    grant: Grant
+    why: Why
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """The answer to one question. grants: all that allow it, the one that decided first; denial: what forbids it all
+    the same; missed: what would allow it, but does not count; smallest: the role that allows it and the least beside
+    it, where nothing does."""
+
+    principal: str
+    action: str
+    scope: Scope
+    allowed: bool
+    grants: tuple[Grant, ...] = ()
+    denial: DenyAssignment | None = None
+    missed: tuple[Missed, ...] = ()
+    smallest: RoleDefinition | None = None
+
+
+def explanation(
+    registry: Registry, principal: str, action: str, scope: Scope, *, data: bool, now: datetime
+) -> Explanation:
+    """Return why a principal may, or may not, do something."""
+    groups = groups_of(registry, principal)
+    request = Request((principal, *groups), action, data, scope)
+    decided = decision(request, registry.assignments, now)
+    granting = tuple(_grant(registry, assignment, groups) for assignment in registry.assignments.granting(request, now))
+    missed = () if granting else tuple(_missed(registry, request, groups, now))
+    return Explanation(
+        principal=principal,
+        action=action,
+        scope=scope,
+        allowed=decided.allowed,
+        grants=granting,
+        denial=decided.denial,
+        missed=missed,
+        smallest=None if granting else _smallest(registry, action, data=data),
+    )
+
+
+def who_can(registry: Registry, request: Request, now: datetime) -> Iterator[tuple[str, Decision, Grant]]:
+    """Yield every principal that may do something, with the assignment that decides: each known one, group members
+    included, and each somebody assigned a role to though nothing else is known of it. request's principals are not
+    looked at. A group is named where its members are not known."""
+    for principal in _everybody(registry):
+        groups = groups_of(registry, principal)
+        asked = msgspec.structs.replace(request, principals=(principal, *groups))
+        decided = decision(asked, registry.assignments, now)
+        if decided.assignment is not None:
+            yield principal, decided, _grant(registry, decided.assignment, groups)
+
+
+def grants_of(registry: Registry, principal: str) -> tuple[Grant, ...]:
+    """Return every assignment that reaches a principal, its own first, then by scope and role."""
+    groups = groups_of(registry, principal)
+    reached = {principal, *groups}
+    found = [
+        _grant(registry, assignment, groups)
+        for assignment in registry.role_assignments.values()
+        if assignment.principal_id in reached
+    ]
+    return tuple(
+        sorted(
+            found,
+            key=lambda one: (
+                len(one.through),
+                one.assignment.scope.folded,
+                one.role.name if one.role else one.assignment.role_id,
+            ),
+        )
+    )
+
+
+def groups_of(registry: Registry, principal: str) -> Mapping[str, tuple[str, ...]]:
+    """Return every group a principal is in, each with the groups on the shortest way there, itself the last."""
+    above: dict[str, list[str]] = {}
+    for row in registry.principals.values():
+        for member in row.members:
+            above.setdefault(member, []).append(row.id)
+    found: dict[str, tuple[str, ...]] = {}
+    waiting: list[tuple[str, tuple[str, ...]]] = [(principal, ())]
+    while waiting:
+        nearer: list[tuple[str, tuple[str, ...]]] = []
+        for one, way in waiting:
+            for group in sorted(above.get(one, ())):
+                if group != principal and group not in found:
+                    found[group] = (*way, group)
+                    nearer.append((group, found[group]))
+        waiting = nearer
+    return found
+
+
+def _everybody(registry: Registry) -> Iterable[str]:
+    assigned = {assignment.principal_id for assignment in registry.role_assignments.values()}
+    for principal in sorted(assigned | set(registry.principals)):
+        row = registry.principals.get(principal)
+        # A group with members acts through them.
+        if row is None or row.type != "group" or not row.members:
+            yield principal
+    members = {member for row in registry.principals.values() for member in row.members}
+    yield from sorted(members - assigned - set(registry.principals))
+
+
+def _grant(registry: Registry, assignment: RoleAssignment, groups: Mapping[str, tuple[str, ...]]) -> Grant:
+    return Grant(assignment, registry.roles().get(assignment.role_id), groups.get(assignment.principal_id, ()))
+
+
+def _missed(
+    registry: Registry, request: Request, groups: Mapping[str, tuple[str, ...]], now: datetime
+) -> Iterator[Missed]:
+    """Yield the assignments at the scope or above whose role would do, were it not for their time or condition."""
+    for assignment in registry.role_assignments.values():
+        if assignment.principal_id not in request.principals or not assignment.scope.contains(request.scope):
+            continue
+        held = registry.assignments.permissions(assignment)
+        grant = _grant(registry, assignment, groups)
+        if held is None:
+            yield Missed(grant, "role_unknown")
+        elif held.allow(request.action, data=request.data):
+            if assignment.starts is not None and now < assignment.starts:
+                yield Missed(grant, "not_begun")
+            elif not assignment.holds(now):
+                yield Missed(grant, "ended")
+            else:
+                yield Missed(grant, "condition")
+
+
+def _smallest(registry: Registry, action: str, *, data: bool) -> RoleDefinition | None:
+    return smallest_role(action, data=data, roles=registry.roles().values(), all_data_actions=data_actions())
