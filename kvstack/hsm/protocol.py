@@ -1,6 +1,6 @@
 """What the vault asks of whatever holds its keys: a key provider, and a key-encryption key."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
@@ -128,6 +128,7 @@ class KeyProvider(Protocol):
         ...
 
 
+@runtime_checkable
 class ReleasingProvider(KeyProvider, Protocol):
     """A provider whose keys may be made to leave it: wrapped for somebody, never in clear."""
 

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from kvstack.terms import key as key_rules
 from kvstack.terms.key import KeySpecification, Operation, possible_operations
+from kvstack.terms.release_policy import ReleasePolicy
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.items import KEY, attribute_problems, moment
@@ -24,6 +25,8 @@ class KeyAttributes(msgspec.Struct, frozen=True):
     expires: datetime | None
     tags: dict[str, str]
     rotation: RotationPolicy | None
+    exportable: bool = False
+    release_policy: ReleasePolicy | None = None
 
 
 def new_attributes(

@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Set
 from datetime import datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from kvstack.hsm.plain_key import PlainKey
 from kvstack.hsm.protocol import InputUnfit, KeyMaterial
 from kvstack.terms.key import KeySpecification, KeyType, Operation
+from kvstack.terms.release_policy import ReleasePolicy
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.items import KEY
 from kvstack.vault.key_attributes import new_attributes
 from kvstack.vault.keys import KeyOperations
+from kvstack.vault.material import releasing
 from kvstack.vault.records import KeyVersion
+from kvstack.vault.release_rules import Release
 
 IMPORT = KEY.action("import/action")
 
@@ -36,10 +39,13 @@ class KeyImportOperations(KeyOperations):
         not_before: datetime | None = None,
         expires: datetime | None = None,
         tags: Mapping[str, str] | None = None,
+        exportable: bool | UnsetType = UNSET,
+        release_policy: ReleasePolicy | UnsetType | None = UNSET,
         only_if_absent: bool = False,
     ) -> KeyVersion:
         """Keep a key as a new one, or as the newest version of one that is there. in_hsm: in the HSM, from where it
-        does not come out again; operations: what the key's own file says where None, else all its type can do.
+        does not come out again unless it is exportable; operations: what the key's own file says where None, else all
+        its type can do; exportable, release_policy: as for `create_key`.
 
         The plain key is the caller's to wipe. Raises BadParameter for what no vault takes.
         """
@@ -47,9 +53,12 @@ class KeyImportOperations(KeyOperations):
         wanted = operations if operations is not None else plain.operations
         attributes = new_attributes(specification, wanted, enabled, not_before, expires, tags, UNSET)
 
-        def taken(specification: KeySpecification) -> KeyMaterial:
+        def taken(specification: KeySpecification, exportable: bool) -> KeyMaterial:
+            provider = self._provider_for(specification)
             try:
-                return self._provider_for(specification).import_key(specification, plain)
+                if exportable:
+                    return releasing(provider).import_exportable(specification, plain)
+                return provider.import_key(specification, plain)
             except InputUnfit as error:
                 raise BadParameter(error.diagnostics[0].summary) from None
 
@@ -60,7 +69,9 @@ class KeyImportOperations(KeyOperations):
             attributes,
             specification=specification,
             rotation=UNSET,
-            material=None,
+            release=Release(exportable, release_policy),
+            export_by_default=operations is None,
+            prepared=None,
             make=taken,
             only_if_absent=only_if_absent,
         )

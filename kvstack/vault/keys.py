@@ -10,6 +10,7 @@ from kvstack.hsm.protocol import KeyMaterial, KeyReference
 from kvstack.terms import key as key_rules
 from kvstack.terms.key import KeySpecification, Operation
 from kvstack.terms.name import folded
+from kvstack.terms.release_policy import ReleasePolicy
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault import errors
 from kvstack.vault.caller import Caller
@@ -25,7 +26,9 @@ from kvstack.vault.items import (
     version_not_found,
 )
 from kvstack.vault.key_attributes import KeyAttributes, expiry_by_rotation, new_attributes, require_valid
+from kvstack.vault.prepared_key import PreparedKey, require_fitting
 from kvstack.vault.records import Key, KeyVersion, Vault
+from kvstack.vault.release_rules import Release, with_policy, with_release
 from kvstack.vault.rotation import WRITE_KEY_POLICY
 from kvstack.vault.versions import KEY_VERSIONS, KeyVersionRow
 
@@ -34,23 +37,16 @@ ROTATE = KEY.action("rotate/action")
 UPDATE = KEY.action("update/action")
 
 
-class PreparedKey(msgspec.Struct, frozen=True):
-    """A key generated ahead of the batch that keeps it. Used once; what is not used is to be given to `discard_key`."""
-
-    specification: KeySpecification
-    material: KeyMaterial
-
-
 class KeyOperations(ItemOperations):
     """What can be done with keys, using them aside."""
 
-    def prepare_key(self, specification: KeySpecification) -> PreparedKey:
+    def prepare_key(self, specification: KeySpecification, *, exportable: bool = False) -> PreparedKey:
         """Generate a key on the caller's thread, outside any batch: nothing is kept until `create_key` or `rotate_key`
         gets it. Raises BadParameter for a specification there is not, Unavailable without an HSM."""
         found = list(key_rules.problems(specification))
         if found:
             raise BadParameter.of(found)
-        return PreparedKey(specification, self._provider_for(specification).generate(specification))
+        return PreparedKey(specification, self._generated(specification, exportable), exportable)
 
     def discard_key(self, prepared: PreparedKey) -> None:
         """Let a prepared key go that nothing keeps."""
@@ -69,15 +65,16 @@ class KeyOperations(ItemOperations):
         expires: datetime | None = None,
         tags: Mapping[str, str] | None = None,
         rotation: RotationPolicy | UnsetType | None = UNSET,
+        exportable: bool | UnsetType = UNSET,
+        release_policy: ReleasePolicy | UnsetType | None = UNSET,
         prepared: PreparedKey | None = None,
         only_if_absent: bool = False,
     ) -> KeyVersion:
         """Make a key, or a new version of one that is there. operations: all the type can do where None; rotation: the
-        key's policy, which stays where none is given; prepared: from `prepare_key`, of the same specification.
-        only_if_absent: raise Conflict where there is one."""
+        key's policy, which stays where none is given; exportable: whether it may leave the vault, which its first
+        version decides; release_policy: to whom, stays where none is given; prepared: from `prepare_key`, of the same
+        specification. only_if_absent: raise Conflict where there is one."""
         attributes = new_attributes(specification, operations, enabled, not_before, expires, tags, rotation)
-        if prepared is not None and prepared.specification != specification:
-            raise BadParameter(f"the prepared key is {prepared.specification}, not {specification}")
         return self._created(
             caller,
             ("KeyCreate", CREATE),
@@ -85,7 +82,9 @@ class KeyOperations(ItemOperations):
             attributes,
             specification=specification,
             rotation=rotation,
-            material=None if prepared is None else prepared.material,
+            release=Release(exportable, release_policy),
+            export_by_default=operations is None,
+            prepared=prepared,
             make=self._generated,
             only_if_absent=only_if_absent,
         )
@@ -99,37 +98,44 @@ class KeyOperations(ItemOperations):
         *,
         specification: KeySpecification,
         rotation: RotationPolicy | UnsetType | None,
-        material: KeyMaterial | None,
-        make: Callable[[KeySpecification], KeyMaterial],
+        release: Release,
+        export_by_default: bool,
+        prepared: PreparedKey | None,
+        make: Callable[[KeySpecification, bool], KeyMaterial],
         only_if_absent: bool,
     ) -> KeyVersion:
         """Keep new material as a key's newest version. operation: its name in the audit, and the right it takes; place:
-        vault and name; material: what is there already; make: makes it, once the caller is known to be allowed to."""
+        vault and name; prepared: what is there already; make: makes it, exportable or not, once the caller is known to
+        be allowed to."""
         (audited, action), (vault, name) = operation, place
         with self._attempt(caller, audited, self._scope(vault, f"keys/{name}")) as attempt:
 
-            def checked() -> tuple[Vault, Key | None]:
+            def checked() -> tuple[Vault, Key | None, KeyAttributes]:
                 home = attempt.vault(vault, action, f"keys/{name}")
                 require_valid(name, specification, attributes)
                 require_place(home, specification)
                 there = self._free_name(attempt, home, KEY, name)
+                whole = with_release(attributes, release, there, export_by_default=export_by_default)
                 if rotation is not UNSET and rotation != (there.rotation if there is not None else None):
                     attempt.require(WRITE_KEY_POLICY, attempt.subject, data=True)
                 if there is not None:
                     attempt.subject = self._scope(home, f"keys/{there.name}")
                     if only_if_absent:
                         raise errors.already_there(KEY.word, there.name, home.name)
-                return home, there
+                return home, there, whole
 
-            if material is None:
+            if prepared is None:
                 with attempt.look():
-                    checked()
-                material = make(specification)
-            with self._kept(specification, material), attempt.transaction():
-                home, there = checked()
+                    _, _, whole = checked()
+                prepared = PreparedKey(specification, make(specification, whole.exportable), whole.exportable)
+            with self._kept(prepared.specification, prepared.material), attempt.transaction():
+                home, there, whole = checked()
+                require_fitting(prepared, specification, whole.exportable)
                 if rotation is UNSET and there is not None:
-                    attributes = msgspec.structs.replace(attributes, rotation=there.rotation)
-                return self._keep(attempt, home, there, name, specification, material, attributes, by_rotation=False)
+                    whole = msgspec.structs.replace(whole, rotation=there.rotation)
+                return self._keep(
+                    attempt, home, there, name, specification, prepared.material, whole, by_rotation=False
+                )
 
     def rotate_key(self, caller: Caller, vault: str, name: str, *, prepared: PreparedKey | None = None) -> KeyVersion:
         """Make a new version with the newest one's attributes; it expires when the rotation policy says so."""
@@ -146,15 +152,13 @@ class KeyOperations(ItemOperations):
             with attempt.look():
                 _, there = checked()
             specification = there.specification
-            if prepared is not None and prepared.specification != specification:
-                raise BadParameter(f"the prepared key is {prepared.specification}, not {specification}")
-            material = prepared.material if prepared is not None else self._generated(specification)
-            with self._kept(specification, material), attempt.transaction():
+            if prepared is None:
+                material = self._generated(specification, there.exportable)
+                prepared = PreparedKey(specification, material, there.exportable)
+            with self._kept(prepared.specification, prepared.material), attempt.transaction():
                 home, there = checked()
-                if there.specification != specification:
-                    raise BadParameter(
-                        f"the key `{there.name}` was changed to {there.specification} meanwhile; try again"
-                    )
+                require_fitting(prepared, there.specification, there.exportable)
+                specification, material = prepared.specification, prepared.material
                 attributes = KeyAttributes(
                     there.operations,
                     there.enabled,
@@ -162,6 +166,8 @@ class KeyOperations(ItemOperations):
                     expiry_by_rotation(there, attempt.now),
                     there.tags,
                     there.rotation,
+                    there.exportable,
+                    there.release_policy,
                 )
                 return self._keep(attempt, home, there, name, specification, material, attributes, by_rotation=True)
 
@@ -177,8 +183,10 @@ class KeyOperations(ItemOperations):
         not_before: datetime | UnsetType | None = UNSET,
         expires: datetime | UnsetType | None = UNSET,
         tags: Mapping[str, str] | UnsetType = UNSET,
+        release_policy: ReleasePolicy | UnsetType = UNSET,
     ) -> KeyVersion:
-        """Change the attributes of one version; what is not given stays, a date given as None is taken away."""
+        """Change the attributes of one version; what is not given stays, a date given as None is taken away.
+        release_policy: the key's, of all its versions; one that was made immutable stays."""
         with (
             self._attempt(caller, "KeyUpdate", self._scope(vault, f"keys/{name}")) as attempt,
             attempt.transaction(),
@@ -205,19 +213,19 @@ class KeyOperations(ItemOperations):
                 ),
             )
             KEY_VERSIONS.put(attempt.tx, changed)
+            if release_policy is not UNSET:
+                item = with_policy(item, version, release_policy)
             if row.version == item.version:
-                KEYS.put(
-                    attempt.tx,
-                    msgspec.structs.replace(
-                        item,
-                        operations=changed.operations,
-                        enabled=changed.enabled,
-                        not_before=changed.not_before,
-                        expires=changed.expires,
-                        tags=changed.tags,
-                        updated=attempt.now,
-                    ),
+                item = msgspec.structs.replace(
+                    item,
+                    operations=changed.operations,
+                    enabled=changed.enabled,
+                    not_before=changed.not_before,
+                    expires=changed.expires,
+                    tags=changed.tags,
+                    updated=attempt.now,
                 )
+                KEYS.put(attempt.tx, item)
             return key_record(home, item, changed)
 
     def get_key(self, caller: Caller, vault: str, name: str, *, version: str | None = None) -> KeyVersion:
@@ -307,6 +315,8 @@ class KeyOperations(ItemOperations):
             version_created=now,
             by_rotation=by_rotation,
             versions=row.number,
+            exportable=attributes.exportable,
+            release_policy=attributes.release_policy,
         )
         KEY_VERSIONS.put(attempt.tx, row)
         KEYS.put(attempt.tx, item)
@@ -340,6 +350,8 @@ def key_record(home: Vault, item: Key, row: KeyVersionRow) -> KeyVersion:
         by_rotation=row.by_rotation,
         recovery_level=home.recovery_level,
         managed=item.managed,
+        exportable=item.exportable,
+        release_policy=item.release_policy,
     )
 
 

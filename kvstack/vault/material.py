@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kvstack.hsm.protocol import KeyMaterial, KeyProvider, KeyReference
+from kvstack.hsm.protocol import KeyMaterial, KeyProvider, KeyReference, ReleasingProvider
 from kvstack.terms.key import KeySpecification
 from kvstack.vault.engine import Engine
 from kvstack.vault.errors import Unavailable
@@ -25,8 +25,11 @@ class MaterialOperations(Engine):
             )
         return provider
 
-    def _generated(self, specification: KeySpecification) -> KeyMaterial:
-        return self._provider_for(specification).generate(specification)
+    def _generated(self, specification: KeySpecification, exportable: bool = False) -> KeyMaterial:
+        provider = self._provider_for(specification)
+        return (
+            releasing(provider).generate_exportable(specification) if exportable else provider.generate(specification)
+        )
 
     @contextmanager
     def _kept(self, specification: KeySpecification, material: KeyMaterial) -> Iterator[None]:
@@ -48,6 +51,13 @@ class MaterialOperations(Engine):
             row.specification,
             KeyMaterial(row.provider, blob, row.public),
         )
+
+
+def releasing(provider: KeyProvider) -> ReleasingProvider:
+    """Return a provider as one whose keys may leave it. Raises Unavailable."""
+    if not isinstance(provider, ReleasingProvider):
+        raise Unavailable("exportable keys are unavailable: what holds the keys of this vault never gives them out")
+    return provider
 
 
 def _context(vault_id: str, name: str, version: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from kvstack.hsm.protocol import PublicKey
 from kvstack.terms.certificate import CertificatePolicy
 from kvstack.terms.key import KeySpecification, Operation
 from kvstack.terms.recovery import RecoveryLevel, recovery_level
+from kvstack.terms.release_policy import ReleasePolicy
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.certificates.rows import Certificate
@@ -30,6 +31,7 @@ __all__ = [
     "Lock",
     "NetworkRules",
     "PendingCertificate",
+    "Pool",
     "Secret",
     "SecretVersion",
     "Sku",
@@ -49,8 +51,22 @@ class NetworkRules(msgspec.Struct, frozen=True):
     bypass: Literal["trusted_services", "none"] = "trusted_services"
 
 
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a vault a Managed HSM. tokens: the configurations of its tokens, files relative to `.kvstack`;
+    administrators: ids of those who were its first; activated: since when its security domain is with its custodians;
+    domain: the security domain's id; quorum: how many custodians restore it; backed_up: when it last was, in full."""
+
+    tokens: tuple[str, ...]
+    administrators: tuple[str, ...] = ()
+    activated: datetime | None = None
+    domain: str = ""
+    quorum: int = 0
+    backed_up: datetime | None = None
+
+
 class Vault(Row, frozen=True, kw_only=True):
-    """A vault. id: drawn at creation, so that a namesake made after a purge is another vault."""
+    """A vault. id: drawn at creation, so that a namesake made after a purge is another vault; pool: what it has beside
+    this where it is a Managed HSM."""
 
     folded: str
     id: str
@@ -66,16 +82,28 @@ class Vault(Row, frozen=True, kw_only=True):
     created: datetime
     updated: datetime
     deletion: Deletion | None = None
+    pool: Pool | None = None
 
     @property
     def recovery_level(self) -> RecoveryLevel:
         """What deletion means here, in Azure's words."""
         return recovery_level(self.soft_delete_retention_days, self.purge_protection)
 
+    @property
+    def pool_id(self) -> str:
+        """A Managed HSM's id as its keys' provider bears it."""
+        return self.id.replace("-", "")
+
+    @property
+    def kind(self) -> str:
+        """What it is, as people say it."""
+        return "vault" if self.pool is None else "Managed HSM"
+
 
 class Key(Row, frozen=True, kw_only=True):
     """A key with its newest version's attributes. created: of the first one; by_rotation: how the newest was made;
-    managed: it is a certificate's, and comes and goes with it."""
+    managed: it is a certificate's, and comes and goes with it; exportable: it may leave the vault, wrapped for whom its
+    release policy names."""
 
     vault_id: str
     folded: str
@@ -96,6 +124,8 @@ class Key(Row, frozen=True, kw_only=True):
     versions: int
     managed: bool = False
     deletion: Deletion | None = None
+    exportable: bool = False
+    release_policy: ReleasePolicy | None = None
 
 
 class Secret(Row, frozen=True, kw_only=True):
@@ -142,6 +172,8 @@ class KeyVersion(msgspec.Struct, frozen=True, kw_only=True):
     by_rotation: bool
     recovery_level: RecoveryLevel
     managed: bool = False
+    exportable: bool = False
+    release_policy: ReleasePolicy | None = None
 
 
 class SecretVersion(msgspec.Struct, frozen=True, kw_only=True):

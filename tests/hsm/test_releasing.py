@@ -44,7 +44,7 @@ KINDS = (
     KeySpecification("RSA", 2048),
     KeySpecification("RSA", 3072),
     *(KeySpecification("EC", None, curve) for curve in CURVES),
-    *(KeySpecification("oct", size) for size in (128, 192, 256)),  # type: ignore[arg-type]
+    *(KeySpecification("oct", size) for size in (128, 192, 256)),
 )
 
 

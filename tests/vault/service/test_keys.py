@@ -26,7 +26,7 @@ DIGEST = hashlib.sha256(b"message").digest()
 def rsa_material() -> Any:
     """One RSA key for all tests that need one: generating it is slow."""
     from kvstack.hsm.software import SoftwareKeys
-    from kvstack.vault.keys import PreparedKey
+    from kvstack.vault.prepared_key import PreparedKey
 
     return PreparedKey(RSA, SoftwareKeys().generate(RSA))
 
