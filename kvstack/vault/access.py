@@ -111,8 +111,8 @@ class Assignments:
         """Return those of one principal at exactly this scope."""
         return self._by_principal.get(principal, {}).get(scope_key(scope), ())
 
-    def granting(self, request: Request, now: datetime) -> Iterator[RoleAssignment]:
-        """Yield every assignment that allows what is asked, nearest scope first."""
+    def granting(self, request: Request, now: datetime, latest: datetime | None = None) -> Iterator[RoleAssignment]:
+        """Yield every assignment that allows what is asked, nearest scope first. latest: the latest moment seen."""
         mine = [found for principal in request.principals if (found := self._by_principal.get(principal))]
         if not mine:
             return
@@ -123,7 +123,7 @@ class Assignments:
                     if (
                         role is not None
                         and role.allow(request.action, data=request.data)
-                        and assignment.holds(now)
+                        and assignment.holds(now, latest)
                         and assignment.covers(request.action, request.scope)
                     ):
                         yield assignment
@@ -133,13 +133,13 @@ class Assignments:
         return self._permissions.get(assignment.role_id)
 
 
-def decision(request: Request, assignments: Assignments, now: datetime) -> Decision:
+def decision(request: Request, assignments: Assignments, now: datetime, latest: datetime | None = None) -> Decision:
     """Return whether somebody may do something: denied, unless one assignment at the scope or above allows it, and no
     denial there forbids it."""
     denial = assignments.denying(request)
     if denial is not None:
         return Decision(False, denial=denial)
-    for assignment in assignments.granting(request, now):
+    for assignment in assignments.granting(request, now, latest):
         return Decision(True, assignment)
     return DENIED
 

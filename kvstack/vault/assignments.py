@@ -44,7 +44,7 @@ class AssignmentOperations(Engine):
         with self._attempt(caller, "RoleAssignmentPut", scope) as attempt, attempt.transaction():
             here = self._placed(attempt, scope)
             attempt.subject = here
-            found = _checked(attempt.registry, role, principal_id, principal_type, id)
+            found = checked_role(attempt.registry, role, principal_id, principal_type, id)
             require_assignable(attempt.registry.custom_roles.get(found.id), here)
             if condition:
                 from kvstack.vault.conditions import require_readable  # most assignments have none
@@ -196,13 +196,14 @@ def drop_assignments_below(tx: Transaction, registry: Registry, scope: Scope) ->
         registry.remove_denial(tx, denial)
 
 
-def _checked(
+def checked_role(
     registry: Registry,
     role: str,
     principal_id: str,
     principal_type: str,
     id: str | None,  # noqa: A002
 ) -> RoleDefinition:
+    """Return the role that is meant. Raises BadParameter for what makes no sense in an assignment."""
     try:
         found = registry.role(role)
     except ValueError as error:

@@ -8,13 +8,15 @@ import msgspec
 class Caller(msgspec.Struct, frozen=True):
     """One authenticated principal. id: object id in lower case; groups: ids of its groups, nested ones included.
 
-    address: the network address it calls from; None: from within this machine, which no firewall of a vault stops.
+    address: the network address it calls from; None: from within this machine, which no firewall of a vault stops. mfa:
+    whether it signed in with more than one factor, as far as its token says.
     """
 
     id: str
     name: str = ""
     groups: frozenset[str] = frozenset()
     address: str | None = None
+    mfa: bool = False
 
     @property
     def words(self) -> str:

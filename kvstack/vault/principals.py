@@ -62,6 +62,11 @@ class PrincipalOperations(Engine):
             )
         return self.caller(known[principal])
 
+    def acting_as(self, caller: Caller) -> frozenset[str]:
+        """Return every id a caller acts under, its groups' included."""
+        with self._store.transaction() as tx:
+            return frozenset(self._current_registry(tx).principals_of(caller))
+
     @property
     def operator(self) -> Caller:
         """Whoever runs the command line on this vault."""
