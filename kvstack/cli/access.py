@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from kvstack.cli.access_activation import add_activation
 from kvstack.cli.access_denials import add_denials
+from kvstack.cli.access_eligible import add_eligible
 from kvstack.cli.access_questions import add_questions
 from kvstack.cli.access_roles import add_roles
 from kvstack.cli.context import Context, OpenVault, pass_context
@@ -212,3 +214,5 @@ def _when(assignment: "RoleAssignment", now: datetime) -> str:
 add_questions(command)
 add_roles(command)
 add_denials(command)
+add_eligible(command)
+add_activation(command)

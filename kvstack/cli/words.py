@@ -1,6 +1,6 @@
 """What a user writes on the command line, as values: text, moments, tags."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 import click
@@ -33,6 +33,26 @@ def moment(value: str) -> datetime:
 def moment_or_none(value: str) -> datetime | Literal["none"]:
     """Return a moment, or `none` for none at all. Raises click.BadParameter."""
     return NONE if value == NONE else moment(value)
+
+
+def lasting(value: str) -> timedelta:
+    """Return a span of time written as `PT4H`, `PT30M` or `P1D`. Raises click.BadParameter."""
+    from kvstack.terms.duration import duration
+
+    try:
+        found = duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if found.months:
+        raise click.BadParameter(f"`{value}` has months or years: write days, hours or minutes, as PT4H")
+    return timedelta(days=found.days, seconds=found.seconds)
+
+
+def span_words(span: timedelta) -> str:
+    """Return a span as people read it: `4 h`, `1 h 30 min`."""
+    hours, rest = divmod(int(span.total_seconds()), 3600)
+    parts = ([f"{hours} h"] if hours else []) + ([f"{rest // 60} min"] if rest >= 60 else [])
+    return " ".join(parts) or f"{rest} s"
 
 
 def tag_values(texts: tuple[str, ...]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from kvstack.terms.scope import Scope
 from kvstack.vault.access import Request, scope_key
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
+from kvstack.vault.eligibility import ELIGIBLE, REQUESTS
 from kvstack.vault.engine import Attempt, Engine
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
 from kvstack.vault.items import moment
@@ -189,11 +190,16 @@ def assignment_id(scope: Scope, role_id: str, principal_id: str) -> str:
 
 
 def drop_assignments_below(tx: Transaction, registry: Registry, scope: Scope) -> None:
-    """Take away every role at a scope or below it, and every denial."""
+    """Take away every role at a scope or below it, everybody's eligibility for one, and every denial."""
     for assignment in [one for one in registry.role_assignments.values() if scope.contains(one.scope)]:
         registry.remove_assignment(tx, assignment)
     for denial in [one for one in registry.denials.values() if scope.contains(one.scope)]:
         registry.remove_denial(tx, denial)
+    for eligible in ELIGIBLE.scan(tx):
+        if scope.contains(eligible.scope):
+            for request in REQUESTS.scan(tx, eligible_id=eligible.id):
+                REQUESTS.delete(tx, request.id)
+            ELIGIBLE.delete(tx, eligible.id)
 
 
 def checked_role(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from kvstack.hsm.protocol import DecryptionFailed, HsmError, HsmUnavailable, KeyProvider, KeyReference
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
+from kvstack.terms.principal import PrincipalType
 from kvstack.terms.role import data_actions
 from kvstack.terms.scope import Scope
 from kvstack.vault import errors
@@ -22,7 +23,7 @@ from kvstack.vault.firewall import lets_in
 from kvstack.vault.records import Vault
 from kvstack.vault.registry import Registry, read_registry, stored_mark
 from kvstack.vault.soft_delete import VaultTime
-from kvstack.vault.time_step import Steady
+from kvstack.vault.time_step import Steady, moment
 from kvstack.vault.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Attempt:
     """
 
     now: datetime
+    latest: datetime  # that the vault ever saw, at least now
     changing: bool
     tx: Transaction
     registry: Registry
@@ -132,6 +134,8 @@ class Attempt:
         self.tx = tx
         self.changing = changing
         self.now = self._engine._clock.now()
+        # What has ended stays so when the clock is set back.
+        self.latest = max(self.now, moment(tx.ledger.root.time)) if tx.ledger.root.time else self.now
         self.registry = self._engine._current_registry(tx)
 
     def succeed(self) -> None:
@@ -150,10 +154,15 @@ class Attempt:
 
     # Access
 
+    def principal_type(self, caller: Caller) -> PrincipalType:
+        """Return what a caller is, as far as the directory knows."""
+        known = self.registry.principals.get(caller.id)
+        return known.type if known is not None else "user"
+
     def decide(self, action: str, scope: Scope, *, data: bool) -> Decision:
         """Ask the evaluator."""
         request = Request(self.registry.principals_of(self.caller), action, data, scope)
-        return decision(request, self.registry.assignments, self.now)
+        return decision(request, self.registry.assignments, self.now, self.latest)
 
     def may(self, action: str, scope: Scope, *, data: bool) -> bool:
         """Tell whether the caller may do something."""

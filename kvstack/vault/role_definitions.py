@@ -9,6 +9,7 @@ from kvstack.terms.principal import is_guid
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.caller import Caller
+from kvstack.vault.eligibility import ELIGIBLE
 from kvstack.vault.engine import Attempt, Engine
 from kvstack.vault.errors import BadParameter, Conflict, NotFound
 from kvstack.vault.registry import CustomRole
@@ -132,11 +133,11 @@ class RoleDefinitionOperations(Engine):
 
     @staticmethod
     def _stranded(attempt: Attempt, role_id: str, scopes: tuple[Scope, ...]) -> list[Scope]:
-        """Return where a role is given outside these scopes."""
+        """Return where a role is given, or can be taken up, outside these scopes."""
         return [
-            assignment.scope
-            for assignment in attempt.registry.role_assignments.values()
-            if assignment.role_id == role_id and not any(scope.contains(assignment.scope) for scope in scopes)
+            given.scope
+            for given in (*attempt.registry.role_assignments.values(), *ELIGIBLE.scan(attempt.tx))
+            if given.role_id == role_id and not any(scope.contains(given.scope) for scope in scopes)
         ]
 
     def _guid(self) -> str:

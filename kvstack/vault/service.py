@@ -1,7 +1,7 @@
 """The one front door of the vault: every operation is a caller's, authorised, done, audited and committed at once."""
 
 from kvstack.vault.access_questions import AccessQuestions
-from kvstack.vault.assignments import AssignmentOperations
+from kvstack.vault.activations import ActivationOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
@@ -28,7 +28,7 @@ class VaultService(
     ImportOperations,
     IssuerOperations,
     RotationOperations,
-    AssignmentOperations,
+    ActivationOperations,
     RoleDefinitionOperations,
     DenialOperations,
     AccessQuestions,

@@ -2,10 +2,14 @@
 
 import pytest
 
+from kvstack.terms.principal import Principal
+from kvstack.vault.service import VaultService
+from kvstack.vault.unlock import unlock
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
 
 SOMEBODY = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
+BOB = "91aa0c5e-6f0d-4a53-9a3e-0d7d1f6b2c10"
 READER = ["--role", "Key Vault Reader"]
 WHO = ["--principal", SOMEBODY]
 
@@ -156,3 +160,51 @@ def test_a_denial_is_added_listed_and_removed(shell: Shell) -> None:
     assert "`frozen` at vault" in shell.good("access", "explain", "operator", "secrets/get", VAULT).text
     assert shell.good("access", "deny", "remove", "frozen", "--json").json["except"] == []
     assert "there is no deny assignment" in shell.refused("access", "deny", "remove", "frozen")
+
+
+def know(shell: Shell, **people: str) -> None:
+    """Tell the vault names, as an apply does with a stack's principals."""
+    unlocked = unlock(shell.folder)
+    service = VaultService(unlocked)
+    for name, identifier in people.items():
+        service.put_principal(service.operator, Principal(identifier, "user", name))
+    unlocked.close()
+
+
+def test_a_role_is_taken_up_approved_and_given_back(shell: Shell) -> None:
+    know(shell, alice=SOMEBODY, bob=BOB)
+    added = shell.good(
+        *("access", "eligible", "add", "--principal", "alice", "--role", "Key Vault Secrets User"),
+        *("--scope", f"vault/{VAULT}", "--at-most", "PT4H", "--approver", "bob"),
+    )
+    assert added.text.startswith(f"alice is now eligible for `Key Vault Secrets User` at vault/{VAULT} (")
+    assert "4 h a justification, approval by bob" in shell.good("access", "eligible", "list").words
+    alice, bob = ("--as", "alice"), ("--as", "bob")
+
+    def read(name: str) -> int:
+        return shell(*alice, "secret", "download", f"{VAULT}/db-password", "--file", str(shell.folder / name)).code
+
+    activate = (*alice, "access", "activate", "Key Vault Secrets User")
+    assert "is not eligible" in shell.refused(*bob, "access", "activate", "Key Vault Secrets User")
+    assert "needs a justification" in shell.refused(*activate)
+    asked = shell.good(*activate, "--justification", "INC-1", "--for", "PT1H", "--json").json
+    assert (asked["status"], asked["duration_seconds"]) == ("pending", 3600)
+    assert read("before") == 1
+    assert "pending INC-1" in shell.good(*bob, "access", "requests", "--pending").words
+    assert "is no approver" in shell.refused(*alice, "access", "approve", asked["id"])
+    approved = shell.good(*bob, "access", "approve", asked["id"], "--reason", "go on")
+    assert "has `Key Vault Secrets User` at" in approved.text
+    assert read("while") == 0
+    assert "is active already" in shell.refused(*bob, "access", "deny-request", asked["id"])
+    assert shell.good(*alice, "access", "deactivate", asked["id"]).text.startswith(f"{SOMEBODY} no longer has")
+    assert read("after") == 1
+    identifier = shell.good("access", "eligible", "list", "--json").json["eligible"][0]["id"]
+    assert "no longer eligible" in shell.good("access", "eligible", "remove", identifier).text
+    assert shell.good("access", "requests", "--json").json == {"requests": []}
+
+
+def test_a_span_of_time_is_days_hours_and_minutes(shell: Shell) -> None:
+    add = ("access", "eligible", "add", *WHO, *READER, "--type", "user", "--scope", "subscription", "--at-most")
+    assert "`P1M` has months or years" in shell.refused(*add, "P1M")
+    assert "is not an ISO 8601 duration" in shell.refused(*add, "4h")
+    assert "5 minutes to 24 hours" in shell.refused(*add, "P2D")
