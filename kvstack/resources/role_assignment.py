@@ -28,7 +28,7 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
     principal: Annotated[
         str, doc("A name from `principals`, or an object id (then with `principal_type`).", "payments-api"), REPLACE
     ]
-    role: Annotated[str, doc("A built-in role, by name or id.", "Key Vault Secrets User"), REPLACE]
+    role: Annotated[str, doc("A role, by name or id.", "Key Vault Secrets User"), REPLACE]
     scope: Annotated[
         str,
         doc(
@@ -45,11 +45,20 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
         default=None, name="from"
     )
     until: Annotated[Moment | None, doc("The assignment ends then.", "2027-01-31T00:00:00Z")] = None
+    condition: Annotated[
+        str,
+        doc(
+            "What else has to hold, in Azure's language: it looks at the names of the vault and of the secret.",
+            "@Resource[Microsoft.KeyVault/vaults/secrets:name] StringLike 'db-*'",
+        ),
+    ] = ""
     description: Annotated[str, doc("Why it is there, for those who review access.", max_length=1024)] = ""
 
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about this assignment alone."""
         yield from problems_of_validity(self.starts, self.until, ("from", "until"))
+        if self.condition:
+            yield from _condition_problems(self.condition)
         if self.name:
             yield Problem(("name",), "a role assignment has no name of its own", "Take the line out.")
 
@@ -90,3 +99,14 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
 def slug_of_principal(principal: str) -> str:
     """Return a principal as one part of an address."""
     return principal.replace("/", "-")
+
+
+def _condition_problems(condition: str) -> Iterator[Problem]:
+    from kvstack.terms.condition import ConditionError  # most stacks have none
+    from kvstack.terms.condition_parser import parsed
+
+    try:
+        parsed(condition)
+    except ConditionError as error:
+        wrong = error.diagnostics[0]
+        yield Problem(("condition",), f"character {error.offset + 1} of the condition: {wrong.summary}", wrong.detail)

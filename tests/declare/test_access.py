@@ -84,6 +84,10 @@ def test_wider_access_reaches_subscriptions_groups_and_vaults(
         ("{principal: api, principal_type: user, role: Reader}", "10:42 `api` is a service_principal in `principals`"),
         ("{principal: api, role: Reader, name: x}", "10:46 a role assignment has no name of its own"),
         ("{principal: api, role: Reader, from: 2027-01-02T00:00:00Z, until: 2027-01-01T00:00:00Z}", "10:75 it ends"),
+        (
+            '{principal: api, role: Reader, condition: "Exists x"}',
+            "10:51 character 8 of the condition: an attribute such as",
+        ),
         ("{principal: api, role: Reader, until: tomorrow}", "10:47 `until` is a moment such as"),
         ("{principal: api}", "10:9 a role assignment needs `role`"),
         ("api", "10:9 `0` is a mapping, not text"),

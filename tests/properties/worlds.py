@@ -94,7 +94,11 @@ _access = st.lists(
         st.sampled_from(["api", "bob"]),
         st.sampled_from(["Key Vault Reader", "Key Vault Secrets User"]),
         st.sampled_from(["", "keys/one", "secrets/one"]),
-        _some(description=st.just("why"), until=st.just("2036-01-01T00:00:00Z")),
+        _some(
+            description=st.just("why"),
+            until=st.just("2036-01-01T00:00:00Z"),
+            condition=st.just("@Resource[Microsoft.KeyVault/vaults/secrets:name] StringLike 'db-*'"),
+        ),
     ),
     max_size=3,
     unique_by=lambda line: (line["principal"], line["role"], line.get("scope", "")),

@@ -48,7 +48,8 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
         things[f"vaults/{home.folded}/certificates/{certificate.folded}"] = of_certificate(
             certificate, paths[certificate.vault_id], _deletion(certificate.deletion, home)
         )
-    for assignment in taken.role_assignments:
+    # A role taken up for a while comes and goes: nothing declares it.
+    for assignment in (one for one in taken.role_assignments if not one.activation):
         actual = of_assignment(assignment, owner)
         things[actual.resource.identity("")] = actual
     return Snapshot(things, tuple(_unread(taken.unread)))
@@ -179,6 +180,7 @@ def of_assignment(assignment: AssignmentRecord, owner: str) -> Actual[Resource]:
             starts=assignment.starts,
             until=assignment.expires,
             description=assignment.description,
+            condition=assignment.condition,
         ),
         named_by_us=assignment.id == assignment_name(owner, assignment),
     )

@@ -37,7 +37,7 @@ class RoleAssignmentHandler:
     def update(
         self, actual: Actual[RoleAssignment], wanted: Wanted[RoleAssignment], changed: frozenset[str]
     ) -> Actual[Resource]:
-        """Change from when and until when, and the description: taken away and given again in one step, without a
+        """Change from when and until when, the condition and the description: taken away and given again in one step, without a
         gap."""
         with self._service.batch():
             self._service.delete_role_assignment(self._caller, actual.id)
@@ -64,6 +64,7 @@ class RoleAssignmentHandler:
                 starts=assignment.starts,
                 expires=assignment.until,
                 description=assignment.description,
+                condition=assignment.condition,
             )
         except Conflict as error:
             raise error.with_detail("Somebody gave it since the plan was made: run `kvstack plan` again.") from None
