@@ -75,6 +75,8 @@ def rules(data: bytes) -> ReleaseRules:
         raise ValueError(f"a release policy has at most {LONGEST} bytes, this one has {len(data)}")
     try:
         found = msgspec.convert(unambiguous_json(data), ReleaseRules)
+    except RecursionError:
+        raise ValueError(f"conditions stand at most {_DEEPEST} deep in one another") from None
     except msgspec.ValidationError as error:  # what it says of a value is not repeated
         raise ValueError(f"it is no release policy: {_words(error)}") from None
     for path, summary in problems(found):

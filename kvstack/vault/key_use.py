@@ -264,7 +264,7 @@ class KeyUseOperations(KeyOperations):
         # A symmetric key has no public half: reading it is not enough.
         if use.public and row.specification.family == "oct":
             attempt.require(use.action, attempt.subject, data=True)
-        _require_usable(item, row, use, attempt.now)
+        require_usable(item, row, use.operation, attempt.now, always=use.always)
         return row, reference
 
 
@@ -296,8 +296,8 @@ def _context_problem(algorithm: Algorithm, associated_data: bytes) -> str | None
     return None
 
 
-def _require_usable(item: Key, row: KeyVersionRow, use: _Use, now: datetime) -> None:
-    operation = use.operation
+def require_usable(item: Key, row: KeyVersionRow, operation: Operation, now: datetime, *, always: bool) -> None:
+    """Refuse a use nobody may make of a version now. always: it is allowed outside its dates. Raises Forbidden."""
     if not row.enabled:
         raise Forbidden(f"the key `{item.name}` in vault `{item.vault}` is disabled", inner="KeyDisabled")
     if operation not in row.operations:
@@ -307,7 +307,7 @@ def _require_usable(item: Key, row: KeyVersionRow, use: _Use, now: datetime) -> 
             f"Its operations are: {listed}.",
             inner="KeyOperationForbidden",
         )
-    if use.always:
+    if always:
         return
     if row.not_before is not None and now < row.not_before:
         raise Forbidden(

@@ -2,12 +2,14 @@
 
 from kvstack.vault.access_questions import AccessQuestions
 from kvstack.vault.activations import ActivationOperations
+from kvstack.vault.attestation_authorities import AttestationAuthorityOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
 from kvstack.vault.denials import DenialOperations
 from kvstack.vault.due import DueOperations
 from kvstack.vault.key_import import KeyImportOperations
+from kvstack.vault.key_release import KeyReleaseOperations
 from kvstack.vault.key_use import KeyUseOperations
 from kvstack.vault.principals import PrincipalOperations
 from kvstack.vault.randomness import RandomOperations
@@ -22,6 +24,8 @@ class VaultService(
     VaultOperations,
     KeyUseOperations,
     KeyImportOperations,
+    KeyReleaseOperations,
+    AttestationAuthorityOperations,
     CertificateBackupOperations,
     RandomOperations,
     SecretOperations,
