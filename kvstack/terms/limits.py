@@ -13,3 +13,6 @@ IP_RULES = 1000
 VIRTUAL_NETWORK_RULES = 200
 RANDOM_BYTES = (1, 128)
 PAGE = (1, 25)
+POOL_KEYS = 5000  # of a Managed HSM, deleted ones included
+POOL_KEY_VERSIONS = 100
+POOL_TOKENS = (1, 10)  # kvstack's own bound: Azure shows nobody its tokens

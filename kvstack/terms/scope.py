@@ -9,12 +9,14 @@ ItemCollection = Literal["keys", "secrets", "certificates"]
 
 
 class Scope(msgspec.Struct, frozen=True, order=True):
-    """A place in the tree of scopes; an empty part means all below. item: `keys/signing`."""
+    """A place in the tree of scopes; an empty part means all below. item: `keys/signing`; managed_hsm: the vault is a
+    Managed HSM; the two share one space of names."""
 
     subscription: str
     resource_group: str = ""
     vault: str = ""
     item: str = ""
+    managed_hsm: bool = False
 
     @property
     def level(self) -> Literal["subscription", "resource_group", "vault", "item"]:
@@ -32,7 +34,8 @@ class Scope(msgspec.Struct, frozen=True, order=True):
         if self.resource_group:
             text += f"/resourceGroups/{self.resource_group}"
         if self.vault:
-            text += f"/providers/Microsoft.KeyVault/vaults/{self.vault}"
+            kind = "managedHSMs" if self.managed_hsm else "vaults"
+            text += f"/providers/Microsoft.KeyVault/{kind}/{self.vault}"
         if self.item:
             text += f"/{self.item}"
         return text
@@ -40,7 +43,8 @@ class Scope(msgspec.Struct, frozen=True, order=True):
     @property
     def folded(self) -> "Scope":
         """The same scope in lower case: scopes differ by more than case."""
-        return Scope(self.subscription.lower(), self.resource_group.lower(), self.vault.lower(), self.item.lower())
+        group, vault, item = self.resource_group.lower(), self.vault.lower(), self.item.lower()
+        return Scope(self.subscription.lower(), group, vault, item, self.managed_hsm)
 
     def contains(self, other: "Scope") -> bool:
         """Tell whether the other is this scope or lies below it; case does not count."""
@@ -56,7 +60,7 @@ class Scope(msgspec.Struct, frozen=True, order=True):
         """Return this scope and all above it, nearest first."""
         found = [self]
         if self.item:
-            found.append(Scope(self.subscription, self.resource_group, self.vault))
+            found.append(Scope(self.subscription, self.resource_group, self.vault, managed_hsm=self.managed_hsm))
         if self.vault:
             found.append(Scope(self.subscription, self.resource_group))
         if self.resource_group:
@@ -67,7 +71,7 @@ class Scope(msgspec.Struct, frozen=True, order=True):
 _PATH = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)"
     r"(?:/resourceGroups/(?P<resource_group>[^/]+)"
-    r"(?:/providers/Microsoft\.KeyVault/vaults/(?P<vault>[^/]+)"
+    r"(?:/providers/Microsoft\.KeyVault/(?P<kind>vaults|managedHSMs)/(?P<vault>[^/]+)"
     r"(?:/(?P<item>(?:keys|secrets|certificates)/[^/]+))?)?)?/?",
     re.IGNORECASE,
 )
@@ -79,9 +83,11 @@ def scope(path: str) -> Scope:
     if matched is None:
         raise ValueError(
             f"`{path}` is no scope: /subscriptions/ID[/resourceGroups/NAME"
-            "[/providers/Microsoft.KeyVault/vaults/NAME[/keys|secrets|certificates/NAME]]]"
+            "[/providers/Microsoft.KeyVault/vaults|managedHSMs/NAME[/keys|secrets|certificates/NAME]]]"
         )
-    return Scope(**{part: text or "" for part, text in matched.groupdict().items()})
+    parts = {part: text or "" for part, text in matched.groupdict().items()}
+    kind = parts.pop("kind")
+    return Scope(**parts, managed_hsm=kind.lower() == "managedhsms")
 
 
 def written_scope(scope: Scope) -> str:

@@ -16,7 +16,8 @@ from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
 from kvstack.vault.faults import TamperedValue
 from kvstack.vault.items import KEY, KEYS, SECRET, SECRETS, Kind, live, require_unmanaged
-from kvstack.vault.keys import KeyOperations, require_place
+from kvstack.vault.keys import KeyOperations
+from kvstack.vault.pool_rules import bound, require_place, require_room
 from kvstack.vault.records import Certificate, Key, Secret, Vault
 from kvstack.vault.secrets import SecretOperations, value_context
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
@@ -76,17 +77,19 @@ class BackupOperations(KeyOperations, SecretOperations):
                 for row in backup.versions:
                     require_place(home, row.specification)
                 self._require_free(attempt, home, KEY, item)
+                require_room(attempt, home, None)
                 return home
 
             with attempt.look():
                 home = checked()
-            for row in backup.versions:
+            versions = [bound(home, row) for row in backup.versions]
+            for row in versions:
                 # Tried, not believed: a version this token cannot open would be found out when it is needed.
                 provider = self._provider(row.provider)
                 provider.check(KeyReference(f"{home.id}/{row.folded}/{row.version}", row.specification, _material(row)))
             with attempt.transaction():
                 home = checked()
-                for row in backup.versions:
+                for row in [bound(home, row) for row in backup.versions]:
                     sealed = self._sealed_material(home.id, row.folded, row.version, _material(row))
                     KEY_VERSIONS.put(attempt.tx, msgspec.structs.replace(row, vault_id=home.id, sealed=sealed))
                 restored = msgspec.structs.replace(item, vault_id=home.id, vault=home.name)

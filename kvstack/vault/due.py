@@ -22,18 +22,20 @@ class Due(msgspec.Struct, frozen=True):
     """One thing that is due. action: what is to be done; since: when it became due."""
 
     action: Literal["purge"]
-    kind: Literal["vault", "key", "secret", "certificate"]
+    kind: Literal["vault", "managed_hsm", "key", "secret", "certificate"]
     vault: str
     name: str
     since: datetime
 
 
 class DueReport(msgspec.Struct, frozen=True):
-    """What was done, and what was held back, with the reason."""
+    """What was done, and what was held back, with the reason. left: words on tokens of purged Managed HSMs that could
+    not be destroyed."""
 
     done: tuple[Due, ...]
     held_back: tuple[Due, ...] = ()
     reason: str = ""
+    left: tuple[str, ...] = ()
 
 
 class DueOperations(ItemOperations):
@@ -52,6 +54,7 @@ class DueOperations(ItemOperations):
             with self._attempt(caller, "DueRun", self.top) as attempt, attempt.look():
                 raise errors.denied_plainly()
         done: list[Due] = []
+        left: list[str] = []
         with self.batch():
             with self._attempt(caller, "DueRun", self.top) as attempt, attempt.transaction():
                 found = _found(attempt, attempt.now)
@@ -61,15 +64,17 @@ class DueOperations(ItemOperations):
             if doubt:
                 return DueReport((), tuple(due for due, _ in waiting), doubt)
             for due, thing in waiting:
-                noun = due.kind.capitalize()
+                noun = due.kind.title().replace("_", "")
                 with self._attempt(caller, f"{noun}Purge", self._of(thing)) as attempt, attempt.transaction():
                     match thing:
                         case Vault():
-                            self._purge_vault(attempt, thing)
+                            self._purge_vault(attempt, thing, left)
                         case _:
                             self._purge_content(attempt, thing)
                 done.append(due)
-        return DueReport(tuple(done))
+        # Those, too, whose making or purge was cut short some time ago.
+        self._destroy_tokens(left)
+        return DueReport(tuple(done), left=tuple(dict.fromkeys(left)))
 
     def confirm_clock(self, caller: Caller, reason: str) -> None:
         """Believe the clock after a step. reason: for the audit; a person has looked."""
@@ -102,7 +107,7 @@ def _found(attempt: Attempt, at: datetime) -> Iterator[tuple[Due, Vault | Key | 
     for vault in attempt.registry.vaults.values():
         if vault.deletion is not None:
             if _over(vault.deletion, at):
-                yield Due("purge", "vault", vault.name, "", vault.deletion.scheduled_purge), vault
+                yield Due("purge", "vault" if vault.pool is None else "managed_hsm", vault.name, "", vault.deletion.scheduled_purge), vault
             continue
         for kind in (KEY, SECRET, CERTIFICATE):
             for item in kind.table.scan(attempt.tx, vault_id=vault.id):

@@ -5,11 +5,13 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kvstack.hsm.protocol import DecryptionFailed, HsmError, HsmUnavailable, KeyProvider, KeyReference
 from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.local_role import local_action
 from kvstack.terms.name import folded
 from kvstack.terms.principal import PrincipalType
 from kvstack.terms.role import data_actions
@@ -20,6 +22,7 @@ from kvstack.vault.audit import AuditRecord
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.errors import VaultError
 from kvstack.vault.firewall import lets_in
+from kvstack.vault.pools import POOL_PROVIDER
 from kvstack.vault.records import Vault
 from kvstack.vault.registry import Registry, read_registry, stored_mark
 from kvstack.vault.soft_delete import VaultTime
@@ -28,6 +31,10 @@ from kvstack.vault.transaction import Transaction
 
 if TYPE_CHECKING:
     from kvstack.vault.unlock import Unlocked
+
+
+READ_VAULT = "Microsoft.KeyVault/vaults/read"
+READ_HSM = "Microsoft.KeyVault/managedHSMs/read"
 
 
 class Engine:
@@ -43,7 +50,8 @@ class Engine:
         self._settings = unlocked.settings
         self._random = random
         self._registry: Registry | None = None
-        self._doomed: list[KeyReference] = []
+        self._doomed: list[Callable[[], None]] = []
+        self._pools = unlocked.pools
         self.top = Scope(unlocked.settings.subscription_id)
 
     def batch(self) -> AbstractContextManager[None]:
@@ -58,7 +66,14 @@ class Engine:
             self._provider(reference.material.provider).destroy(reference)
 
     def _provider(self, name: str) -> KeyProvider:
-        """Return the provider that made a key and has to be asked to use it: `pkcs11-wrapped` is made by `pkcs11`."""
+        """Return the provider that made a key and has to be asked to use it: `pkcs11-wrapped` is made by `pkcs11`,
+        `pool:ID` by the tokens of a Managed HSM."""
+        if name.startswith(POOL_PROVIDER):
+            pool = self._registry.pool(name.removeprefix(POOL_PROVIDER)) if self._registry is not None else None
+            if pool is None:
+                raise HsmUnavailable("the Managed HSM that holds this key is not there", "It was purged.")
+            found: KeyProvider = self._pools.keys(pool)
+            return found
         provider = self._providers.get(name) or self._providers.get(name.split("-", maxsplit=1)[0])
         if provider is None:
             raise HsmUnavailable(
@@ -86,7 +101,8 @@ class Engine:
         """Return the scope of a vault, or of a thing in it; of a name no vault has, where one would be by default."""
         if isinstance(vault, str):
             return Scope(self._settings.subscription_id, self._settings.resource_group, vault, item)
-        return Scope(self._settings.subscription_id, vault.resource_group, vault.name, item)
+        pool = vault.pool is not None
+        return Scope(self._settings.subscription_id, vault.resource_group, vault.name, item, managed_hsm=pool)
 
 
 class Attempt:
@@ -108,7 +124,7 @@ class Attempt:
         self.operation = operation
         self.subject = subject
         self.details: dict[str, str] = {}
-        self._doomed: list[KeyReference] = []
+        self._doomed: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +161,11 @@ class Attempt:
 
     def forget_later(self, reference: KeyReference) -> None:
         """Let the key's provider forget it once the purge is durable."""
-        self._doomed.append(reference)
+        self.afterwards(partial(self._engine._forget, reference))
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        """Do something outside the store once what was done in it is durable."""
+        self._doomed.append(work)
 
     def changes_registry(self) -> Registry:
         """Return the registry for changing it."""
@@ -160,7 +180,10 @@ class Attempt:
         return known.type if known is not None else "user"
 
     def decide(self, action: str, scope: Scope, *, data: bool) -> Decision:
-        """Ask the evaluator."""
+        """Ask the evaluator. What is inside a Managed HSM only its local roles give a right to."""
+        if data and scope.managed_hsm:
+            principals = self.registry.principals_of(self.caller)
+            return self.registry.local(scope.vault).decide(principals, action, scope, self.now)
         request = Request(self.registry.principals_of(self.caller), action, data, scope)
         return decision(request, self.registry.assignments, self.now, self.latest)
 
@@ -177,6 +200,8 @@ class Attempt:
 
     def denied(self, action: str, scope: Scope, *, data: bool) -> VaultError:
         """Return the refusal, in as many words as the caller may know."""
+        if data and scope.managed_hsm:
+            return self._denied_locally(action, scope)
         if not self.may("Microsoft.Authorization/roleAssignments/read", scope, data=False):
             return errors.denied_plainly()
         denial = self.decide(action, scope, data=data).denial
@@ -184,6 +209,25 @@ class Attempt:
             return errors.denied_by_denial(self.caller.words, action, scope.path, denial.name, denial.scope.path)
         role = smallest_role(action, data=data, roles=self.registry.roles().values(), all_data_actions=data_actions())
         return errors.denied(self.caller.words, action, scope.path, role.name if role else None)
+
+    def _denied_locally(self, action: str, scope: Scope) -> VaultError:
+        """Return the refusal of something inside a Managed HSM."""
+        vault, local = self.registry.vault(scope.vault), self.registry.local(scope.vault)
+        if vault is None or vault.pool is None or not self._knows(vault, scope):
+            return errors.denied_plainly()
+        if local_action(action) is None:
+            return errors.keys_only(vault.name)
+        if vault.pool.activated is None and "/securitydomain/" not in action:
+            return errors.not_activated(vault.name)
+        role = local.smallest_role(action)
+        return errors.denied_locally(
+            self.caller.words, local_action(action) or action, vault.name, f"/{scope.item}", role.name if role else None
+        )
+
+    def _knows(self, vault: Vault, scope: Scope) -> bool:
+        """Tell whether the caller may know that there is a Managed HSM: he sees it, or has a role in it."""
+        principals = self.registry.principals_of(self.caller)
+        return self.may(READ_HSM, scope, data=False) or self.registry.local(vault.name).known(principals)
 
     # Finding things
 
@@ -200,33 +244,42 @@ class Attempt:
         """Take down what the operation is on, as it is spelled in the vault."""
         self.subject = self._engine._scope(vault, item)
 
-    def vault(self, name: str, action: str, item: str = "", *, also: str | None = None) -> Vault:
+    def vault(
+        self, name: str, action: str, item: str = "", *, also: str | None = None, local: str | None = None
+    ) -> Vault:
         """Return a live vault whose data the caller may use so. item: the thing in it, empty for the whole vault; also:
-        another action that is enough."""
+        another action that is enough; local: what the action is in a Managed HSM, where that has one of its own."""
         vault = self.registry.vault(name)
         scope = self._engine._scope(vault if vault is not None else name, item)
         self.subject = scope
-        # Who may not use the vault is denied before being told whether there is one.
-        if also is None or not self.may(also, scope, data=True):
+        # Who may not use the vault is denied before being told whether there is one. That reading a key is enough for
+        # what its public half can do is so in vaults only.
+        if local is not None and scope.managed_hsm:
+            action = local
+        if also is None or scope.managed_hsm or not self.may(also, scope, data=True):
             self.require(action, scope, data=True)
         if vault is None or vault.deletion is not None:
             raise self.vault_not_found(name)
         if self.caller.address is not None and not lets_in(vault.network, self.caller.address):
             raise errors.denied_by_firewall(vault.name, self.caller.address)
+        if vault.pool is not None and vault.pool.activated is None:
+            raise errors.not_activated(vault.name)
         return vault
 
-    def vault_not_found(self, name: str) -> VaultError:
-        """Return the refusal for a vault that is not there; suggest those the caller may see."""
+    def vault_not_found(self, name: str, kind: str = "vault") -> VaultError:
+        """Return the refusal for a vault that is not there; suggest those the caller may see. kind: `Managed HSM` where
+        one was looked for."""
         vault = self.registry.vault(name)
         if vault is not None and vault.deletion is not None:
-            error = errors.not_found("vault", vault.name, ", it is soft-deleted", code="VaultNotFound")
+            error = errors.not_found(vault.kind, vault.name, ", it is soft-deleted", code="VaultNotFound")
             return error.with_detail(f"Recover it, or wait until {errors.day(vault.deletion.scheduled_purge)}.")
         seen = [
             one.name
             for one in self.registry.vaults.values()
-            if one.deletion is None and self.may("Microsoft.KeyVault/vaults/read", self._engine._scope(one), data=False)
+            if one.deletion is None
+            and self.may(READ_VAULT if one.pool is None else READ_HSM, self._engine._scope(one), data=False)
         ]
-        return errors.not_found("vault", name, "", near(name, seen), code="VaultNotFound")
+        return errors.not_found(kind, name, "", near(name, seen), code="VaultNotFound")
 
     # Audit
 
@@ -272,7 +325,7 @@ class _Step:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         engine, transaction = self._engine, self._engine._store.transaction()
-        doomed: list[KeyReference] = []
+        doomed: list[Callable[[], None]] = []
         try:
             if error is None and self._audited and self._attempt is not None:
                 self._attempt.succeed()
@@ -283,9 +336,9 @@ class _Step:
             raise
         transaction.__exit__(kind, error, trace)
         if error is None:
-            # A crash before this leaves a key in an HSM that nothing names any more.
-            for reference in doomed:
-                engine._forget(reference)
+            # A crash before this leaves a key in an HSM that nothing names any more, or a token.
+            for work in doomed:
+                work()
 
 
 def _guid(digits: str) -> str:

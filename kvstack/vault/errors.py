@@ -102,6 +102,38 @@ def denied_plainly() -> Forbidden:
     return Forbidden("denied", inner="ForbiddenByRbac")
 
 
+def denied_locally(who: str, action: str, hsm: str, scope: str, role: str | None) -> Forbidden:
+    """Return the refusal of a caller whose local roles in a Managed HSM do not allow something."""
+    hint = f"The local role `{role}` there or above would allow it" if role else "No local role allows it."
+    if role:
+        hint += f": `kvstack managed-hsm role assign {hsm}`."
+    return Forbidden(f"{who} may not do {action} at {scope} in Managed HSM `{hsm}`", hint, inner="ForbiddenByRbac")
+
+
+def not_activated(hsm: str) -> Forbidden:
+    """Return the refusal to use a Managed HSM whose custodians do not have its security domain yet."""
+    return Forbidden(
+        f"Managed HSM `{hsm}` is not activated: its security domain was never downloaded",
+        f"`kvstack hsm security-domain download {hsm} --custodian FILE... --quorum N --file F` activates it.",
+        inner="HsmNotActivated",
+    )
+
+
+def keys_only(hsm: str) -> BadParameter:
+    """Return the refusal to keep something else than keys in a Managed HSM."""
+    return BadParameter(
+        f"`{hsm}` is a Managed HSM: it holds keys, neither secrets nor certificates",
+        "Keep those in a vault.",
+        code="ManagedHsmHoldsKeysOnly",
+    )
+
+
+def wrong_kind(name: str, kind: str, verb: str) -> BadParameter:
+    """Return the refusal to do with a Managed HSM what is done with a vault, or the other way round. kind: what it is;
+    verb: the command that is meant."""
+    return BadParameter(f"`{name}` is a {kind}", f"Its own verbs are meant: `{verb}`.")
+
+
 def denied_by_firewall(vault: str, address: str) -> Forbidden:
     """Return the refusal of a caller whose network address the vault does not let in."""
     return Forbidden(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ from kvstack.vault.certificates.rows import (
 from kvstack.vault.engine import Attempt, near
 from kvstack.vault.errors import BadParameter, VaultError
 from kvstack.vault.material import MaterialOperations
+from kvstack.vault.pools import SECURITY_DOMAINS
 from kvstack.vault.records import Certificate, Collection, Deletion, Key, Secret, Vault
 from kvstack.vault.table import Table
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
@@ -59,6 +61,9 @@ class Kind(Generic[I]):
         """Return the data action of this name: `delete`, `purge/action`."""
         return f"Microsoft.KeyVault/vaults/{self.collection}/{name}"
 
+
+# A vault has no right of its own for it.
+READ_DELETED_KEYS = "Microsoft.KeyVault/managedHsm/keys/deletedKeys/read/action"
 
 KEY: Kind[Key] = Kind("keys", "key", "Key", KEYS, "read")
 SECRET: Kind[Secret] = Kind("secrets", "secret", "Secret", SECRETS, "readMetadata/action")
@@ -104,13 +109,13 @@ class ItemOperations(MaterialOperations):
             self._attempt(caller, f"{kind.noun}GetDeleted", self._item_scope(vault, kind, name)) as attempt,
             attempt.transaction(),
         ):
-            home = attempt.vault(vault, kind.read, f"{kind.collection}/{name}")
+            home = attempt.vault(vault, kind.read, f"{kind.collection}/{name}", local=READ_DELETED_KEYS)
             return deleted_item(attempt, home, kind, name)[0]
 
     def _list_items(self, kind: Kind[I], caller: Caller, vault: str, *, deleted: bool) -> tuple[I, ...]:
         operation = f"{kind.noun}ListDeleted" if deleted else f"{kind.noun}List"
         with self._attempt(caller, operation, self._scope(vault)) as attempt, attempt.transaction():
-            home = attempt.vault(vault, kind.read)
+            home = attempt.vault(vault, kind.read, local=READ_DELETED_KEYS if deleted else None)
             items = kind.table.scan(attempt.tx, vault_id=home.id)
             found = [item for item in items if (item.deletion is not None) == deleted]
             return tuple(sorted(found, key=lambda item: item.folded))
@@ -192,8 +197,13 @@ class ItemOperations(MaterialOperations):
             self._purge_content(attempt, item)
         return None
 
-    def _purge_vault(self, attempt: Attempt, vault: Vault) -> None:
-        """Remove a vault with all that is in it, and the key its values are under: they are gone for good."""
+    def _purge_vault(self, attempt: Attempt, vault: Vault, left: list[str] | None = None) -> None:
+        """Remove a vault with all that is in it, and the key its values are under: they are gone for good. left: is
+        told what is left of a Managed HSM's tokens, once that is known."""
+        if vault.pool is not None:
+            self._purge_pool(attempt, vault)
+            attempt.afterwards(partial(self._destroy_tokens, [] if left is None else left))
+            return
         for kind in (CERTIFICATE, KEY, SECRET):
             for item in kind.table.scan(attempt.tx, vault_id=vault.id):
                 self._purge_content(attempt, item)
@@ -202,6 +212,18 @@ class ItemOperations(MaterialOperations):
         CONTACTS.delete(attempt.tx, vault.id)
         self._barrier.destroy_data_key(attempt.tx, vault.id)
         attempt.changes_registry().remove_vault(attempt.tx, vault)
+
+    def _purge_pool(self, attempt: Attempt, vault: Vault) -> None:
+        """Remove a Managed HSM from the store. Its keys were wrapped: their tokens hold nothing of a single one."""
+        for row in KEY_VERSIONS.scan(attempt.tx, vault_id=vault.id):
+            KEY_VERSIONS.delete(attempt.tx, row.vault_id, row.folded, row.version)
+        for item in KEYS.scan(attempt.tx, vault_id=vault.id):
+            KEYS.delete(attempt.tx, item.vault_id, item.folded)
+        SECURITY_DOMAINS.delete(attempt.tx, vault.id)
+        self._barrier.destroy_data_key(attempt.tx, vault.id)
+        registry = attempt.changes_registry()
+        registry.remove_local(attempt.tx, vault)
+        registry.remove_vault(attempt.tx, vault)
 
     def _item_scope(self, vault: str, kind: Kind[Any], name: str) -> Any:
         return self._scope(vault, f"{kind.collection}/{name}")

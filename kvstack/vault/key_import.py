@@ -15,7 +15,7 @@ from kvstack.vault.items import KEY
 from kvstack.vault.key_attributes import new_attributes
 from kvstack.vault.keys import KeyOperations
 from kvstack.vault.material import releasing
-from kvstack.vault.records import KeyVersion
+from kvstack.vault.records import KeyVersion, Vault
 from kvstack.vault.release_rules import Release
 
 IMPORT = KEY.action("import/action")
@@ -53,8 +53,8 @@ class KeyImportOperations(KeyOperations):
         wanted = operations if operations is not None else plain.operations
         attributes = new_attributes(specification, wanted, enabled, not_before, expires, tags, UNSET)
 
-        def taken(specification: KeySpecification, exportable: bool) -> KeyMaterial:
-            provider = self._provider_for(specification)
+        def taken(specification: KeySpecification, exportable: bool, home: Vault) -> KeyMaterial:
+            provider = self._provider_for(specification, home)
             try:
                 if exportable:
                     return releasing(provider).import_exportable(specification, plain)

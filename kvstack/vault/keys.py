@@ -26,6 +26,7 @@ from kvstack.vault.items import (
     version_not_found,
 )
 from kvstack.vault.key_attributes import KeyAttributes, expiry_by_rotation, new_attributes, require_valid
+from kvstack.vault.pool_rules import require_home, require_place, require_policy, require_room, require_rotation
 from kvstack.vault.prepared_key import PreparedKey, require_fitting
 from kvstack.vault.records import Key, KeyVersion, Vault
 from kvstack.vault.release_rules import Release, with_policy, with_release
@@ -40,13 +41,17 @@ UPDATE = KEY.action("update/action")
 class KeyOperations(ItemOperations):
     """What can be done with keys, using them aside."""
 
-    def prepare_key(self, specification: KeySpecification, *, exportable: bool = False) -> PreparedKey:
+    def prepare_key(
+        self, specification: KeySpecification, *, exportable: bool = False, vault: str | None = None
+    ) -> PreparedKey:
         """Generate a key on the caller's thread, outside any batch: nothing is kept until `create_key` or `rotate_key`
-        gets it. Raises BadParameter for a specification there is not, Unavailable without an HSM."""
+        gets it. vault: has to be told for a key of a Managed HSM. Raises BadParameter for a specification
+        there is not, Unavailable without an HSM."""
         found = list(key_rules.problems(specification))
         if found:
             raise BadParameter.of(found)
-        return PreparedKey(specification, self._generated(specification, exportable), exportable)
+        home = self._pool_named(vault) if vault is not None else None
+        return PreparedKey(specification, self._generated(specification, exportable, home), exportable)
 
     def discard_key(self, prepared: PreparedKey) -> None:
         """Let a prepared key go that nothing keeps."""
@@ -101,7 +106,7 @@ class KeyOperations(ItemOperations):
         release: Release,
         export_by_default: bool,
         prepared: PreparedKey | None,
-        make: Callable[[KeySpecification, bool], KeyMaterial],
+        make: Callable[[KeySpecification, bool, Vault], KeyMaterial],
         only_if_absent: bool,
     ) -> KeyVersion:
         """Keep new material as a key's newest version. operation: its name in the audit, and the right it takes; place:
@@ -114,7 +119,9 @@ class KeyOperations(ItemOperations):
                 home = attempt.vault(vault, action, f"keys/{name}")
                 require_valid(name, specification, attributes)
                 require_place(home, specification)
+                require_rotation(home, attributes.rotation)
                 there = self._free_name(attempt, home, KEY, name)
+                require_room(attempt, home, there)
                 whole = with_release(attributes, release, there, export_by_default=export_by_default)
                 if rotation is not UNSET and rotation != (there.rotation if there is not None else None):
                     attempt.require(WRITE_KEY_POLICY, attempt.subject, data=True)
@@ -126,8 +133,8 @@ class KeyOperations(ItemOperations):
 
             if prepared is None:
                 with attempt.look():
-                    _, _, whole = checked()
-                prepared = PreparedKey(specification, make(specification, whole.exportable), whole.exportable)
+                    home, _, whole = checked()
+                prepared = PreparedKey(specification, make(specification, whole.exportable, home), whole.exportable)
             with self._kept(prepared.specification, prepared.material), attempt.transaction():
                 home, there, whole = checked()
                 require_fitting(prepared, specification, whole.exportable)
@@ -147,13 +154,15 @@ class KeyOperations(ItemOperations):
                 attempt.subject = self._scope(home, f"keys/{there.name}")
                 require_unmanaged(KEY, there)
                 require_place(home, there.specification)
+                require_policy(home, there)
+                require_room(attempt, home, there)
                 return home, there
 
             with attempt.look():
-                _, there = checked()
+                home, there = checked()
             specification = there.specification
             if prepared is None:
-                material = self._generated(specification, there.exportable)
+                material = self._generated(specification, there.exportable, home)
                 prepared = PreparedKey(specification, material, there.exportable)
             with self._kept(prepared.specification, prepared.material), attempt.transaction():
                 home, there = checked()
@@ -278,6 +287,7 @@ class KeyOperations(ItemOperations):
         *,
         by_rotation: bool,
     ) -> KeyVersion:
+        require_home(home, material)
         key, version, now = folded(name), self._random(16).hex(), attempt.now
         row = KeyVersionRow(
             vault_id=home.id,

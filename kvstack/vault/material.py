@@ -4,17 +4,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kvstack.hsm.protocol import KeyMaterial, KeyProvider, KeyReference, ReleasingProvider
+from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.key import KeySpecification
+from kvstack.vault.caller import SYSTEM
 from kvstack.vault.engine import Engine
 from kvstack.vault.errors import Unavailable
+from kvstack.vault.pools import tokens_of
+from kvstack.vault.records import Vault
 from kvstack.vault.versions import KeyVersionRow
 
 
 class MaterialOperations(Engine):
     """The engine with its key providers."""
 
-    def _provider_for(self, specification: KeySpecification) -> KeyProvider:
-        """Return the provider that makes such keys."""
+    def _provider_for(self, specification: KeySpecification, home: Vault | None = None) -> KeyProvider:
+        """Return the provider that makes such keys for a vault, or in a Managed HSM."""
+        if home is not None and home.pool is not None:
+            pool: KeyProvider = self._pools.keys(home)
+            return pool
         if not specification.in_hsm:
             return self._provider("software")
         provider = self._providers.get("pkcs11")
@@ -25,11 +32,44 @@ class MaterialOperations(Engine):
             )
         return provider
 
-    def _generated(self, specification: KeySpecification, exportable: bool = False) -> KeyMaterial:
-        provider = self._provider_for(specification)
+    def _generated(
+        self, specification: KeySpecification, exportable: bool = False, home: Vault | None = None
+    ) -> KeyMaterial:
+        provider = self._provider_for(specification, home)
         return (
             releasing(provider).generate_exportable(specification) if exportable else provider.generate(specification)
         )
+
+    def _sweep(self) -> tuple[str, ...]:
+        """Destroy the tokens of Managed HSMs that are no more, or that never came to be; nobody else may be making any
+        meanwhile. Returns words on those that could not be destroyed."""
+        with self._attempt(SYSTEM, "ManagedHsmTokensDestroy", self.top) as attempt:
+
+            def living() -> dict[str, tuple[str, ...]]:
+                with attempt.look():
+                    return {one.pool_id: tokens_of(one) for one in attempt.registry.vaults.values() if one.pool}
+
+            swept = self._pools.sweep(living)
+            if swept.destroyed:
+                with attempt.transaction():
+                    attempt.details.update(tokens=" ".join(swept.destroyed), left="; ".join(swept.left))
+            return swept.left
+
+    def _destroy_tokens(self, left: list[str]) -> None:
+        """Sweep after a purge, which is done all the same where this fails: then the next sweep does it."""
+        if not self._pools.present:
+            return
+        try:
+            with self._pools.alone():
+                left += self._sweep()
+        except KvstackError as error:
+            left.append(f"tokens are not destroyed yet, `kvstack run-due` does it: {error.diagnostics[0].summary}")
+
+    def _pool_named(self, name: str) -> Vault | None:
+        """Return the Managed HSM of this name, None for a vault's."""
+        with self._store.transaction() as tx:
+            found = self._current_registry(tx).vault(name)
+        return found if found is not None and found.pool is not None else None
 
     @contextmanager
     def _kept(self, specification: KeySpecification, material: KeyMaterial) -> Iterator[None]:

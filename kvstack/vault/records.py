@@ -54,7 +54,8 @@ class NetworkRules(msgspec.Struct, frozen=True):
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """What makes a vault a Managed HSM. tokens: the configurations of its tokens, files relative to `.kvstack`;
     administrators: ids of those who were its first; activated: since when its security domain is with its custodians;
-    domain: the security domain's id; quorum: how many custodians restore it; backed_up: when it last was, in full."""
+    domain: the security domain's id; quorum: how many custodians restore it; backed_up: when it last was, in full;
+    written: how often the configurations of its tokens were written anew."""
 
     tokens: tuple[str, ...]
     administrators: tuple[str, ...] = ()
@@ -62,6 +63,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = ""
     quorum: int = 0
     backed_up: datetime | None = None
+    written: int = 0
 
 
 class Vault(Row, frozen=True, kw_only=True):

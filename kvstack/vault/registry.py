@@ -13,6 +13,7 @@ from kvstack.vault.access import Assignments
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
 from kvstack.vault.denial import DenyAssignment
+from kvstack.vault.local_access import LOCAL_ASSIGNMENTS, LOCAL_ROLES, LocalAccess, LocalAssignment, LocalRole
 from kvstack.vault.records import Vault
 from kvstack.vault.table import Row, Table
 from kvstack.vault.transaction import Transaction
@@ -69,6 +70,7 @@ class Registry:
         principals: Iterable[PrincipalRow],
         custom_roles: Iterable[CustomRole] = (),
         denials: Iterable[DenyAssignment] = (),
+        local: Mapping[str, LocalAccess] | None = None,
     ) -> None:
         self.mark = mark
         self.vaults = {vault.folded: vault for vault in vaults}
@@ -76,6 +78,7 @@ class Registry:
         self.principals = {principal.id: principal for principal in principals}
         self.custom_roles = {role.id: role for role in custom_roles}
         self.denials = {denial.id: denial for denial in denials}
+        self._local = dict(local or {})
         self.assignments = Assignments(self.role_assignments.values(), self.roles(), self.denials.values())
         self._groups_of: dict[str, set[str]] | None = None
         self._asking: dict[Caller, tuple[str, ...]] = {}
@@ -83,6 +86,17 @@ class Registry:
     def vault(self, name: str) -> Vault | None:
         """Return the vault of this name, live or soft-deleted."""
         return self.vaults.get(folded(name))
+
+    def pool(self, pool_id: str) -> Vault | None:
+        """Return the Managed HSM whose keys' provider bears this id, live or soft-deleted."""
+        return next((one for one in self.vaults.values() if one.pool is not None and one.pool_id == pool_id), None)
+
+    def local(self, name: str) -> LocalAccess:
+        """Return who may do what inside the Managed HSM of this name: nobody anything where there is none."""
+        vault = self.vault(name)
+        if vault is None or vault.pool is None:
+            return LocalAccess()
+        return self._local.setdefault(vault.id, LocalAccess())
 
     def roles(self) -> Mapping[str, RoleDefinition]:
         """Return every role definition by id."""
@@ -161,6 +175,34 @@ class Registry:
         del self.custom_roles[role.id]
         self.assignments.remove_role(role.id)
 
+    def put_local_assignment(self, tx: Transaction, home: Vault, assignment: LocalAssignment) -> None:
+        """Keep an assignment inside a Managed HSM that was not there."""
+        LOCAL_ASSIGNMENTS.put(tx, assignment)
+        self.local(home.name).put_assignment(assignment)
+
+    def remove_local_assignment(self, tx: Transaction, home: Vault, assignment: LocalAssignment) -> None:
+        """Forget an assignment inside a Managed HSM."""
+        LOCAL_ASSIGNMENTS.delete(tx, assignment.vault_id, assignment.id)
+        self.local(home.name).remove_assignment(assignment)
+
+    def put_local_role(self, tx: Transaction, home: Vault, role: LocalRole) -> None:
+        """Keep a role of a Managed HSM's own, in place of the one of its id."""
+        LOCAL_ROLES.put(tx, role)
+        self.local(home.name).put_role(role)
+
+    def remove_local_role(self, tx: Transaction, home: Vault, role: LocalRole) -> None:
+        """Forget a role of a Managed HSM's own: what is still given of it allows nothing."""
+        LOCAL_ROLES.delete(tx, role.vault_id, role.id)
+        self.local(home.name).remove_role(role)
+
+    def remove_local(self, tx: Transaction, home: Vault) -> None:
+        """Forget who may do what inside a Managed HSM."""
+        local = self.local(home.name)
+        for assignment in tuple(local.assignments.values()):
+            self.remove_local_assignment(tx, home, assignment)
+        for role in tuple(local.custom_roles.values()):
+            self.remove_local_role(tx, home, role)
+
     def put_principal(self, tx: Transaction, principal: PrincipalRow) -> None:
         """Keep a principal, in place of what was known of it."""
         PRINCIPALS.put(tx, principal)
@@ -189,6 +231,11 @@ def stored_mark(tx: Transaction) -> int:
 
 def read_registry(tx: Transaction) -> Registry:
     """Read the registry, checking every row."""
+    given: dict[str, tuple[list[LocalAssignment], list[LocalRole]]] = {}
+    for assignment in LOCAL_ASSIGNMENTS.scan(tx):
+        given.setdefault(assignment.vault_id, ([], []))[0].append(assignment)
+    for role in LOCAL_ROLES.scan(tx):
+        given.setdefault(role.vault_id, ([], []))[1].append(role)
     return Registry(
         stored_mark(tx),
         VAULTS.scan(tx),
@@ -196,4 +243,5 @@ def read_registry(tx: Transaction) -> Registry:
         PRINCIPALS.scan(tx),
         ROLE_DEFINITIONS.scan(tx),
         DENIALS.scan(tx),
+        {vault_id: LocalAccess(*found) for vault_id, found in given.items()},
     )

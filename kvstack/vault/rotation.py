@@ -9,6 +9,7 @@ from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.items import KEY, SECRET, ItemOperations, live, require_unmanaged
+from kvstack.vault.pool_rules import require_rotation
 
 READ_KEY_POLICY = "Microsoft.KeyVault/vaults/keyrotationpolicies/read"
 WRITE_KEY_POLICY = "Microsoft.KeyVault/vaults/keyrotationpolicies/write"
@@ -32,6 +33,7 @@ class RotationOperations(ItemOperations):
         ):
             home = attempt.vault(vault, require, item_path)
             require_valid_policy(policy)
+            require_rotation(home, policy)
             match collection:
                 case "keys":
                     key = live(attempt, home, KEY, name)

@@ -11,17 +11,25 @@ from kvstack.vault.due import DueOperations
 from kvstack.vault.key_import import KeyImportOperations
 from kvstack.vault.key_release import KeyReleaseOperations
 from kvstack.vault.key_use import KeyUseOperations
+from kvstack.vault.local_roles import LocalRoleOperations
+from kvstack.vault.managed_hsms import ManagedHsmOperations
+from kvstack.vault.pool_backup import PoolBackupOperations
 from kvstack.vault.principals import PrincipalOperations
 from kvstack.vault.randomness import RandomOperations
 from kvstack.vault.role_definitions import RoleDefinitionOperations
 from kvstack.vault.rotation import RotationOperations
 from kvstack.vault.secrets import SecretOperations
+from kvstack.vault.security_domains import SecurityDomainOperations
 from kvstack.vault.snapshot import SnapshotOperations
 from kvstack.vault.vaults import VaultOperations
 
 
 class VaultService(
     VaultOperations,
+    ManagedHsmOperations,
+    SecurityDomainOperations,
+    PoolBackupOperations,
+    LocalRoleOperations,
     KeyUseOperations,
     KeyImportOperations,
     KeyReleaseOperations,

@@ -8,14 +8,18 @@ import msgspec
 
 from kvstack.terms.name import folded
 from kvstack.terms.scope import scope
+from kvstack.vault import errors
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
 from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.rows import CERTIFICATES
-from kvstack.vault.engine import Attempt
+from kvstack.vault.engine import READ_HSM, Attempt
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.firewall import lets_in
 from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS, ItemOperations, Kind
+from kvstack.vault.local_access import LocalAssignment, LocalRole
+from kvstack.vault.local_roles import READ as READ_LOCAL_ASSIGNMENTS
+from kvstack.vault.managed_hsms import READ_DELETED as READ_DELETED_HSM
 from kvstack.vault.records import Certificate, Key, Secret, Vault
 from kvstack.vault.vaults import READ, READ_DELETED
 
@@ -30,7 +34,8 @@ class Unread(msgspec.Struct, frozen=True):
 
 class Snapshot(msgspec.Struct, frozen=True):
     """What there was at one moment. Vaults, keys, secrets and certificates are live or soft-deleted, as their
-    `deletion` says; what is in a soft-deleted vault is there too, it comes back with the vault."""
+    `deletion` says; what is in a soft-deleted vault is there too, it comes back with the vault. managed_hsms: their
+    keys are among `keys`; local_assignments, local_roles: what is given and defined inside them."""
 
     taken: datetime
     vaults: tuple[Vault, ...]
@@ -39,6 +44,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     role_assignments: tuple[RoleAssignment, ...]
     unread: tuple[Unread, ...]
     certificates: tuple[Certificate, ...] = ()
+    managed_hsms: tuple[Vault, ...] = ()
+    local_assignments: tuple[LocalAssignment, ...] = ()
+    local_roles: tuple[LocalRole, ...] = ()
 
 
 class LastChange(msgspec.Struct, frozen=True):
@@ -62,6 +70,8 @@ class SnapshotOperations(ItemOperations):
             keys: list[Key] = []
             secrets: list[Secret] = []
             certificates: list[Certificate] = []
+            pools = [vault for vault in vaults if vault.pool is not None]
+            vaults = [vault for vault in vaults if vault.pool is None]
             for vault in vaults:
                 if _readable(attempt, vault, KEY, unread):
                     keys += KEYS.scan(attempt.tx, vault_id=vault.id)
@@ -69,9 +79,18 @@ class SnapshotOperations(ItemOperations):
                     secrets += SECRETS.scan(attempt.tx, vault_id=vault.id)
                 if _readable(attempt, vault, CERTIFICATE, unread):
                     certificates += CERTIFICATES.scan(attempt.tx, vault_id=vault.id)
-            assignments = _assignments(attempt, vaults, unread)
+            local_assignments: list[LocalAssignment] = []
+            local_roles: list[LocalRole] = []
+            for pool in pools:
+                if _readable(attempt, pool, KEY, unread):
+                    keys += KEYS.scan(attempt.tx, vault_id=pool.id)
+                if _local_access_readable(attempt, pool, unread):
+                    local = attempt.registry.local(pool.name)
+                    local_assignments += local.assignments.values()
+                    local_roles += local.custom_roles.values()
+            assignments = _assignments(attempt, (*vaults, *pools), unread)
             attempt.details.update(
-                vaults=" ".join(vault.name for vault in vaults[:20]),
+                vaults=" ".join(vault.name for vault in (*vaults, *pools)[:20]),
                 items=str(len(keys) + len(secrets) + len(certificates)),
             )
             return Snapshot(
@@ -82,6 +101,9 @@ class SnapshotOperations(ItemOperations):
                 assignments,
                 tuple(unread),
                 tuple(certificates),
+                tuple(pools),
+                tuple(local_assignments),
+                tuple(local_roles),
             )
 
     def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:
@@ -114,15 +136,31 @@ def _vaults(attempt: Attempt, names: Sequence[str] | None, unread: list[Unread])
 
 def _visible(attempt: Attempt, vault: Vault) -> bool:
     here = attempt.scope_of(vault)
-    if attempt.may(READ, here, data=False):
+    read, read_deleted = (READ, READ_DELETED) if vault.pool is None else (READ_HSM, READ_DELETED_HSM)
+    if attempt.may(read, here, data=False):
         return True
-    return vault.deletion is not None and attempt.may(READ_DELETED, here, data=False)
+    return vault.deletion is not None and attempt.may(read_deleted, here, data=False)
+
+
+def _local_access_readable(attempt: Attempt, pool: Vault, unread: list[Unread]) -> bool:
+    """Tell whether the caller may read who may do what inside a Managed HSM; say so where not."""
+    here = attempt.scope_of(pool)
+    if pool.pool is not None and pool.pool.activated is not None:
+        if attempt.may(READ_LOCAL_ASSIGNMENTS, here, data=True):
+            return True
+        reason = attempt.denied(READ_LOCAL_ASSIGNMENTS, here, data=True).summary
+    else:
+        reason = errors.not_activated(pool.name).summary
+    unread.append(Unread(pool.name, "role_assignments", reason))
+    return False
 
 
 def _readable(attempt: Attempt, vault: Vault, kind: Kind[Any], unread: list[Unread]) -> bool:
     here = attempt.scope_of(vault)
     address = attempt.caller.address
-    if not attempt.may(kind.read, here, data=True):
+    if vault.pool is not None and vault.pool.activated is None:
+        reason = errors.not_activated(vault.name).summary
+    elif not attempt.may(kind.read, here, data=True):
         reason = attempt.denied(kind.read, here, data=True).summary
     elif address is not None and not lets_in(vault.network, address):
         reason = f"the firewall of vault `{vault.name}` does not let {address} in"

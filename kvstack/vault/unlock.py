@@ -13,6 +13,7 @@ from kvstack.vault.barrier import Barrier
 from kvstack.vault.clock import Clock, SimulatedClock, SystemClock, TimeGuard
 from kvstack.vault.key_home import KeyHome, open_key_home
 from kvstack.vault.layout import Layout, layout, read_configuration
+from kvstack.vault.pools import Pools
 from kvstack.vault.settings import StoreSettings, read_settings
 from kvstack.vault.store import Store
 
@@ -30,11 +31,13 @@ class Unlocked(msgspec.Struct, frozen=True):
     settings: StoreSettings
     paths: Layout
     keys: KeyHome
+    pools: Pools
     warnings: tuple[Diagnostic, ...] = ()
 
     def close(self) -> None:
         """Let go of files, sessions and the module. Doing it twice is no error."""
         self.store.close()
+        self.pools.close()
         for provider in self.providers.values():
             provider.close()
         self.keys.close()
@@ -86,5 +89,6 @@ def unlocked(store: Store, barrier: Barrier, keys: KeyHome, paths: Layout, clock
         settings=settings,
         paths=paths,
         keys=keys,
+        pools=Pools(paths, keys.configuration),
         warnings=keys.warnings,
     )

@@ -70,10 +70,11 @@ class VaultOperations(ItemOperations):
                 raise BadParameter.of(found)
             there = attempt.registry.vault(name)
             if there is not None and there.deletion is None:
-                raise Conflict(f"there is a vault `{there.name}` already", code="VaultAlreadyExists")
+                detail = "" if there.pool is None else "Vaults and Managed HSMs share their names."
+                raise Conflict(f"there is a {there.kind} `{there.name}` already", detail, code="VaultAlreadyExists")
             if there is not None and there.deletion is not None:
                 if not soft_delete.past(there.deletion, self._time(attempt)):
-                    raise errors.deleted_but_recoverable("vault", there.name, "", there.deletion.scheduled_purge)
+                    raise errors.deleted_but_recoverable(there.kind, there.name, "", there.deletion.scheduled_purge)
                 attempt.details["purged"] = (
                     f"{there.name}, soft-deleted until {there.deletion.scheduled_purge.isoformat()}"
                 )
@@ -143,7 +144,7 @@ class VaultOperations(ItemOperations):
             return tuple(
                 vault
                 for vault in sorted(attempt.registry.vaults.values(), key=lambda one: one.folded)
-                if vault.deletion is None and attempt.may(READ, self._scope(vault), data=False)
+                if vault.deletion is None and vault.pool is None and attempt.may(READ, self._scope(vault), data=False)
             )
 
     def delete_vault(self, caller: Caller, name: str) -> Vault:
@@ -168,7 +169,9 @@ class VaultOperations(ItemOperations):
             return tuple(
                 vault
                 for vault in sorted(attempt.registry.vaults.values(), key=lambda one: one.folded)
-                if vault.deletion is not None and attempt.may(READ_DELETED, self._scope(vault), data=False)
+                if vault.deletion is not None
+                and vault.pool is None
+                and attempt.may(READ_DELETED, self._scope(vault), data=False)
             )
 
     def get_deleted_vault(self, caller: Caller, name: str) -> Vault:
@@ -209,12 +212,16 @@ class VaultOperations(ItemOperations):
         vault = attempt.registry.vault(name)
         if vault is None or vault.deletion is not None:
             raise attempt.vault_not_found(name)
+        if vault.pool is not None:
+            raise errors.wrong_kind(vault.name, vault.kind, "kvstack managed-hsm --help")
         return vault
 
     def _deleted_vault(self, attempt: Attempt, name: str) -> tuple[Vault, Deletion]:
         vault = attempt.registry.vault(name)
         if vault is None or vault.deletion is None:
             raise errors.not_found("soft-deleted vault", name, "", code="DeletedVaultNotFound")
+        if vault.pool is not None:
+            raise errors.wrong_kind(vault.name, vault.kind, "kvstack managed-hsm --help")
         return vault, vault.deletion
 
 

@@ -18,6 +18,7 @@ from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
 from kvstack.vault.items import CERTIFICATE, KEYS, SECRETS, linked_items, live
 from kvstack.vault.keys import require_place
+from kvstack.vault.pool_rules import require_place
 from kvstack.vault.records import Key, Secret, Vault
 from kvstack.vault.secrets import value_context
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow

@@ -1,0 +1,164 @@
+"""Activating a Managed HSM: its security domain is drawn for custodians, or brought by them; a new token joins it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from kvstack.vault.caller import Caller
+from kvstack.vault.engine import Attempt
+from kvstack.vault.errors import BadParameter, Conflict
+from kvstack.vault.items import ItemOperations
+from kvstack.vault.pool_home import inside
+from kvstack.vault.pools import SECURITY_DOMAINS, SecurityDomainRow
+from kvstack.vault.records import Pool, Vault
+
+if TYPE_CHECKING:
+    from kvstack.hsm.security_domain import Custodian, CustodianKey, SecurityDomain  # type: ignore[import-untyped,unused-ignore]
+
+DOWNLOAD: Final = "Microsoft.KeyVault/managedHsm/securitydomain/download/action"
+UPLOAD: Final = "Microsoft.KeyVault/managedHsm/securitydomain/upload/action"
+
+
+class SecurityDomainOperations(ItemOperations):
+    """What can be done with the security domain of a Managed HSM."""
+
+    def download_security_domain(
+        self, caller: Caller, hsm: str, custodians: "Sequence[Custodian]", quorum: int
+    ) -> bytes:
+        """Activate a Managed HSM: draw its security domain, and return it with a share for each custodian, of whom a
+        quorum restores it. Whoever asks again, for the same custodians, gets the same document: the answer may have
+        been lost. Raises Conflict where it is activated for others."""
+        from kvstack.hsm.domain_root import establish  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.security_domain import to_document  # type: ignore[import-untyped,unused-ignore]
+
+        with self._attempt(caller, "SecurityDomainDownload", self._scope(hsm)) as attempt:
+            with attempt.look():
+                there = self._downloaded(attempt, hsm, custodians, quorum)
+            if there is None:
+                with self._pools.alone():
+                    with attempt.look():
+                        there = self._downloaded(attempt, hsm, custodians, quorum)
+                        home, _ = inside(attempt, hsm, DOWNLOAD, activated=False)
+                    if there is None:
+                        configurations = self._pools.configurations(home)
+                        domain = establish(
+                            configurations,
+                            custodians,
+                            quorum=quorum,
+                            name=home.name,
+                            now=self._clock.now(),
+                            environ=self._pools.environ,
+                        )
+                        self._pools.write(home, [replace(one, root=domain.id) for one in configurations])
+                        with attempt.transaction():
+                            home, pool = inside(attempt, hsm, DOWNLOAD, activated=False)
+                            document: bytes = to_document(domain)
+                            self._activate(attempt, home, pool, domain, document)
+                        self._pools.reopen(home)
+                        return document
+            with attempt.transaction():
+                attempt.details["again"] = "yes"
+                return self._downloaded(attempt, hsm, custodians, quorum) or there
+
+    def upload_security_domain(
+        self, caller: Caller, hsm: str, document: bytes, private_keys: "Sequence[CustodianKey]"
+    ) -> Vault:
+        """Activate a Managed HSM by the security domain of another one: backups of that one can be restored then.
+        private_keys: of a quorum of its custodians. Raises Conflict where it is activated, HsmError for a document that
+        was changed, or too few or wrong keys: nothing is changed then."""
+        from kvstack.hsm.domain_root import join  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.security_domain import from_document  # type: ignore[import-untyped,unused-ignore]
+
+        with self._attempt(caller, "SecurityDomainUpload", self._scope(hsm)) as attempt:
+
+            def checked() -> tuple[Vault, Pool]:
+                home, pool = inside(attempt, hsm, UPLOAD, activated=False)
+                if pool.activated is not None:
+                    raise Conflict(
+                        f"Managed HSM `{home.name}` is activated already: a security domain is for good",
+                        "Upload it into a Managed HSM that was just made; a new token of this one joins its domain by "
+                        f"`kvstack hsm security-domain join {home.name}`.",
+                        code="HsmAlreadyActivated",
+                    )
+                return home, pool
+
+            with attempt.look():
+                checked()
+            domain = from_document(document)
+            with self._pools.alone():
+                with attempt.look():
+                    home, _ = checked()
+                configurations = self._pools.configurations(home)
+                joined = join(configurations, domain, private_keys, environ=self._pools.environ)
+                self._pools.write(home, joined)
+                with attempt.transaction():
+                    home, pool = checked()
+                    activated = self._activate(attempt, home, pool, domain, document)
+            self._pools.reopen(home)
+            return activated
+
+    def join_security_domain(
+        self, caller: Caller, hsm: str, document: bytes, private_keys: "Sequence[CustodianKey]"
+    ) -> int:
+        """Let the new tokens of an activated Managed HSM take part in its security domain. Returns how many there were.
+        private_keys: of a quorum of its custodians. Raises BadParameter where every token has it."""
+        from kvstack.hsm.domain_root import join  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.security_domain import from_document  # type: ignore[import-untyped,unused-ignore]
+
+        with self._attempt(caller, "SecurityDomainJoin", self._scope(hsm)) as attempt:
+            with attempt.look():
+                inside(attempt, hsm, UPLOAD)
+            domain = from_document(document)
+            with self._pools.alone():
+                with attempt.look():
+                    home, pool = inside(attempt, hsm, UPLOAD)
+                if domain.id != pool.domain:
+                    raise BadParameter(
+                        f"this is the security domain {domain.id}, that of Managed HSM `{home.name}` is {pool.domain}",
+                        "Every token of a Managed HSM has one and the same.",
+                    )
+                configurations = self._pools.configurations(home)
+                new = [one for one in configurations if not one.root]
+                if not new:
+                    raise BadParameter(
+                        f"every token of Managed HSM `{home.name}` is of its security domain",
+                        "A new token comes with `tokens:`, or `kvstack managed-hsm update --tokens`.",
+                    )
+                joined = {one.token_label: one for one in join(new, domain, private_keys, environ=self._pools.environ)}
+                self._pools.write(home, [joined.get(one.token_label, one) for one in configurations])
+                with attempt.transaction():
+                    home, pool = inside(attempt, hsm, UPLOAD)
+                    attempt.details.update(domain=domain.id, tokens=" ".join(joined))
+                    changed = replace(pool, written=pool.written + 1)
+                    attempt.changes_registry().put_vault(attempt.tx, replace(home, pool=changed, updated=attempt.now))
+            self._pools.reopen(home)
+            return len(joined)
+
+    def _downloaded(self, attempt: Attempt, hsm: str, custodians: "Sequence[Custodian]", quorum: int) -> bytes | None:
+        """Return the document of a Managed HSM that is activated for these custodians, None of one that is not."""
+        from kvstack.hsm.security_domain import from_document  # type: ignore[import-untyped,unused-ignore]
+
+        home, pool = inside(attempt, hsm, DOWNLOAD, activated=False)
+        if pool.activated is None:
+            return None
+        row = SECURITY_DOMAINS.get(attempt.tx, home.id)
+        if row is not None:
+            domain = from_document(row.document)
+            there = sorted(one.fingerprint for one in domain.custodians)
+            if domain.quorum == quorum and there == sorted(one.fingerprint for one in custodians):
+                return row.document
+        raise Conflict(
+            f"Managed HSM `{home.name}` is activated already, for other custodians or another quorum",
+            "Its security domain is theirs for good. Those it was downloaded for can have it again.",
+            code="HsmAlreadyActivated",
+        )
+
+    def _activate(self, attempt: Attempt, home: Vault, pool: Pool, domain: "SecurityDomain", document: bytes) -> Vault:
+        """Keep that a Managed HSM is of a security domain from now on: only now may its keys be used."""
+        attempt.details.update(domain=domain.id, quorum=str(domain.quorum), custodians=str(len(domain.custodians)))
+        activated = replace(pool, activated=attempt.now, domain=domain.id, quorum=domain.quorum)
+        changed = replace(home, pool=activated, updated=attempt.now)
+        attempt.changes_registry().put_vault(attempt.tx, changed)
+        SECURITY_DOMAINS.put(attempt.tx, SecurityDomainRow(vault_id=home.id, document=document))
+        return changed
