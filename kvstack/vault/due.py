@@ -107,7 +107,16 @@ def _found(attempt: Attempt, at: datetime) -> Iterator[tuple[Due, Vault | Key | 
     for vault in attempt.registry.vaults.values():
         if vault.deletion is not None:
             if _over(vault.deletion, at):
-                yield Due("purge", "vault" if vault.pool is None else "managed_hsm", vault.name, "", vault.deletion.scheduled_purge), vault
+                yield (
+                    Due(
+                        "purge",
+                        "vault" if vault.pool is None else "managed_hsm",
+                        vault.name,
+                        "",
+                        vault.deletion.scheduled_purge,
+                    ),
+                    vault,
+                )
             continue
         for kind in (KEY, SECRET, CERTIFICATE):
             for item in kind.table.scan(attempt.tx, vault_id=vault.id):

@@ -363,12 +363,3 @@ def key_record(home: Vault, item: Key, row: KeyVersionRow) -> KeyVersion:
         exportable=item.exportable,
         release_policy=item.release_policy,
     )
-
-
-def require_place(home: Vault, specification: KeySpecification) -> None:
-    """Refuse a key in an HSM to a vault that is not for such."""
-    if specification.in_hsm and home.sku != "premium":
-        raise BadParameter(
-            f"vault `{home.name}` is a standard vault and takes no {specification.type} key",
-            "Keys in an HSM need `sku: premium`.",
-        )

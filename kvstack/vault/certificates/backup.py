@@ -17,7 +17,6 @@ from kvstack.vault.certificates.rows import (
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
 from kvstack.vault.items import CERTIFICATE, KEYS, SECRETS, linked_items, live
-from kvstack.vault.keys import require_place
 from kvstack.vault.pool_rules import require_place
 from kvstack.vault.records import Key, Secret, Vault
 from kvstack.vault.secrets import value_context
