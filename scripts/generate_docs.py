@@ -13,7 +13,7 @@ from kvstack.cli.main import VERBS, kvstack
 from kvstack.declare.stack import StackFile, VaultBlock
 from kvstack.resources.catalog import IN_A_VAULT, RESOURCES
 from kvstack.schema.attribute import Attribute
-from kvstack.schema.json_schema import Schema, json_schema
+from kvstack.schema.json_schema import Schema, json_schema, title_of
 from kvstack.schema.resource import Resource, attributes
 from kvstack.terms import limits, name
 
@@ -126,8 +126,9 @@ def _nested(
     """Yield a section for each mapping that stands inside a thing."""
     seen = {} if seen is None else seen
     for attribute, schema in body["properties"].items():
-        named = _reference(schema)
-        if named is None or attribute in leave_out or seen.get(named) == attribute:
+        listed = _reference(schema.get("items", {}))
+        named = listed or _reference(schema)
+        if named is None or attribute in leave_out or seen.get(named) == attribute or (listed and named in seen):
             continue
         if named in seen:
             yield f"### {attribute}\n\nAs [{seen[named]}](#{seen[named]})."
@@ -139,7 +140,9 @@ def _nested(
             f"| `{name_}` | {_type(part)} | {_plain_default(part)} | {_cell(part.get('description', ''))} |"
             for name_, part in inner["properties"].items()
         ]
-        yield f"### {attribute}\n\n{_words(inner.get('description', ''))}\n\n" + "\n".join(rows)
+        # The entries of a list are called by what they are.
+        heading = inner["title"] if listed else attribute
+        yield f"### {heading}\n\n{_words(inner.get('description', ''))}\n\n" + "\n".join(rows)
         yield from _nested(inner, definitions, seen=seen)
 
 
@@ -174,10 +177,18 @@ def _type(schema: Schema) -> str:
     if "enum" in schema:
         return _either([f"`{choice}`" for choice in schema["enum"] if choice is not None])
     kinds = schema.get("type", ())
-    kind = kinds if isinstance(kinds, str) else next((each for each in kinds if each != "null"), "")
+    several = [kinds] if isinstance(kinds, str) else [each for each in kinds if each != "null"]
+    if len(several) > 1:
+        return _either([_PLAIN_TYPES[each] for each in several if each != "integer"])
+    kind = several[0] if several else ""
     if schema.get("format") == "date-time":
         return "moment"
     match kind:
+        case "array" if _reference(schema.get("items", {})) is not None:
+            title = title_of(_reference(schema["items"]) or "")
+            return (
+                f"list, each a [{title.lower()}](#{title.lower().replace(' ', '-')}){_size(schema, 'Items', 'entries')}"
+            )
         case "array":
             inner = schema.get("items", {})
             return f"list of {_type(inner)}{_size(schema, 'Items', 'entries')}"

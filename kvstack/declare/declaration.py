@@ -70,11 +70,11 @@ def declaration(
     try:
         stack = msgspec.convert(document, StackFile)
     except msgspec.ValidationError as error:
-        found = _all_problems(document, problems, str(error), allow_files)
+        found = _all_problems(document, problems, str(error), allow_files, directory)
         # What is wrong with a default is wrong with all that share it: it is told once.
         once = dict.fromkeys(_as_written(problem, own, vault_keys) for problem in found)
         raise InvalidInput(sources.diagnostics(once)) from None
-    desired = resolved(stack, environment if chosen else None, allow_files, problems)
+    desired = resolved(stack, environment if chosen else None, allow_files, problems, directory=directory)
     if stack.state is not None and "\0" in stack.state.path:
         problems.append(Located(("state", "path"), "no path has the character NUL in it"))
     diagnostics = sources.diagnostics(dict.fromkeys(_as_written(problem, own, vault_keys) for problem in problems))
@@ -158,7 +158,9 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "vaults": whole}
 
 
-def _all_problems(document: dict[str, Any], problems: list[Located], verdict: str, allow_files: bool) -> list[Located]:
+def _all_problems(
+    document: dict[str, Any], problems: list[Located], verdict: str, allow_files: bool, directory: FilePath
+) -> list[Located]:
     """Return what is wrong with a declaration whose shape is wrong, and with what is left of it without that."""
     from kvstack.declare.explain import shape_problems  # only a wrong declaration pays for it
     from kvstack.declare.partial import without
@@ -171,7 +173,8 @@ def _all_problems(document: dict[str, Any], problems: list[Located], verdict: st
     beyond: list[Located] = []
     try:
         rest = without(document, [problem.path for problem in (*problems, *shape)])
-        resolved(msgspec.convert(rest.document, StackFile), None, allow_files, beyond, doubtful=rest.doubtful)
+        stack = msgspec.convert(rest.document, StackFile)
+        resolved(stack, None, allow_files, beyond, directory=directory, doubtful=rest.doubtful)
         beyond = [problem for problem in beyond if rest.tells(problem.path)]
     except msgspec.ValidationError:
         beyond = []

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path as FilePath
 
 import msgspec
 
 from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.resolve_access import Access
 from kvstack.declare.stack import StackFile
+from kvstack.declare.stack_file import stack_file
 from kvstack.declare.variables import Located
 from kvstack.resources.catalog import NAMED_IN_A_VAULT
 from kvstack.resources.role_assignment import RoleAssignment
@@ -27,11 +29,12 @@ def resolved(
     allow_files: bool,
     problems: list[Located],
     *,
+    directory: FilePath,
     doubtful: Mapping[Path, frozenset[str]] = {},  # only read
 ) -> Desired:
-    """Return the graph, and add every problem found on the way. doubtful: vaults that are not whole, and
-    which of their attributes are missing: nothing can be said of what depends on those."""
-    return _Resolution(stack, environment, allow_files, problems, doubtful).desired()
+    """Return the graph, and add every problem found on the way. directory: the stack's; doubtful: vaults that are not
+    whole, and which of their attributes are missing: nothing can be said of what depends on those."""
+    return _Resolution(stack, environment, allow_files, problems, directory, doubtful).desired()
 
 
 class _Resolution:
@@ -41,8 +44,10 @@ class _Resolution:
         environment: str | None,
         allow_files: bool,
         problems: list[Located],
+        directory: FilePath,
         doubtful: Mapping[Path, frozenset[str]],
     ) -> None:
+        self.directory = directory
         self.doubtful = doubtful
         self.stack = stack
         self.environment = environment
@@ -112,6 +117,7 @@ class _Resolution:
             item: Resource = declared if declared.name else msgspec.structs.replace(declared, name=name)
             path = (*base, name)
             found = len(self.problems)
+            item = self._with_file(path, item)
             for problem in item.problems():
                 self.problems.append(_named_by_key(Located.below(path, problem), declared, path))
             if not self._failed_since(found):
@@ -123,6 +129,17 @@ class _Resolution:
             if isinstance(item.value_source, ValueFrom) and not self.allow_files:
                 self._check_file(path, item.value_source)
             self._add(Address(f"{key}/{collection}/{name}"), item, vault.name, Address(key), path)
+
+    def _with_file(self, path: Path, item: Resource) -> Resource:
+        """Return a thing with the part of its declaration that is in a file."""
+        named = item.named_file()
+        if named is None:
+            return item
+        try:
+            return item.with_content(stack_file(self.directory, named[1]))
+        except ValueError as error:
+            self.problems.append(Located((*path, *named[0]), str(error)))
+            return item
 
     def _assignment(self, access: Access, declared: RoleAssignment, path: Path, vault: str | None) -> None:
         found = len(self.problems)

@@ -1,16 +1,18 @@
 """A cryptographic key in a vault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 import msgspec
 
 from kvstack.resources import tags
+from kvstack.resources.release_policy import KeyReleasePolicy
 from kvstack.resources.rotation import Rotation
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
-from kvstack.schema.change_rule import NEW_VERSION
+from kvstack.schema.change_rule import NEW_VERSION, fixed
+from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import key, name
 from kvstack.terms.key import Curve, KeySpecification, KeyType, Operation
@@ -48,6 +50,15 @@ class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", pa
         doc("The current version may not sign, encrypt or wrap afterwards; a rotation policy sets it by itself."),
     ] = None
     rotation: Annotated[Rotation | None, doc("When new versions are made, and when they expire.")] = None
+    exportable: Annotated[
+        bool,
+        doc("Whether the key may leave the vault, wrapped for an environment its release policy names."),
+        fixed("Whether a key is exportable is decided when it is made."),
+    ] = False
+    release_policy: Annotated[
+        KeyReleasePolicy | None,
+        doc("To whom an exportable key is released; it needs one.", {"file": "policies/enclave.json"}),
+    ] = None
     tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}  # noqa: RUF012  # msgspec copies it
 
     @property
@@ -62,9 +73,28 @@ class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", pa
             self,
             size=spec.size,
             curve=spec.curve,
-            operations=key.possible_operations(self.type) if self.operations is None else self.operations,
+            operations=self._operations,
             rotation=self.rotation.resolved() if self.rotation else None,
         )
+
+    @property
+    def _operations(self) -> frozenset[Operation]:
+        if self.operations is not None:
+            return self.operations
+        possible = key.possible_operations(self.type)
+        return possible | {"export"} if self.exportable else possible
+
+    def named_file(self) -> tuple[tuple[str, ...], str] | None:
+        """Return the file with the release policy."""
+        named = self.release_policy
+        if named is None or named.file is None or named.policy is not None:
+            return None
+        return ("release_policy", "file"), named.file
+
+    def with_content(self, content: bytes) -> Self:
+        """Return the key with the release policy its file holds. Raises ValueError."""
+        named = self.release_policy
+        return self if named is None else msgspec.structs.replace(self, release_policy=named.with_content(content))
 
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about this key."""
@@ -81,8 +111,49 @@ class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", pa
             )
         if self.rotation is not None:
             yield from self.rotation.problems()
+        yield from self._problems_of_release()
         yield from problems_of_validity(self.not_before, self.expires)
         yield from tags.problems(self.tags)
+
+    def _problems_of_release(self) -> Iterator[Problem]:
+        if self.exportable and self.release_policy is None:
+            yield Problem(
+                ("exportable",), "an exportable key needs a `release_policy`", "It says who may have the key."
+            )
+        if self.release_policy is not None:
+            if not self.exportable:
+                yield Problem(
+                    ("release_policy",),
+                    "a key that is not exportable has no release policy",
+                    "Write `exportable: true`.",
+                )
+            yield from self.release_policy.problems()
+        if not self.exportable:
+            return
+        if "export" not in self._operations:
+            yield Problem(
+                ("operations",),
+                "the key is exportable and is never released: `export` is not among its operations",
+                "Add `export`, or leave `operations` out.",
+                severity="warning",
+            )
+        if not key.in_hsm(self.type):
+            yield Problem(
+                ("exportable",),
+                f"exportable {self.type} keys are ahead of Azure, where only `-HSM` keys are exportable",
+                "The embedded vault has them; the same declaration is refused in a plan for Azure.",
+                severity="warning",
+            )
+
+    def obstacle_to_change(self, declared: Resource, inside: Iterable[Resource]) -> Obstacle | None:
+        """Return why this key cannot become what is declared."""
+        before = self.release_policy
+        if not isinstance(declared, Key) or before is None or not before.immutable or before == declared.release_policy:
+            return None
+        return Obstacle(
+            "its release policy is immutable: it can never be changed",
+            "Declare it as it is, or make a key of another name with another policy.",
+        )
 
     def problems_within(self, container: Resource) -> Iterator[Problem]:
         """Yield what this vault would refuse about this key."""

@@ -78,12 +78,7 @@ class _Emitter:
                     schema = self._constrained(schema, marker)
             return schema
         if origin in (Union, types.UnionType):
-            branches = [branch for branch in get_args(hint) if branch is not type(None)]
-            optional = len(branches) < len(get_args(hint))
-            if len(branches) > 1 and _SCALARS.keys() >= set(branches):
-                # Text is among them wherever there is a choice, so that a reference needs no word of its own.
-                return {"type": [*(_SCALARS[branch] for branch in branches), *(["null"] if optional else [])]}
-            return self._optional([self.of(branch) for branch in branches])
+            return self._union(get_args(hint))
         if origin is Literal:
             return self._scalar({"enum": list(get_args(hint))})
         if origin in (dict, Mapping):
@@ -105,6 +100,17 @@ class _Emitter:
         if hasattr(hint, "__supertype__"):
             return self.of(hint.__supertype__)
         raise TypeError(f"no JSON Schema for {hint!r}")
+
+    def _union(self, hints: tuple[Any, ...]) -> Schema:
+        branches = [branch for branch in hints if branch is not type(None)]
+        optional = len(branches) < len(hints)
+        if set(branches) == {int, float}:
+            branches = [float]  # a whole number is a number
+        if len(branches) > 1 and _SCALARS.keys() >= set(branches):
+            # Text is among them wherever there is a choice, so that a reference needs no word of its own.
+            return {"type": [*(_SCALARS[branch] for branch in branches), *(["null"] if optional else [])]}
+        schemas = [self.of(branch) for branch in branches]
+        return self._optional(schemas) if optional else {"anyOf": schemas}
 
     def _scalar(self, schema: Schema) -> Schema:
         if not self.interpolation or schema == {"type": "string"}:

@@ -93,6 +93,14 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         """Return the same declaration with the defaults that depend on other attributes filled in."""
         return self
 
+    def named_file(self) -> tuple[tuple[str, ...], str] | None:
+        """Return the file of the stack that holds a part of the declaration, and where it is named; None for none."""
+        return None
+
+    def with_content(self, content: bytes) -> Self:
+        """Return it with what that file holds. Raises ValueError, with words for people."""
+        raise NotImplementedError(f"a {self.kind} names no file")
+
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about this thing alone."""
         yield from ()

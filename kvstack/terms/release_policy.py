@@ -21,19 +21,19 @@ _MOST = 256
 ClaimValue = str | int | float | bool
 
 
-class Condition(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
+class ReleaseCondition(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
     """One claim with exactly one comparison, or a list of conditions."""
 
     claim: Annotated[str | None, msgspec.Meta(description="The claim; dots lead into objects.")] = None
     equals: Annotated[ClaimValue | None, msgspec.Meta(description="It is this.")] = None
     not_equals: Annotated[ClaimValue | None, msgspec.Meta(description="It is there, and is not this.")] = None
-    less: Annotated[float | None, msgspec.Meta(description="It is a number below this.")] = None
-    less_or_equals: Annotated[float | None, msgspec.Meta(description="It is a number up to this.")] = None
-    greater: Annotated[float | None, msgspec.Meta(description="It is a number above this.")] = None
-    greater_or_equals: Annotated[float | None, msgspec.Meta(description="It is a number from this on.")] = None
+    less: Annotated[int | float | None, msgspec.Meta(description="It is a number below this.")] = None
+    less_or_equals: Annotated[int | float | None, msgspec.Meta(description="It is a number up to this.")] = None
+    greater: Annotated[int | float | None, msgspec.Meta(description="It is a number above this.")] = None
+    greater_or_equals: Annotated[int | float | None, msgspec.Meta(description="It is a number from this on.")] = None
     exists: Annotated[bool | None, msgspec.Meta(description="Whether it is there at all.")] = None
-    any_of: Annotated[tuple[Condition, ...] | None, msgspec.Meta(description="One of these is met.")] = None
-    all_of: Annotated[tuple[Condition, ...] | None, msgspec.Meta(description="All of these are met.")] = None
+    any_of: Annotated[tuple[ReleaseCondition, ...] | None, msgspec.Meta(description="One of these is met.")] = None
+    all_of: Annotated[tuple[ReleaseCondition, ...] | None, msgspec.Meta(description="All of these are met.")] = None
 
 
 class ReleaseAuthority(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
@@ -42,8 +42,8 @@ class ReleaseAuthority(msgspec.Struct, frozen=True, rename="camel", omit_default
     authority: Annotated[
         str, msgspec.Meta(description="The `iss` of its tokens.", examples=["https://attest.example.com"])
     ]
-    any_of: Annotated[tuple[Condition, ...] | None, msgspec.Meta(description="One of these is met.")] = None
-    all_of: Annotated[tuple[Condition, ...] | None, msgspec.Meta(description="All of these are met.")] = None
+    any_of: Annotated[tuple[ReleaseCondition, ...] | None, msgspec.Meta(description="One of these is met.")] = None
+    all_of: Annotated[tuple[ReleaseCondition, ...] | None, msgspec.Meta(description="All of these are met.")] = None
 
 
 class ReleaseRules(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -117,7 +117,7 @@ def problems(policy: ReleaseRules) -> Iterator[tuple[tuple[str | int, ...], str]
 
 
 def _list_problems(
-    conditions: tuple[Condition, ...] | None, here: tuple[str | int, ...], depth: int
+    conditions: tuple[ReleaseCondition, ...] | None, here: tuple[str | int, ...], depth: int
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if conditions is None:
         return
@@ -128,7 +128,7 @@ def _list_problems(
         return
     for index, condition in enumerate(conditions):
         path = (*here, index)
-        given = [name for name in Condition.__struct_fields__ if getattr(condition, name) is not None]
+        given = [name for name in ReleaseCondition.__struct_fields__ if getattr(condition, name) is not None]
         match given:
             case ["any_of"] | ["all_of"]:
                 name, inner = _inner(condition)
@@ -148,11 +148,11 @@ def _list_problems(
 _COMPARISONS = ("equals", "not_equals", "less", "less_or_equals", "greater", "greater_or_equals", "exists")
 
 
-def _inner(condition: Condition) -> tuple[str, tuple[Condition, ...]]:
+def _inner(condition: ReleaseCondition) -> tuple[str, tuple[ReleaseCondition, ...]]:
     return ("anyOf", condition.any_of) if condition.any_of is not None else ("allOf", condition.all_of or ())
 
 
-def _count(condition: Condition, depth: int) -> int:
+def _count(condition: ReleaseCondition, depth: int) -> int:
     if depth > _DEEPEST:
         return 1
     inner = (*(condition.any_of or ()), *(condition.all_of or ()))
@@ -165,13 +165,13 @@ def unmet(policy: ReleaseRules, issuer: str, claims: Mapping[str, Any]) -> str |
     asked = [authority for authority in policy.any_of if authority.authority == issuer]
     reason: str | None = f"the policy does not name its authority `{issuer}`"
     for authority in asked:
-        reason = _unmet(Condition(any_of=authority.any_of, all_of=authority.all_of), claims)
+        reason = _unmet(ReleaseCondition(any_of=authority.any_of, all_of=authority.all_of), claims)
         if reason is None:
             return None
     return reason
 
 
-def _unmet(condition: Condition, claims: Mapping[str, Any]) -> str | None:
+def _unmet(condition: ReleaseCondition, claims: Mapping[str, Any]) -> str | None:
     if condition.any_of is not None:
         reasons = [_unmet(one, claims) for one in condition.any_of]
         return None if None in reasons else reasons[0]
@@ -187,23 +187,23 @@ def _unmet(condition: Condition, claims: Mapping[str, Any]) -> str | None:
     return None if _compares(condition, value) else f"the claim `{name}` is not as the policy asks"
 
 
-def _compares(condition: Condition, value: Any) -> bool:
+def _compares(condition: ReleaseCondition, value: Any) -> bool:
     match condition:
-        case Condition(equals=wanted) if wanted is not None:
+        case ReleaseCondition(equals=wanted) if wanted is not None:
             return _equal(wanted, value)
-        case Condition(not_equals=unwanted) if unwanted is not None:
+        case ReleaseCondition(not_equals=unwanted) if unwanted is not None:
             # What is no single value cannot be told to be another one.
             return isinstance(value, str | int | float) and not _equal(unwanted, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     match condition:
-        case Condition(less=bound) if bound is not None:
+        case ReleaseCondition(less=bound) if bound is not None:
             return value < bound
-        case Condition(less_or_equals=bound) if bound is not None:
+        case ReleaseCondition(less_or_equals=bound) if bound is not None:
             return value <= bound
-        case Condition(greater=bound) if bound is not None:
+        case ReleaseCondition(greater=bound) if bound is not None:
             return value > bound
-        case Condition(greater_or_equals=bound) if bound is not None:
+        case ReleaseCondition(greater_or_equals=bound) if bound is not None:
             return value >= bound
     return False
 

@@ -12,6 +12,7 @@ import pytest
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Snapshot, Wanted
 from kvstack.resources.certificate import Certificate, CertificateKey, LifetimeTrigger
 from kvstack.resources.key import Key
+from kvstack.resources.release_policy import KeyReleasePolicy
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.rotation import Rotation
 from kvstack.resources.secret import Secret
@@ -20,8 +21,10 @@ from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.principal import Principal
+from kvstack.terms.release_policy import rules
 from kvstack.terms.secret import SecretValue
 from kvstack.terms.tags import Owner
+from tests.fakes.attestation import policy
 from tests.fakes.backend import MemoryBackend
 
 API = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
@@ -30,6 +33,9 @@ STACK = "s"
 
 VAULT = Vault(name="dev", sku="premium", tags={"team": "payments"}, soft_delete_retention_days=30)
 KEY = Key(name="sign", type="EC", tags={"a": "b"}, rotation=Rotation(every="P90D")).resolved()
+EXPORTABLE = Key(
+    name="leaves", type="EC", exportable=True, release_policy=KeyReleasePolicy(rules(policy("https://a.example.com")))
+).resolved()
 SECRET = Secret(name="db", content_type="text/plain", tags={"c": "d"})
 CERTIFICATE = Certificate(
     name="web",
@@ -177,6 +183,8 @@ def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource)
         (KEY, {"not_before": LATER}),
         (KEY, {"rotation": None}),
         (KEY, {"rotation": Rotation(every="P30D", expire_after="P60D"), "tags": {"x": "y"}, "enabled": False}),
+        (EXPORTABLE, {"release_policy": KeyReleasePolicy(rules(policy("https://b.example.com", combined="anyOf")))}),
+        (EXPORTABLE, {"operations": frozenset({"export"}), "enabled": False}),
         (SECRET, {"enabled": False}),
         (SECRET, {"content_type": None}),
         (SECRET, {"content_type": "x", "expires": LATER, "tags": {}}),
@@ -224,6 +232,7 @@ def test_an_owner_is_written_and_taken_away_and_tags_stay(backend: Backend, reso
         (KEY, {"curve": "P-384"}),
         (KEY, {"type": "RSA", "size": 2048, "curve": None, "operations": frozenset({"sign"})}),
         (KEY, {"enabled": False, "rotation": None, "tags": {}}),
+        (EXPORTABLE, {"curve": "P-384"}),
         (CERTIFICATE, {}),
         (CERTIFICATE, {"dns_names": frozenset({"other.example.com"}), "tags": {}}),
         (CERTIFICATE, {"enabled": False, "renew": None, "validity_months": 24}),

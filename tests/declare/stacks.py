@@ -43,6 +43,13 @@ vaults:
         curve: P-256
         operations: [sign, verify]
         rotation: {{every: P90D, expire_after: P120D, notify_before_expiry: P30D}}
+      sealed:
+        type: EC-HSM
+        exportable: true
+        release_policy:
+          policy:
+            version: 1.0.0
+            anyOf: [{{authority: "https://attest.example.com", allOf: [{{claim: tee.svn, greaterOrEquals: 3}}]}}]
     secrets:
       db-password: {{value_from: {{env: DB_PASSWORD}}, content_type: text/plain}}
       session-key: {{value_from: {{generate: {{length: 48}}}}, rotation: {{every: P30D}}}}

@@ -221,6 +221,7 @@ def test_the_valid_example_is_valid(tmp_path: Path) -> None:
         "payments-dev",
         "payments-dev/access/on-call/key-vault-crypto-officer/keys/signing",
         "payments-dev/access/payments-api/key-vault-secrets-user",
+        "payments-dev/keys/sealed",
         "payments-dev/keys/signing",
         "payments-dev/secrets/db-password",
         "payments-dev/secrets/pass",

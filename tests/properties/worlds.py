@@ -58,6 +58,18 @@ _keys = st.builds(
     st.sampled_from(["P-256", "P-384"]),
     st.none() | st.sampled_from([{"every": "P90D"}, {"every": "P30D", "expire_after": "P12W"}]),
 )
+# Whether a key is exportable never changes: one name is kept for those that are.
+_exportable = st.builds(
+    lambda key, svn: {
+        **{name: value for name, value in key.items() if name != "name"},
+        "exportable": True,
+        "release_policy": {
+            "policy": {"anyOf": [{"authority": "https://a.example.com", "allOf": [{"claim": "svn", "greater": svn}]}]}
+        },
+    },
+    _keys,
+    st.sampled_from([1, 2]),
+)
 _sources = st.sampled_from(
     [{"env": "ONE"}, {"env": "TWO"}, {"env": "MISSING"}, {"generate": {"length": 8}}, {"generate": {"length": 9}}]
 )
@@ -120,7 +132,11 @@ _vaults = st.builds(
         name=st.sampled_from(["gamma"]),
         purge_protection=st.sampled_from([False, False, False, True]),
     ),
-    st.dictionaries(st.sampled_from(["one", "two", "Three"]), _keys, max_size=2),
+    st.builds(
+        lambda keys, leaving: {**keys, **leaving},
+        st.dictionaries(st.sampled_from(["one", "two", "Three"]), _keys, max_size=2),
+        st.dictionaries(st.just("leaves"), _exportable, max_size=1),
+    ),
     st.dictionaries(st.sampled_from(["one", "two", "Three"]), _secrets, max_size=2),
     st.dictionaries(st.sampled_from(["web", "Mail"]), _certificates, max_size=1),
     _authorities,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstack.terms.release_policy import LONGEST, Condition, ReleaseRules, encoded, rules, unmet
+from kvstack.terms.release_policy import LONGEST, ReleaseCondition, ReleaseRules, encoded, rules, unmet
 
 A = "https://a.example.com"
 
@@ -24,6 +24,7 @@ CLAIMS: dict[str, Any] = {
     "written": "true",
     "svn": 3,
     "ratio": 0.5,
+    "microcode": 2**63 + 5,
     "tee": {"type": "snp", "vm": {"secure-boot": True}},
     "list": ["snp"],
     "nothing": None,
@@ -55,6 +56,9 @@ CONDITIONS = (
     ({"claim": "svn", "greater": 3}, False),
     ({"claim": "svn", "greater": 2.5}, True),
     ({"claim": "svn", "greaterOrEquals": 3}, True),
+    ({"claim": "microcode", "greater": 2**63 + 4}, True),
+    ({"claim": "microcode", "greater": 2**63 + 5}, False),
+    ({"claim": "microcode", "equals": 2**63 + 4}, False),
     ({"claim": "ratio", "equals": 0.5}, True),
     ({"claim": "type", "greater": 1}, False),
     ({"claim": "tee.type", "equals": "snp"}, True),
@@ -180,21 +184,21 @@ def test_anything_is_a_policy_or_a_value_error(data: bytes) -> None:
 
 CONDITION = st.recursive(
     st.builds(
-        lambda claim, how, value: Condition(claim=claim, **{how: value}),
+        lambda claim, how, value: ReleaseCondition(claim=claim, **{how: value}),
         st.sampled_from(["x", "x.y"]),
         st.sampled_from(["equals", "not_equals"]),
         st.booleans() | st.integers() | st.text(max_size=3),
     ),
     lambda inner: (
-        st.lists(inner, min_size=1, max_size=3).map(lambda found: Condition(any_of=tuple(found)))
-        | st.lists(inner, min_size=1, max_size=3).map(lambda found: Condition(all_of=tuple(found)))
+        st.lists(inner, min_size=1, max_size=3).map(lambda found: ReleaseCondition(any_of=tuple(found)))
+        | st.lists(inner, min_size=1, max_size=3).map(lambda found: ReleaseCondition(all_of=tuple(found)))
     ),
     max_leaves=8,
 )
 
 
 @given(CONDITION, JSON)
-def test_any_claims_meet_a_policy_or_do_not(condition: Condition, claims: Any) -> None:
+def test_any_claims_meet_a_policy_or_do_not(condition: ReleaseCondition, claims: Any) -> None:
     made = msgspec.convert({"anyOf": [{"authority": A, "allOf": [msgspec.to_builtins(condition)]}]}, ReleaseRules)
     found = claims if isinstance(claims, dict) else {"x": claims}
     assert unmet(made, A, found) is None or isinstance(unmet(made, A, found), str)

@@ -8,6 +8,7 @@ from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.tags import tags_of
 from kvstack.backends.protocol import Actual, Wanted
 from kvstack.resources.key import Key
+from kvstack.resources.release_policy import kept
 from kvstack.resources.rotation import policy
 from kvstack.schema.resource import Resource
 from kvstack.terms.rotation import RotationPolicy
@@ -46,6 +47,8 @@ class KeyHandler:
             for attribute in ("operations", "enabled", "not_before", "expires")
             if attribute in changed
         }
+        if "release_policy" in changed:
+            changes["release_policy"] = kept(key.release_policy)
         if "tags" in changed or "owner" in changed:
             changes["tags"] = tags_of(wanted)
         with self._service.batch():
@@ -82,6 +85,8 @@ class KeyHandler:
             expires=key.expires,
             tags=tags_of(wanted),
             rotation=_policy(key),
+            exportable=key.exportable,
+            release_policy=kept(key.release_policy),
             only_if_absent=only_if_absent,
         )
         return reading.of_key(made, self._places.vault(wanted.vault).path, key.rotation)

@@ -7,6 +7,7 @@ from kvstack.backends.embedded.names import assignment_name
 from kvstack.backends.protocol import Actual, Deletion, Snapshot, Unread
 from kvstack.resources.certificate import Certificate, of_policy
 from kvstack.resources.key import Key
+from kvstack.resources.release_policy import written as written_release
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.rotation import Rotation, written
 from kvstack.resources.secret import Secret
@@ -101,6 +102,8 @@ def of_key(
             not_before=key.not_before,
             expires=key.expires,
             rotation=rotation,
+            exportable=key.exportable,
+            release_policy=written_release(key.release_policy),
             tags=without_owner(key.tags),
         ),
         owner=owner_of(key.tags),
