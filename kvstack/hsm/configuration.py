@@ -27,12 +27,12 @@ class HsmConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """One token of one PKCS#11 module.
 
     module: the shared library; token_serial: tells a token from another of the same label; kek, root: CKA_ID of the
-    key-encryption key and of the wrapping root, hexadecimal, root empty where the module cannot wrap safely; keys: how
-    new keys are kept; lock: the file that keeps processes apart while they load and log in; tokens: kvstack's own
-    SoftHSM tokens, empty where the module keeps them itself; environment: set while the module is loaded; parameters:
-    for NSS softokn; handles: how many wrapped keys are held open at most; oaep_in_software: whether RSA-OAEP-256 may be
-    unpadded outside the module where the module cannot; domain: whether its roots come from a security domain, so that
-    none is ever made in the token itself.
+    key-encryption key and of the wrapping root, hexadecimal, root empty where the module cannot wrap safely, kek where
+    the token is a Managed HSM's; keys: how new keys are kept; lock: the file that keeps processes apart while they load
+    and log in; tokens: kvstack's own SoftHSM tokens, empty where the module keeps them itself; environment: set while
+    the module is loaded; parameters: for NSS softokn; handles: how many wrapped keys are held open at most;
+    oaep_in_software: whether RSA-OAEP-256 may be unpadded outside the module where the module cannot; domain: whether
+    its roots come from a security domain, so that none is ever made in the token itself.
     """
 
     module: str

@@ -123,7 +123,9 @@ def connected(configuration: HsmConfiguration, pin: SecretValue) -> Connection:
             token = _token(library.cryptoki, configuration)
             session = library.cryptoki.open_session(token.slot)
             logged_in(library.cryptoki, session, pin)
-            kek = found_key(library.cryptoki, session, configuration, configuration.kek, "key-encryption key")
+            kek = 0
+            if configuration.kek or not configuration.domain:
+                kek = found_key(library.cryptoki, session, configuration, configuration.kek, "key-encryption key")
             connection = Connection(configuration, library, token, kek)
             connection.keepers.adopt(session)
             if configuration.tokens:

@@ -7,7 +7,7 @@ knows what kvstack uses keys for. Layout: CK_ULONG is `unsigned long`, structure
 
 import ctypes
 from collections.abc import Mapping
-from ctypes import POINTER, Structure, byref, c_char_p, c_ubyte, c_ulong, c_void_p, create_string_buffer
+from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_ubyte, c_ulong, c_void_p, create_string_buffer
 from typing import Any, Final, cast
 
 import msgspec
@@ -22,9 +22,9 @@ from kvstack.hsm.return_values import (
     return_value_name,
 )
 
-# A value of an attribute: bytes as they are, True and False as CK_BBOOL, an int as CK_ULONG, a tuple as a list of
-# mechanisms, a mapping as a template within the template.
-AttributeValue = bool | int | bytes | tuple[int, ...] | Mapping[int, Any]
+# A value of an attribute: bytes as they are, a bytearray that is to be wiped without a copy of it, True and False as
+# CK_BBOOL, an int as CK_ULONG, a tuple as a list of mechanisms, a mapping as a template within the template.
+AttributeValue = bool | int | bytes | bytearray | tuple[int, ...] | Mapping[int, Any]
 Template = Mapping[int, AttributeValue]
 
 _WORD: Final = ctypes.sizeof(c_ulong)
@@ -346,6 +346,10 @@ class Cryptoki:
         self._call("C_GenerateRandom", session, drawn, count)
         return drawn.raw
 
+    def fill(self, session: int, buffer: bytearray) -> None:
+        """Draw random bytes into memory that its owner wipes."""
+        self._call("C_GenerateRandom", session, (c_char * len(buffer)).from_buffer(buffer), len(buffer))
+
     def _output(self, name: str, arguments: tuple[object, ...], room: int) -> bytes:
         while True:
             output, length = create_string_buffer(room), c_ulong(room)
@@ -367,12 +371,17 @@ class _Packed:
         self.array = (_Attribute * self.count)()
         self._kept: list[object] = []
         for place, (attribute, value) in enumerate(template.items()):
+            if isinstance(value, bytearray):
+                buffer = (c_char * len(value)).from_buffer(value)
+                self._kept.append(buffer)
+                self.array[place] = _Attribute(attribute, ctypes.addressof(buffer), len(value))
+                continue
             packed = self._bytes(value)
             buffer = create_string_buffer(packed, max(len(packed), 1))
             self._kept.append(buffer)
             self.array[place] = _Attribute(attribute, ctypes.addressof(buffer), len(packed))
 
-    def _bytes(self, value: AttributeValue) -> bytes:
+    def _bytes(self, value: bool | int | bytes | tuple[int, ...] | Mapping[int, Any]) -> bytes:
         match value:
             case bool():
                 return b"\x01" if value else b"\x00"

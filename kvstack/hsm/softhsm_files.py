@@ -11,7 +11,7 @@ from pathlib import Path
 from kvstack.hsm.private_file import private_folder, sync_folder, write_private
 from kvstack.hsm.protocol import HsmUnavailable
 
-_COPIES = "token-copies"
+COPIES = "token-copies"
 
 
 def softhsm_configuration(tokens: Path) -> Path:
@@ -72,7 +72,7 @@ def settle(tokens: Path, durable: set[Path]) -> None:
 def _token_files(tokens: Path) -> Iterator[tuple[Path, Path]]:
     """Yield each token's file and its copy."""
     for file in tokens.glob("*/token.object"):
-        yield file, tokens.parent / _COPIES / f"{file.parent.name}.object"
+        yield file, tokens.parent / COPIES / f"{file.parent.name}.object"
 
 
 def _unusable(tokens: Path, error: Exception) -> HsmUnavailable:

@@ -21,6 +21,7 @@ from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.secret import SecretValue
 
 _KEY_BYTES = 32
+ROOT_LABEL = b"kvstack wrapping root"
 
 
 class InitialisedToken(msgspec.Struct, frozen=True):
@@ -68,7 +69,9 @@ def initialise_token(
         library = acquired(str(module), tokens=str(tokens or ""), environment={}, parameters=parameters)
         try:
             cryptoki = library.cryptoki
-            token = _existing(cryptoki, label, module) if adopt else _made(cryptoki, label, user_pin, random, module)
+            token = (
+                _existing(cryptoki, label, module) if adopt else made_token(cryptoki, label, user_pin, random, module)
+            )
             made = HsmConfiguration(
                 module=str(module),
                 token_label=label,
@@ -104,7 +107,7 @@ def _pin(
     return PinSource(file=str(path)), drawn
 
 
-def _made(
+def made_token(
     cryptoki: Cryptoki, label: str, user_pin: SecretValue, random: Callable[[int], bytes], module: Path
 ) -> TokenInfo:
     """Initialise a token that waits for it. One that has been initialised is never touched."""
@@ -158,7 +161,7 @@ def _with_keys(
         made.append(kek)
         root, root_identity = None, ""
         if configuration.keys == "wrapped" and ck.CKM_AES_KEY_WRAP_PAD in mechanisms:
-            root, root_identity = _made_key(cryptoki, session, _ROOT)
+            root, root_identity = _made_key(cryptoki, session, ROOT)
             made.append(root)
         found = weaknesses(cryptoki, session, root, kek)
         if found.reading:
@@ -232,8 +235,8 @@ _COMMON: dict[int, bool | int | bytes] = {
 
 # Made in a user session, never CKA_TRUSTED: on SoftHSM only its security officer can set that, on public objects, whose
 # value then lies in clear in the token file.
-_ROOT: Template = _COMMON | {
-    ck.CKA_LABEL: b"kvstack wrapping root",
+ROOT: Template = _COMMON | {
+    ck.CKA_LABEL: ROOT_LABEL,
     ck.CKA_WRAP: True,
     ck.CKA_UNWRAP: True,
     ck.CKA_ENCRYPT: False,
