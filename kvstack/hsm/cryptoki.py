@@ -14,6 +14,7 @@ import msgspec
 
 from kvstack.hsm import constants as ck
 from kvstack.hsm.return_values import (
+    ABSENT,
     CKR_ATTRIBUTE_SENSITIVE,
     CKR_ATTRIBUTE_TYPE_INVALID,
     CKR_BUFFER_TOO_SMALL,
@@ -184,7 +185,15 @@ class Cryptoki:
 
     def tokens(self) -> tuple[TokenInfo, ...]:
         """Return every token that is present, those that wait for initialisation too."""
-        return tuple(self.token(slot) for slot in self._words("C_GetSlotList", 1))
+        found = []
+        for slot in self._words("C_GetSlotList", 1):
+            try:
+                found.append(self.token(slot))
+            except CryptokiError as error:
+                # One token that was lost, or destroyed under the module's feet, must not hide the others.
+                if error.code not in ABSENT:
+                    raise
+        return tuple(found)
 
     def token(self, slot: int) -> TokenInfo:
         """Return the token in a slot."""

@@ -127,6 +127,9 @@ LOST: Final = frozenset(
     {0x3, 0x30, 0x32, 0x60, 0x82, 0xB0, 0xB3, 0xE0, 0xE1, 0xF0, 0x101, 0x113, CKR_CRYPTOKI_NOT_INITIALIZED}
 )
 
+# That a slot's token is not there, or no longer: SoftHSM says GENERAL_ERROR of one whose files are gone.
+ABSENT: Final = frozenset({CKR_GENERAL_ERROR, CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, 0xE0, 0xE1})
+
 # The module, the key's curve or its size: asking again will not help.
 UNSUPPORTED: Final = frozenset({0x54, 0x62, 0x70, 0x71, 0x130, 0x140})
 

@@ -29,7 +29,7 @@ from kvstack.vault.pool_home import managed_hsm, would_be
 from kvstack.vault.records import Deletion, NetworkRules, Pool, Vault
 
 if TYPE_CHECKING:
-    from kvstack.hsm.pool import TokenHealth  # type: ignore[import-untyped,unused-ignore]
+    from kvstack.hsm.pool import TokenHealth
 
 WRITE = "Microsoft.KeyVault/managedHSMs/write"
 DELETE = "Microsoft.KeyVault/managedHSMs/delete"

@@ -25,7 +25,7 @@ from kvstack.vault.table import Row, Table
 
 if TYPE_CHECKING:
     from kvstack.hsm.configuration import HsmConfiguration
-    from kvstack.hsm.pool import PoolKeys  # type: ignore[import-untyped,unused-ignore]
+    from kvstack.hsm.pool import PoolKeys
 
 
 class SecurityDomainRow(Row, frozen=True, kw_only=True):
@@ -58,18 +58,20 @@ class Pools:
         self.environ = environ
         self._guard = threading.Lock()
         self._open: dict[str, tuple[object, PoolKeys]] = {}
+        self._retired: list[PoolKeys] = []
 
     # In use
 
     def keys(self, vault: Vault) -> "PoolKeys":
         """Return the provider of a Managed HSM's keys; its tokens are connected to when they are first needed."""
-        from kvstack.hsm.pool import PoolKeys  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.pool import PoolKeys
 
         state = vault.pool and (vault.pool.tokens, vault.pool.domain, vault.pool.written)
         with self._guard:
             found = self._open.get(vault.pool_id)
             # Another process may have given it tokens, or its security domain.
             if found is None or found[0] != state:
+                self._retire(vault.pool_id)
                 found = state, PoolKeys(vault.pool_id, self.configurations(vault), self.environ)
                 self._open[vault.pool_id] = found
             return found[1]
@@ -83,16 +85,21 @@ class Pools:
     def reopen(self, vault: Vault) -> None:
         """Connect to a Managed HSM's tokens anew: what is in them was changed."""
         with self._guard:
-            found = self._open.pop(vault.pool_id, None)
+            self._retire(vault.pool_id)
+
+    def _retire(self, pool_id: str) -> None:
+        """Put a provider out of use. Another thread may be working with it: it is closed at the end."""
+        found = self._open.pop(pool_id, None)
         if found is not None:
-            found[1].close()
+            self._retired.append(found[1])
 
     def close(self) -> None:
         """Let go of every token."""
         with self._guard:
-            for _, keys in self._open.values():
+            for keys in (*self._retired, *(keys for _, keys in self._open.values())):
                 keys.close()
             self._open.clear()
+            self._retired.clear()
 
     # Made and destroyed
 
@@ -133,7 +140,7 @@ class Pools:
         """Make tokens, and return their configurations' files. numbers: of the tokens, the first one is 1. Raises
         HsmError, Unavailable in a store without an HSM."""
         from kvstack.hsm.configuration import write_configuration
-        from kvstack.hsm.pool_token import make_pool_token  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.pool_token import make_pool_token
 
         own, folder = self._own_token(), self._folder / pool_id
         made = []
@@ -144,7 +151,7 @@ class Pools:
                 # Written first: should this be the end of us, whoever comes next knows what was begun.
                 write_private(folder / f"{_LABEL}-{number}", label.encode(), replace=True)
                 sync_folder(folder)
-                configuration = make_pool_token(folder, own, label, environ=self.environ)
+                configuration = make_pool_token(folder, own, label)
                 file = folder / f"token-{number}.json"
                 write_configuration(configuration, file)
                 made.append(str(file.relative_to(self._paths.root)))
@@ -185,7 +192,7 @@ class Pools:
     def _destroyed(self, file: Path, label: Path) -> Iterator[str]:
         """Destroy a token, and yield words on what is left of it."""
         from kvstack.hsm.configuration import read_configuration
-        from kvstack.hsm.pool_token import destroy_pool_token, discard_token  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.pool_token import destroy_pool_token, discard_token
 
         name = label.read_text()
         try:

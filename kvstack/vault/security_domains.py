@@ -1,10 +1,11 @@
 """Activating a Managed HSM: its security domain is drawn for custodians, or brought by them; a new token joins it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec.structs import replace
 
+from kvstack.hsm.protocol import HsmError
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
@@ -14,7 +15,9 @@ from kvstack.vault.pools import SECURITY_DOMAINS, SecurityDomainRow
 from kvstack.vault.records import Pool, Vault
 
 if TYPE_CHECKING:
-    from kvstack.hsm.security_domain import Custodian, CustodianKey, SecurityDomain  # type: ignore[import-untyped,unused-ignore]
+    from kvstack.hsm.security_domain import Custodian, CustodianKey, SecurityDomain
+
+T = TypeVar("T")
 
 DOWNLOAD: Final = "Microsoft.KeyVault/managedHsm/securitydomain/download/action"
 UPLOAD: Final = "Microsoft.KeyVault/managedHsm/securitydomain/upload/action"
@@ -29,12 +32,13 @@ class SecurityDomainOperations(ItemOperations):
         """Activate a Managed HSM: draw its security domain, and return it with a share for each custodian, of whom a
         quorum restores it. Whoever asks again, for the same custodians, gets the same document: the answer may have
         been lost. Raises Conflict where it is activated for others."""
-        from kvstack.hsm.domain_root import establish  # type: ignore[import-untyped,unused-ignore]
-        from kvstack.hsm.security_domain import to_document  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.domain_root import establish
+        from kvstack.hsm.security_domain import require_custodians, to_document
 
         with self._attempt(caller, "SecurityDomainDownload", self._scope(hsm)) as attempt:
             with attempt.look():
                 there = self._downloaded(attempt, hsm, custodians, quorum)
+            _as_parameter(lambda: require_custodians(custodians, quorum))
             if there is None:
                 with self._pools.alone():
                     with attempt.look():
@@ -67,8 +71,8 @@ class SecurityDomainOperations(ItemOperations):
         """Activate a Managed HSM by the security domain of another one: backups of that one can be restored then.
         private_keys: of a quorum of its custodians. Raises Conflict where it is activated, HsmError for a document that
         was changed, or too few or wrong keys: nothing is changed then."""
-        from kvstack.hsm.domain_root import join  # type: ignore[import-untyped,unused-ignore]
-        from kvstack.hsm.security_domain import from_document  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.domain_root import join
+        from kvstack.hsm.security_domain import from_document
 
         with self._attempt(caller, "SecurityDomainUpload", self._scope(hsm)) as attempt:
 
@@ -85,7 +89,7 @@ class SecurityDomainOperations(ItemOperations):
 
             with attempt.look():
                 checked()
-            domain = from_document(document)
+            domain = _as_parameter(lambda: from_document(document))
             with self._pools.alone():
                 with attempt.look():
                     home, _ = checked()
@@ -103,13 +107,13 @@ class SecurityDomainOperations(ItemOperations):
     ) -> int:
         """Let the new tokens of an activated Managed HSM take part in its security domain. Returns how many there were.
         private_keys: of a quorum of its custodians. Raises BadParameter where every token has it."""
-        from kvstack.hsm.domain_root import join  # type: ignore[import-untyped,unused-ignore]
-        from kvstack.hsm.security_domain import from_document  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.domain_root import join
+        from kvstack.hsm.security_domain import from_document
 
         with self._attempt(caller, "SecurityDomainJoin", self._scope(hsm)) as attempt:
             with attempt.look():
                 inside(attempt, hsm, UPLOAD)
-            domain = from_document(document)
+            domain = _as_parameter(lambda: from_document(document))
             with self._pools.alone():
                 with attempt.look():
                     home, pool = inside(attempt, hsm, UPLOAD)
@@ -137,7 +141,7 @@ class SecurityDomainOperations(ItemOperations):
 
     def _downloaded(self, attempt: Attempt, hsm: str, custodians: "Sequence[Custodian]", quorum: int) -> bytes | None:
         """Return the document of a Managed HSM that is activated for these custodians, None of one that is not."""
-        from kvstack.hsm.security_domain import from_document  # type: ignore[import-untyped,unused-ignore]
+        from kvstack.hsm.security_domain import from_document
 
         home, pool = inside(attempt, hsm, DOWNLOAD, activated=False)
         if pool.activated is None:
@@ -162,3 +166,12 @@ class SecurityDomainOperations(ItemOperations):
         attempt.changes_registry().put_vault(attempt.tx, changed)
         SECURITY_DOMAINS.put(attempt.tx, SecurityDomainRow(vault_id=home.id, document=document))
         return changed
+
+
+def _as_parameter(work: Callable[[], T]) -> T:
+    """Return what work gives; what it refuses is what was asked for, not the HSM's doing."""
+    try:
+        return work()
+    except HsmError as error:
+        found = error.diagnostics[0]
+        raise BadParameter(found.summary, found.detail) from None
