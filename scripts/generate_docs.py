@@ -10,16 +10,22 @@ from pathlib import Path
 import click
 
 from kvstack.cli.main import VERBS, kvstack
-from kvstack.declare.stack import StackFile, VaultBlock
-from kvstack.resources.catalog import IN_A_VAULT, RESOURCES
+from kvstack.declare.stack import ManagedHsmBlock, StackFile, VaultBlock
+from kvstack.resources.catalog import RESOURCES, inside
+from kvstack.resources.managed_hsm import ManagedHsm
+from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import Attribute
 from kvstack.schema.json_schema import Schema, json_schema, title_of
 from kvstack.schema.resource import Resource, attributes
 from kvstack.terms import limits, name
+from kvstack.terms.kind import kind_words
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 _GENERATED = "<!-- Made by `make docs` from the code. Change it there. -->\n"
+
+# What else stands in one of these is part of its definition in the schema.
+_BLOCKS: dict[type[Resource], type[Resource]] = {Vault: VaultBlock, ManagedHsm: ManagedHsmBlock}
 
 
 def pages() -> dict[Path, str]:
@@ -51,7 +57,7 @@ def index() -> str:
 
 def resource_page(resource: type[Resource], definitions: dict[str, Schema]) -> str:
     """Return the page of one resource type."""
-    body = definitions[VaultBlock.__name__ if resource.kind == "vault" else resource.__name__]
+    body = definitions[_BLOCKS.get(resource, resource).__name__]
     parts = [
         f"{_GENERATED}\n# {_title(resource)}",
         _words(resource.__doc__ or ""),
@@ -71,7 +77,7 @@ def resource_page(resource: type[Resource], definitions: dict[str, Schema]) -> s
 
 
 def _title(resource: type[Resource]) -> str:
-    return resource.kind.replace("_", " ").capitalize()
+    return kind_words(resource.kind)[0].upper() + kind_words(resource.kind)[1:]
 
 
 def _first_line(resource: type[Resource]) -> str:
@@ -147,13 +153,13 @@ def _nested(
 
 
 def _collections(resource: type[Resource]) -> frozenset[str]:
-    return frozenset(inner.collection for inner in IN_A_VAULT) if resource.kind == "vault" else frozenset()
+    return frozenset(inner.collection for inner in inside(resource))
 
 
 def _inside(resource: type[Resource]) -> str:
     if resource.kind != "vault":
         return ""
-    links = [f"[`{inner.collection}`]({_page(inner).name})" for inner in IN_A_VAULT]
+    links = [f"[`{inner.collection}`]({_page(inner).name})" for inner in inside(resource)]
     return ", ".join(links[:-1]) + f" and {links[-1]}"
 
 
@@ -295,6 +301,27 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
                 "`access/on-call/key-vault-reader/subscription`."
             )
             yield _imported("ADDRESS")
+        case "managed_hsm":
+            yield "Name: as a vault's; the two share one space of names."
+            yield "It holds at most 5,000 keys, each with at most 100 versions."
+            yield _tags(limits.TAG_NAME_CHARACTERS, limits.TAG_VALUE_CHARACTERS)
+            yield "Address: `MANAGED-HSM`, its key under `managed_hsms`."
+            yield _imported("MANAGED-HSM")
+        case "hsm_role_definition":
+            yield "Name: 1 to 128 characters, no built-in role's."
+            yield "Address: `MANAGED-HSM/roles/NAME`."
+            yield _imported("MANAGED-HSM/roles/NAME")
+        case "hsm_role_assignment":
+            yield (
+                "Address: `MANAGED-HSM/access/PRINCIPAL/ROLE[/SCOPE]`: "
+                "`payments-hsm/access/payments-api/signer/keys/signing`."
+            )
+            yield _imported("MANAGED-HSM/access/PRINCIPAL/ROLE[/SCOPE]")
+        case "hsm_key":
+            yield _NAME
+            yield _tags(limits.TAG_NAME_CHARACTERS, limits.TAG_VALUE_CHARACTERS)
+            yield "Address: `MANAGED-HSM/keys/NAME`."
+            yield _imported("MANAGED-HSM/keys/NAME")
         case "secret":
             yield _NAME
             yield f"Value: at most {limits.SECRET_BYTES:,} bytes."

@@ -89,6 +89,9 @@ class Run:
 
     def _waited_for(self, change: Change) -> str | None:
         """Return what takes long about a change, None where nothing does."""
+        apart = self._backend.apart(change.kind)
+        if apart is not None:
+            return apart
         node = change.node
         makes = change.action in (Action.CREATE, Action.REPLACE) or change.new_version
         if node is None or not makes:

@@ -111,14 +111,14 @@ class Workspace:
         """Return everything in the vaults that are declared or recorded."""
         names = {node.vault for node in self.desired.nodes.values() if node.vault}
         names |= {record.vault for record in state.records.values() if record.vault}
-        for kind, resource in (
-            *((node.resource.kind, node.resource) for node in self.desired.nodes.values()),
-            *((record.kind, record.resource) for record in state.records.values()),
+        for vault, resource in (
+            *((node.vault, node.resource) for node in self.desired.nodes.values()),
+            *((record.vault, record.resource) for record in state.records.values()),
         ):
-            if kind == "vault":
+            if resource.parent is None:
                 names.add(resource.name)
             # What is needed may be in somebody else's vault.
-            if (needed := resource.needs()) is not None:
+            if (needed := resource.needs(vault)) is not None:
                 names.add(needed.split("/")[1])
         return self.backend.snapshot({name.lower(): name for name in sorted(names)}.values())
 

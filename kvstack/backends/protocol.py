@@ -202,6 +202,11 @@ class Backend(Protocol):
         """Return what is being waited for where making this takes long (`generating RSA-4096 key`), else None."""
         ...
 
+    def apart(self, kind: str) -> str | None:
+        """Return what is being waited for where a change of this resource type stands in no batch (`its tokens`), else
+        None."""
+        ...
+
     def close(self) -> None:
         """Let go of files, sessions and connections."""
         ...

@@ -11,7 +11,8 @@ from kvstack.declare.resolve import resolved
 from kvstack.declare.sources import Sources
 from kvstack.declare.stack import BackendChoice, DeclaredPrincipal, Environment, StackFile, Variable
 from kvstack.declare.variables import NOWHERE, Located, environment_problems, interpolated, values
-from kvstack.resources.catalog import IN_A_VAULT
+from kvstack.resources.catalog import CONTAINERS, inside
+from kvstack.schema.resource import Resource
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, Place
 from kvstack.terms.near import meant
 
@@ -133,29 +134,36 @@ def _section(document: Mapping[str, Any], section: str, part: type[T]) -> dict[s
 def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
     """Return the declaration with what its things share put into each; lines of a thing's own win."""
     defaults = document.get("defaults")
-    vaults = document.get("vaults")
-    if not isinstance(defaults, dict) or not isinstance(vaults, dict):
+    if not isinstance(defaults, dict):
         return document
 
     def shared(kind: str, body: Any) -> Any:
         more = defaults.get(kind)
         return {**more, **(body or {})} if isinstance(more, dict) and isinstance(body, (dict, type(None))) else body
 
-    whole = {}
-    for name, vault in vaults.items():
-        body = shared("vault", vault)
-        if isinstance(body, dict):
-            for resource in IN_A_VAULT:
-                match body.get(resource.collection):
-                    case dict(named):
-                        inside: Any = {key: shared(resource.kind, item) for key, item in named.items()}
-                    case list(listed):
-                        inside = [shared(resource.kind, item) for item in listed]
-                    case _:
-                        continue
-                body = {**body, resource.collection: inside}
-        whole[name] = body
-    return {**document, "vaults": whole}
+    def whole(container: type[Resource], declared: Any) -> Any:
+        body = shared(container.kind, declared)
+        if not isinstance(body, dict):
+            return body
+        for resource in inside(container):
+            match body.get(resource.collection):
+                case dict(named):
+                    things: Any = {key: shared(resource.kind, item) for key, item in named.items()}
+                case list(listed):
+                    things = [shared(resource.kind, item) for item in listed]
+                case _:
+                    continue
+            body = {**body, resource.collection: things}
+        return body
+
+    return {
+        **document,
+        **{
+            section: {name: whole(container, body) for name, body in document[section].items()}
+            for section, container in CONTAINERS.items()
+            if isinstance(document.get(section), dict)
+        },
+    }
 
 
 def _all_problems(
@@ -195,17 +203,20 @@ def _all_problems(
 def _as_written(problem: Located, own: Mapping[str, Any], vault_keys: Mapping[str, str]) -> Located:
     """Return a problem at the path it has in the files. own: the declaration without its defaults put in."""
     match problem.path:
-        case ("vaults", str(vault), str(collection), (str() | int()) as item, str(attribute), *rest):
-            kind = next((resource.kind for resource in IN_A_VAULT if resource.collection == collection), None)
+        case (str(section), str(vault), str(collection), (str() | int()) as item, str(attribute), *rest) if (
+            section in CONTAINERS
+        ):
+            things = inside(CONTAINERS[section])
+            kind = next((resource.kind for resource in things if resource.collection == collection), None)
             shared: tuple[Any, ...] = ("defaults", kind, attribute, *rest)
-            written: tuple[str | int, ...] = ("vaults", vault_keys.get(vault, vault), *problem.path[2:])
-            own_path: tuple[Any, ...] = ("vaults", vault, collection, item, attribute)
-        case ("vaults", str(vault), str(attribute), *rest):
-            shared = ("defaults", "vault", attribute, *rest)
-            written = ("vaults", vault_keys.get(vault, vault), attribute, *rest)
-            own_path = ("vaults", vault, attribute)
-        case ("vaults", str(vault)):
-            return msgspec.structs.replace(problem, path=("vaults", vault_keys.get(vault, vault)))
+            written: tuple[str | int, ...] = (section, vault_keys.get(vault, vault), *problem.path[2:])
+            own_path: tuple[Any, ...] = (section, vault, collection, item, attribute)
+        case (str(section), str(vault), str(attribute), *rest) if section in CONTAINERS:
+            shared = ("defaults", CONTAINERS[section].kind, attribute, *rest)
+            written = (section, vault_keys.get(vault, vault), attribute, *rest)
+            own_path = (section, vault, attribute)
+        case (str(section), str(vault)) if section in CONTAINERS:
+            return msgspec.structs.replace(problem, path=(section, vault_keys.get(vault, vault)))
         case _:
             return problem
     from_defaults = not _stands(own, own_path) and _stands(own, shared[:3])

@@ -12,7 +12,7 @@ from msgspec import ValidationError, convert
 from kvstack.declare.graph import Path
 from kvstack.declare.stack import StackFile
 from kvstack.declare.variables import Located
-from kvstack.resources.catalog import IN_A_VAULT, RESOURCES
+from kvstack.resources.catalog import CONTAINERS, RESOURCES, inside
 from kvstack.resources.validity import Moment
 from kvstack.schema.json_schema import Schema, json_schema, title_of
 from kvstack.terms.near import meant
@@ -22,8 +22,13 @@ Verdict = tuple[Path, tuple[str | int, ...], str]
 _FORBIDDEN = {resource.__name__: resource.forbidden for resource in RESOURCES}
 _THINGS = {
     "a vault": ("Vault", "Vault block"),
+    "a Managed HSM": ("Managed hsm", "Managed hsm block"),
     "a stack": ("Stack", "Stack file"),
-    **{f"a {title_of(resource.__name__).lower()}": (title_of(resource.__name__),) for resource in IN_A_VAULT},
+    **{
+        f"a {title_of(resource.__name__).lower()}": (title_of(resource.__name__),)
+        for container in CONTAINERS.values()
+        for resource in inside(container)
+    },
 }
 _TYPES = {
     "object": "a mapping",

@@ -7,17 +7,20 @@ from typing import Any
 import msgspec
 
 from kvstack.declare.graph import Path
-from kvstack.resources.catalog import NAMED_IN_A_VAULT
-from kvstack.resources.vault import Vault
+from kvstack.resources.catalog import CONTAINERS, inside
 from kvstack.schema.resource import attributes
 from kvstack.terms.near import nearest
 
 _REQUIRED = {
-    resource.collection: frozenset(entry.written for entry in attributes(resource) if entry.required)
-    for resource in NAMED_IN_A_VAULT
+    (section, resource.collection): frozenset(entry.written for entry in attributes(resource) if entry.required)
+    for section, container in CONTAINERS.items()
+    for resource in inside(container)
+    if not resource.listed
 }
-_OF_A_VAULT = tuple(entry.written for entry in attributes(Vault))
-_INSIDE_AN_ATTRIBUTE = 6  # ("vaults", VAULT, COLLECTION, NAME, ATTRIBUTE, what is inside it)
+_OF_A_CONTAINER = {
+    section: tuple(entry.written for entry in attributes(container)) for section, container in CONTAINERS.items()
+}
+_INSIDE_AN_ATTRIBUTE = 6  # (SECTION, VAULT, COLLECTION, NAME, ATTRIBUTE, what is inside it)
 
 
 class Remainder(msgspec.Struct, frozen=True):
@@ -40,19 +43,22 @@ def without(document: dict[str, Any], paths: Iterable[Path]) -> Remainder:
     doubtful: dict[Path, frozenset[str]] = {}
     for path in paths:
         match path:
-            case ("vaults", vault, str(collection), str(item), *rest) if isinstance(_at(whole, path[:3]), dict):
-                holder: Path = ("vaults", vault, collection)
-                if rest and rest[0] not in _REQUIRED.get(collection, ()) and isinstance(_at(whole, path[:4]), dict):
+            case (str(section), vault, str(collection), str(item), *rest) if section in CONTAINERS and isinstance(
+                _at(whole, path[:3]), dict
+            ):
+                holder: Path = (section, vault, collection)
+                required = _REQUIRED.get((section, collection), frozenset())
+                if rest and rest[0] not in required and isinstance(_at(whole, path[:4]), dict):
                     _drop(whole, (*holder, item), str(rest[0]), copied)
                     doubtful[path[:4]] = doubtful.get(path[:4], frozenset()) | {str(rest[0])}
                 else:
                     _drop(whole, holder, item, copied)
-            case ("vaults", vault, str(attribute), *_):
-                _drop(whole, ("vaults", vault), attribute, copied)
-                taken = {attribute, nearest(attribute, _OF_A_VAULT) or attribute}
+            case (str(section), vault, str(attribute), *_) if section in CONTAINERS:
+                _drop(whole, (section, vault), attribute, copied)
+                taken = {attribute, nearest(attribute, _OF_A_CONTAINER[section]) or attribute}
                 doubtful[path[:2]] = doubtful.get(path[:2], frozenset()) | taken
-            case ("vaults", str(vault)):
-                _drop(whole, ("vaults",), vault, copied)
+            case (str(section), str(vault)) if section in CONTAINERS:
+                _drop(whole, (section,), vault, copied)
             case (str(section), *_) if section != "stack":
                 whole.pop(section, None)
             case _:

@@ -3,24 +3,31 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path as FilePath
+from typing import TypeVar
 
 import msgspec
 
 from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.resolve_access import Access
+from kvstack.declare.resolve_local_access import LocalAccess
 from kvstack.declare.stack import StackFile
 from kvstack.declare.stack_file import stack_file
 from kvstack.declare.variables import Located
-from kvstack.resources.catalog import NAMED_IN_A_VAULT
+from kvstack.resources.catalog import inside
+from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
+from kvstack.resources.hsm_role_definition import HsmRoleDefinition
+from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.value_source import ValueFrom
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Lifecycle, Resource, attributes
 from kvstack.terms.address import Address, joined
+from kvstack.terms.kind import kind_words
 from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal
 
 _ALWAYS = Lifecycle()
+C = TypeVar("C", bound=Resource)
 
 
 def resolved(
@@ -58,16 +65,15 @@ class _Resolution:
 
     def desired(self) -> Desired:
         principals = self._principals()
-        vaults = {key: _vault(key, block) for key, block in self.stack.vaults.items()}
+        vaults = {key: _without_content(Vault, key, block) for key, block in self.stack.vaults.items()}
         access = Access(principals, vaults, self.stack.vaults)
         for key, vault in vaults.items():
             path: Path = ("vaults", key)
-            self._check(path, vault)
-            self._add(Address(key), vault, vault.name, None, path)
-            for resource in NAMED_IN_A_VAULT:
-                self._items(key, vault, resource)
+            self._container(key, vault, path)
             for index, assignment in enumerate(getattr(self.stack.vaults[key], RoleAssignment.collection)):
                 self._assignment(access, assignment, (*path, "access", index), key)
+        for key, block in self.stack.managed_hsms.items():
+            self._managed_hsm(principals, key, block)
         for index, assignment in enumerate(self.stack.access):
             self._assignment(access, assignment, ("access", index), None)
         self.problems.extend(access.redundant())
@@ -82,6 +88,32 @@ class _Resolution:
             imports=frozenset(line.address for line in self.stack.imports),
             principals=principals,
         )
+
+    def _container(self, key: str, container: Resource, path: Path) -> None:
+        """Add a vault or Managed HSM, and what stands in it under a name."""
+        self._check(path, container)
+        self._add(Address(key), container, container.name, None, path)
+        for resource in inside(type(container)):
+            if not resource.listed:
+                self._items(key, container, resource, path)
+
+    def _managed_hsm(self, principals: Mapping[str, Principal], key: str, block: ManagedHsm) -> None:
+        path: Path = ("managed_hsms", key)
+        declared = _without_content(ManagedHsm, key, block)
+        access = LocalAccess(principals, getattr(block, HsmRoleDefinition.collection))
+        declared = access.with_administrators(declared, path, self.problems)
+        self._container(key, declared, path)
+        for index, assignment in enumerate(getattr(block, HsmRoleAssignment.collection)):
+            line: Path = (*path, HsmRoleAssignment.collection, index)
+            found = len(self.problems)
+            self.problems.extend(Located.below(line, problem) for problem in assignment.problems())
+            given = access.resolved(assignment, line, self.problems)
+            if self._failed_since(found):
+                continue
+            if given.lifecycle is not _ALWAYS:
+                self._check_lifecycle(line, given)
+            address = joined(key, HsmRoleAssignment.collection, *assignment.address_parts())
+            self._add(address, given, declared.name, Address(key), line)
 
     def _principals(self) -> dict[str, Principal]:
         declared = self.stack.principals
@@ -110,10 +142,10 @@ class _Resolution:
             found[name] = Principal(id=ids[name], type=entry.type, name=name, members=members)
         return found
 
-    def _items(self, key: str, vault: Vault, resource: type[Resource]) -> None:
+    def _items(self, key: str, vault: Resource, resource: type[Resource], above: Path) -> None:
         collection = resource.collection
-        base: Path = ("vaults", key, collection)
-        for name, declared in getattr(self.stack.vaults[key], collection).items():
+        base: Path = (*above, collection)
+        for name, declared in getattr(self._block(above), collection).items():
             item: Resource = declared if declared.name else msgspec.structs.replace(declared, name=name)
             path = (*base, name)
             found = len(self.problems)
@@ -178,7 +210,7 @@ class _Resolution:
             other = self.identities.setdefault(taken, address)
             if other != address:
                 _, _, collection, _ = taken.split("/")
-                kind = resource.kind.replace("_", " ")
+                kind = kind_words(resource.kind)
                 self.problems.append(
                     Located(
                         path,
@@ -195,17 +227,18 @@ class _Resolution:
             self.nodes[address] = msgspec.structs.replace(node, resource=node.resource.referring(self._real_names))
         for address, node in refers.items():
             above = [node.identity]
-            needed = self.nodes[address].resource.needs()
+            needed = self.nodes[address].resource.needs(node.vault)
             while needed is not None and needed not in above:
                 above.append(needed)
                 next_address = self.identities.get(needed)
-                needed = self.nodes[next_address].resource.needs() if next_address in refers else None
+                following = self.nodes[next_address] if next_address in refers else None
+                needed = following.resource.needs(following.vault) if following is not None else None
             if needed == node.identity:
-                kind = node.resource.kind.replace("_", " ")
+                kind = kind_words(node.resource.kind)
                 problem = f"a {kind} cannot be needed for itself: {' -> '.join((*above, needed))}"
                 self.problems.append(Located(node.path, problem, "Take one of them out of the circle."))
                 continue
-            other = self.identities.get(self.nodes[address].resource.needs() or "")
+            other = self.identities.get(self.nodes[address].resource.needs(node.vault) or "")
             if other in self.nodes:
                 found = self.nodes[address].resource.problems_with(self.nodes[other].resource)
                 self.problems.extend(Located.below(node.path, problem) for problem in found)
@@ -219,8 +252,13 @@ class _Resolution:
             return f"{declared.resource.name}/{rest}" if declared is not None else written
         return node.identity.removeprefix("vaults/")
 
+    def _block(self, path: Path) -> Resource:
+        """Return a vault or Managed HSM as it is written."""
+        written: Resource = getattr(self.stack, str(path[0]))[path[1]]
+        return written
+
     def _check(self, path: Path, resource: Resource) -> None:
-        declared = self.stack.vaults[str(path[1])]
+        declared = self._block(path)
         for problem in resource.problems():
             self.problems.append(_named_by_key(Located.below(path, problem), declared, path))
         self._check_lifecycle(path, resource)
@@ -230,7 +268,7 @@ class _Resolution:
         for index, name in enumerate(resource.lifecycle.ignore_changes):
             if name != "all" and name not in known:
                 where = (*path, "lifecycle", "ignore_changes", index)
-                kind = resource.kind.replace("_", " ")
+                kind = kind_words(resource.kind)
                 self.problems.append(Located(where, f"a {kind} has no attribute `{name}`{meant(name, known)}"))
 
     def _check_file(self, path: Path, source: ValueFrom) -> None:
@@ -285,11 +323,10 @@ class _Resolution:
                 )
 
 
-def _vault(key: str, block: Vault) -> Vault:
-    """Return a vault without what stands inside it, under its real name."""
-    own = {field: getattr(block, field) for field in Vault.__struct_fields__}
-    vault = Vault(**{**own, "name": block.name or key})
-    return vault.resolved()
+def _without_content(container: type[C], key: str, block: C) -> C:
+    """Return a vault or Managed HSM without what stands inside it, under its real name."""
+    own = {field: getattr(block, field) for field in container.__struct_fields__}
+    return container(**{**own, "name": block.name or key}).resolved()
 
 
 def _named_by_key(problem: Located, declared: Resource, path: Path) -> Located:

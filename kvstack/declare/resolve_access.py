@@ -11,7 +11,7 @@ from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
 from kvstack.terms import name, role
 from kvstack.terms.near import meant
-from kvstack.terms.principal import Principal, is_guid
+from kvstack.terms.principal import Principal, PrincipalType, is_guid
 
 _COLLECTIONS = ("keys", "secrets", "certificates")
 
@@ -35,7 +35,7 @@ class Access:
     ) -> tuple[RoleAssignment, str | None]:
         """Return the assignment with ids, the role's own name and the whole scope; and the key of the vault it is
         about."""
-        principal = self._principal(declared, path, problems)
+        principal = principal_meant(self.principals, declared.principal, declared.principal_type, path, problems)
         role_name = self._role(declared.role, path, problems)
         scope, vault_key = self._scope(declared, path, vault, problems)
         assignment = msgspec.structs.replace(
@@ -66,25 +66,6 @@ class Access:
                         "This line grants nothing more.",
                         "warning",
                     )
-
-    def _principal(self, declared: RoleAssignment, path: Path, problems: list[Located]) -> Principal | None:
-        written = declared.principal
-        found = self.principals.get(written)
-        where = (*path, "principal")
-        if found is not None:
-            if declared.principal_type not in (None, found.type):
-                problems.append(Located((*path, "principal_type"), f"`{written}` is a {found.type} in `principals`"))
-            return found
-        if not is_guid(written):
-            there = f"`principals` has {', '.join(self.principals)}." if self.principals else "`principals` is empty."
-            problems.append(
-                Located(where, f"there is no principal `{written}`{meant(written, self.principals)}", there)
-            )
-        elif declared.principal_type is None:
-            problems.append(
-                Located(where, "an object id needs its `principal_type`", "Or give it a name in `principals`.")
-            )
-        return None
 
     def _role(self, written: str, path: Path, problems: list[Located]) -> str | None:
         if written not in self._roles:
@@ -148,6 +129,28 @@ class Access:
                 )
             )
         return f"{collection}/{item}"
+
+
+def principal_meant(
+    principals: Mapping[str, Principal],
+    written: str,
+    principal_type: PrincipalType | None,
+    path: Path,
+    problems: list[Located],
+) -> Principal | None:
+    """Return the declared principal a line names; None for an object id, or with a problem told."""
+    found = principals.get(written)
+    where = (*path, "principal")
+    if found is not None:
+        if principal_type not in (None, found.type):
+            problems.append(Located((*path, "principal_type"), f"`{written}` is a {found.type} in `principals`"))
+        return found
+    if not is_guid(written):
+        there = f"`principals` has {', '.join(principals)}." if principals else "`principals` is empty."
+        problems.append(Located(where, f"there is no principal `{written}`{meant(written, principals)}", there))
+    elif principal_type is None:
+        problems.append(Located(where, "an object id needs its `principal_type`", "Or give it a name in `principals`."))
+    return None
 
 
 def _above(scope: str) -> Iterator[str]:

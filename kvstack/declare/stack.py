@@ -1,20 +1,23 @@
 """What one stack file may hold: the types a declaration is converted to."""
 
 import types
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from kvstack.declare.graph import Import, Move, Removal
-from kvstack.resources.catalog import IN_A_VAULT, RESOURCES
+from kvstack.resources.catalog import RESOURCES, inside
+from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
 from kvstack.schema.resource import Resource
+from kvstack.terms.kind import kind_words
 from kvstack.terms.name import ResourceGroupName
 from kvstack.terms.principal import GUID, Guid, PrincipalType
 
 STACK_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)"
+C = TypeVar("C", bound=Resource)
 VariableValue = str | int | bool
 
 
@@ -66,24 +69,25 @@ class StatePlace(_Part, frozen=True):
     path: Annotated[str, doc("A folder, relative to the stack's.", "state")]
 
 
-def _block() -> type[Vault]:
-    """Return a vault with what stands inside it: one collection a resource type, so that a new type needs no line
-    here."""
+def _block(container: type[C]) -> type[C]:
+    """Return a vault or Managed HSM with what stands inside it: one collection a resource type, so that a new type
+    needs no line here."""
     annotations: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
-    for resource in IN_A_VAULT:
+    for resource in inside(container):
         many: Any = tuple[resource, ...] if resource.listed else dict[str, resource]  # type: ignore[valid-type]
         annotations[resource.collection] = Annotated[many, doc(_words(resource))]
         defaults[resource.collection] = () if resource.listed else {}
-    body = {"__annotations__": annotations, "__module__": __name__, "__doc__": Vault.__doc__, **defaults}
-    return types.new_class("VaultBlock", (Vault,), {}, lambda namespace: namespace.update(body))
+    body = {"__annotations__": annotations, "__module__": __name__, "__doc__": container.__doc__, **defaults}
+    return types.new_class(f"{container.__name__}Block", (container,), {}, lambda namespace: namespace.update(body))
 
 
 def _words(resource: type[Resource]) -> str:
     return (resource.__doc__ or "").split("\n")[0]
 
 
-VaultBlock = _block()
+VaultBlock = _block(Vault)
+ManagedHsmBlock = _block(ManagedHsm)
 
 
 class Included(_Part, frozen=True):
@@ -94,6 +98,10 @@ class Included(_Part, frozen=True):
         tuple[RoleAssignment, ...], doc("Access wider than one vault of this stack, or to a vault of somebody else.")
     ] = ()
     vaults: Annotated[dict[str, VaultBlock], doc("The vaults; a vault's key is its address and its default name.")] = {}  # type: ignore[valid-type]
+    managed_hsms: Annotated[
+        dict[str, ManagedHsmBlock],  # type: ignore[valid-type]
+        doc("The Managed HSMs; the key of one is its address and its default name."),
+    ] = {}
     moved: Annotated[tuple[Move, ...], doc("Addresses that changed.", [{"from": "a/keys/x", "to": "a/keys/y"}])] = ()
     removed: Annotated[
         tuple[Removal, ...],
@@ -124,9 +132,22 @@ class StackFile(Included, frozen=True, kw_only=True):
         tuple[str, ...], doc("More files of this stack, inside its folder; `*` matches.", ["vaults/*.yaml"])
     ] = ()
     defaults: Annotated[
-        dict[Literal["vault", "key", "secret", "certificate", "role_assignment"], dict[str, Any]],
+        dict[
+            Literal[
+                "vault",
+                "key",
+                "secret",
+                "certificate",
+                "role_assignment",
+                "managed_hsm",
+                "hsm_key",
+                "hsm_role_definition",
+                "hsm_role_assignment",
+            ],
+            dict[str, Any],
+        ],
         doc("What all things of a kind share where they do not say otherwise.", {"vault": {"purge_protection": True}}),
     ] = {}
 
 
-KIND_WORDS = {resource.kind: resource.kind.replace("_", " ") for resource in RESOURCES}
+KIND_WORDS = {resource.kind: kind_words(resource.kind) for resource in RESOURCES}

@@ -8,6 +8,7 @@ import msgspec
 
 from kvstack.declare.graph import Path
 from kvstack.declare.stack import DeclaredPrincipal, Environment, Variable, VariableValue
+from kvstack.resources.catalog import CONTAINERS
 from kvstack.schema.resource import Problem
 from kvstack.terms.near import meant
 
@@ -144,23 +145,23 @@ def interpolated(
     for section, content in document.items():
         if section in _NOT_INTERPOLATED:
             whole[section] = content
-        elif section == "vaults" and isinstance(content, dict):
-            vaults: dict[str, Any] = {}
+        elif section in CONTAINERS and isinstance(content, dict):
+            containers: dict[str, Any] = {}
             for written, body in content.items():
                 name = (
-                    str(_text(written, known, ("vaults", written), problems, at_key=True))
+                    str(_text(written, known, (section, written), problems, at_key=True))
                     if "${" in written
                     else written
                 )
-                if name in vaults:
+                if name in containers:
                     problems.append(
                         Located(
-                            ("vaults", written), f"`{written}` and `{vault_keys[name]}` are both `{name}`", at_key=True
+                            (section, written), f"`{written}` and `{vault_keys[name]}` are both `{name}`", at_key=True
                         )
                     )
                 vault_keys[name] = written
-                vaults[name] = _value(body, known, ("vaults", written), problems)
-            whole[section] = vaults
+                containers[name] = _value(body, known, (section, written), problems)
+            whole[section] = containers
         else:
             whole[section] = _value(content, known, (section,), problems)
     return whole, vault_keys

@@ -15,6 +15,7 @@ from kvstack.schema.resource import Resource
 from kvstack.state.state import Record
 from kvstack.terms.action import Action
 from kvstack.terms.diagnostic import Diagnostic
+from kvstack.terms.kind import kind_words
 
 
 def decision(  # noqa: C901  # a case a situation
@@ -269,9 +270,12 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
         reasons.append("it carries this stack's tags and is neither declared nor recorded")
     elif situation.destroyed is None:
         reasons.append("it is no longer declared")
-    others = [held.actual for held in inside() if not held.ours and held.actual.deletion is None]
+    # Who may do what in it has no name, and goes with it as a matter of course.
+    others = [
+        held.actual for held in inside() if not held.ours and held.actual.deletion is None and held.actual.resource.name
+    ]
     if others:
-        words = sorted(f"{other.kind.replace('_', ' ')} {other.resource.name}" for other in others)
+        words = sorted(f"{kind_words(other.kind)} {other.resource.name}" for other in others)
         named = ", ".join(words[:5])
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         reasons.append(f"it takes along what is not this stack's: {named}{more}")

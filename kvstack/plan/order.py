@@ -23,9 +23,16 @@ def with_dependencies(changes: list[Change]) -> Iterator[Change]:
     for change in changes:
         if change.action in _ENDS and not change.with_vault and change.vault_address is not None:
             ends_in.setdefault(change.vault_address, []).append(change.address)
+    needed_by: dict[str, list[Address]] = {}
+    for change in changes:
+        record = change.record
+        if change.action in _ENDS and not change.with_vault and record is not None:
+            needed = record.resource.needs(record.vault)
+            if needed is not None:
+                needed_by.setdefault(needed, []).append(change.address)
     for change in sorted(changes, key=lambda change: change.action in _ENDS):
         yield msgspec.structs.replace(
-            change, depends_on=tuple(dict.fromkeys(_waits_for(change, by_address, ends_in, makers)))
+            change, depends_on=tuple(dict.fromkeys(_waits_for(change, by_address, ends_in, needed_by, makers)))
         )
 
 
@@ -33,9 +40,10 @@ def _waits_for(
     change: Change,
     by_address: dict[Address, Change],
     ends_in: dict[Address, list[Address]],
+    needed_by: dict[str, list[Address]],
     makers: dict[str, Address],
 ) -> Iterator[Address]:
-    needed = change.node.resource.needs() if change.node is not None else None
+    needed = change.node.resource.needs(change.node.vault) if change.node is not None else None
     if needed in makers and makers[needed] != change.address:
         yield makers[needed]
     vault = by_address.get(change.vault_address) if change.vault_address is not None else None
@@ -44,10 +52,12 @@ def _waits_for(
         before = _PURGES_FIRST if change.action is Action.PURGE else _GONE
         if not (ends and vault.action in before):
             yield vault.address
-    if change.kind == "vault":
-        # A vault goes after what goes from it one by one; protection is switched on after what is still to be purged.
-        inside = ends_in.get(change.address, ())
-        if change.action in _GONE:
-            yield from inside
-        elif change.action is Action.UPDATE:
-            yield from (address for address in inside if by_address[address].action is Action.PURGE)
+    # A vault goes after what goes from it one by one; protection is switched on after what is still to be purged.
+    inside = ends_in.get(change.address, ())
+    if change.action in _GONE:
+        yield from inside
+    elif change.action is Action.UPDATE:
+        yield from (address for address in inside if by_address[address].action is Action.PURGE)
+    # What is needed ends after what needed it.
+    if change.action in _ENDS and change.record is not None:
+        yield from needed_by.get(change.record.identity, ())

@@ -198,6 +198,10 @@ class _Planning:
             self.unread.append(UnreadThing(address, self._reason(unread)))
             return
         vault_address = node.vault_address if node is not None else self._vault_address(address, identity)
+        waits_for = self._waits_for(node)
+        if waits_for:
+            self.unread.append(UnreadThing(address, waits_for))
+            return
         situation = Situation(
             address=address,
             kind=node.resource.kind if node else record.kind if record else self.snapshot.things[identity].kind,
@@ -225,6 +229,13 @@ class _Planning:
         decided = decision(situation, lambda: self._inside(identity))
         self.diagnostics.extend(decided.diagnostics)
         yield decided.change
+
+    def _waits_for(self, node: Node | None) -> str:
+        """Return what has to be done with what a thing is in, once that is made, before the thing can be planned."""
+        holder = self.decided.get(node.vault_address) if node is not None and node.vault_address is not None else None
+        if holder is None or holder.node is None or holder.action not in (Action.CREATE, Action.REPLACE):
+            return ""
+        return holder.node.resource.comes_first()
 
     def _vault_address(self, address: Address, identity: str) -> Address:
         """Return the address of the vault that something undeclared is in: whatever it is called now."""
@@ -256,7 +267,7 @@ class _Planning:
         return None
 
     def _needs_missing(self, node: Node | None) -> Missing | None:
-        needed = node.resource.needs() if node is not None else None
+        needed = node.resource.needs(node.vault) if node is not None else None
         if needed is None or needed in self.declared_identities or self._is_unread(needed):
             return None
         there = self.snapshot.things.get(needed)

@@ -10,6 +10,7 @@ from kvstack.plan.change import Change, Plan
 from kvstack.render import layout
 from kvstack.render.escape import plain
 from kvstack.terms.action import Action
+from kvstack.terms.kind import kind_words
 
 
 class Verb(msgspec.Struct, frozen=True):
@@ -116,7 +117,7 @@ def used(changes: Iterable[Change]) -> tuple[Action, ...]:
 
 def kind(kind: str) -> str:
     """Return a resource type's name in words: `role assignment`."""
-    return plain(kind.replace("_", " "))
+    return plain(kind_words(kind))
 
 
 def moment(at: datetime) -> str:

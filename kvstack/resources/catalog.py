@@ -1,15 +1,35 @@
 """All resource types there are. A new one is a file beside this one and a line here."""
 
+from functools import cache
+
 from kvstack.resources.certificate import Certificate
+from kvstack.resources.hsm_key import HsmKey
+from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
+from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.key import Key
+from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Resource
 
-RESOURCES: tuple[type[Resource], ...] = (Vault, Key, Secret, Certificate, RoleAssignment)
-BY_KIND: dict[str, type[Resource]] = {resource.kind: resource for resource in RESOURCES}
-NAMED_IN_A_VAULT: tuple[type[Resource], ...] = tuple(
-    resource for resource in RESOURCES if resource.parent is Vault and not resource.listed
+RESOURCES: tuple[type[Resource], ...] = (
+    Vault,
+    Key,
+    Secret,
+    Certificate,
+    RoleAssignment,
+    ManagedHsm,
+    HsmKey,
+    HsmRoleDefinition,
+    HsmRoleAssignment,
 )
-IN_A_VAULT: tuple[type[Resource], ...] = tuple(resource for resource in RESOURCES if resource.parent is Vault)
+BY_KIND: dict[str, type[Resource]] = {resource.kind: resource for resource in RESOURCES}
+# What things are in, each under its section of a declaration.
+CONTAINERS: dict[str, type[Resource]] = {Vault.collection: Vault, ManagedHsm.collection: ManagedHsm}
+
+
+@cache
+def inside(container: type[Resource]) -> tuple[type[Resource], ...]:
+    """Return the resource types whose things stand in one of these."""
+    return tuple(resource for resource in RESOURCES if resource.parent is container)

@@ -150,7 +150,7 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
                 f"Write `sku: premium` in the vault, or `type: {key.family(self.key.type)}` for a software key.",
             )
 
-    def needs(self) -> str | None:
+    def needs(self, vault: str) -> str | None:
         """Return the authority that issues it, where one in a vault does."""
         path = certificate.authority_path(self.issuer)
         return f"vaults/{path[0].lower()}/certificates/{path[1].lower()}" if path is not None else None

@@ -75,7 +75,7 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
             "Change `until`, or delete the line.",
         )
 
-    def needs(self) -> str | None:
+    def needs(self, vault: str) -> str | None:
         """Return the vault it is for, where it is for one."""
         match self.scope.split("/"):
             case ["vault", name, *_]:

@@ -122,9 +122,14 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         """Return why it could not be made as declared."""
         return None
 
-    def needs(self) -> str | None:
-        """Return the identity of what has to be there, declared or not, before this can be made."""
+    def needs(self, vault: str) -> str | None:
+        """Return the identity of what has to be there, declared or not, before this can be made. vault: the real name
+        of the one it is in."""
         return None
+
+    def comes_first(self) -> str:
+        """Return what has to be done once it is made, before anything can be put into it; empty for nothing."""
+        return ""
 
     def refers_to(self) -> str | None:
         """Return the address (or real names) of another thing that it names, as it is written."""

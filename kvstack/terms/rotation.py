@@ -8,6 +8,7 @@ from kvstack.terms.duration import Duration
 
 LEAST_DAYS = 7
 LEAST_EXPIRY_DAYS = 28
+LEAST_DAYS_IN_A_MANAGED_HSM = 28
 
 
 class RotationPolicy(msgspec.Struct, frozen=True):
@@ -54,3 +55,19 @@ def problems(policy: RotationPolicy) -> Iterator[tuple[str, str]]:
         )
     if notify is not None and notify.about_days >= expire.about_days:
         yield "notify_before_expiry", f"notice {notify} before expiry is not within a version's life of {expire}"
+
+
+def managed_hsm_problems(policy: RotationPolicy) -> Iterator[tuple[str, str]]:
+    """Yield (attribute, what is wrong) by the rule a Managed HSM has beside a vault's. Source: azure/facts.md."""
+    least, every, before, expire = LEAST_DAYS_IN_A_MANAGED_HSM, policy.every, policy.before_expiry, policy.expire_after
+    if every is not None and every.least_days < least:
+        yield (
+            "every",
+            f"rotation every {every} is under the least of {least} days between rotations in a Managed HSM",
+        )
+    if before is not None and expire is not None and expire.about_days - before.about_days < least:
+        yield (
+            "before_expiry",
+            f"rotation {before} before versions expire after {expire} comes sooner than the {least} days there are "
+            "between rotations in a Managed HSM",
+        )

@@ -5,15 +5,13 @@ from msgspec.structs import replace
 from kvstack.hsm.protocol import KeyMaterial
 from kvstack.terms import limits
 from kvstack.terms.key import KeySpecification
-from kvstack.terms.rotation import RotationPolicy
+from kvstack.terms.rotation import RotationPolicy, managed_hsm_problems
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.items import KEYS
 from kvstack.vault.pools import POOL_PROVIDER
 from kvstack.vault.records import Key, Vault
 from kvstack.vault.versions import KeyVersionRow
-
-LEAST_ROTATION_DAYS = 28
 
 
 def require_place(home: Vault, specification: KeySpecification) -> None:
@@ -50,17 +48,9 @@ def require_rotation(home: Vault, policy: RotationPolicy | None) -> None:
     """Refuse a policy that rotates more often than a Managed HSM does."""
     if home.pool is None or policy is None:
         return
-    every, before, expire = policy.every, policy.before_expiry, policy.expire_after
-    if every is not None and every.least_days < LEAST_ROTATION_DAYS:
-        raise BadParameter(
-            f"rotation.every: rotation every {every} is under the least of {LEAST_ROTATION_DAYS} days between "
-            "rotations in a Managed HSM"
-        )
-    if before is not None and expire is not None and expire.about_days - before.about_days < LEAST_ROTATION_DAYS:
-        raise BadParameter(
-            f"rotation.before_expiry: rotation {before} before versions expire after {expire} comes sooner than the "
-            f"{LEAST_ROTATION_DAYS} days there are between rotations in a Managed HSM"
-        )
+    found = [(f"rotation.{attribute}", words) for attribute, words in managed_hsm_problems(policy)]
+    if found:
+        raise BadParameter.of(found)
 
 
 def require_policy(home: Vault, there: Key) -> None:

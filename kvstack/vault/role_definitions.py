@@ -135,9 +135,12 @@ class RoleDefinitionOperations(Engine):
     def _stranded(attempt: Attempt, role_id: str, scopes: tuple[Scope, ...]) -> list[Scope]:
         """Return where a role is given, or can be taken up, outside these scopes."""
         return [
-            given.scope
-            for given in (*attempt.registry.role_assignments.values(), *ELIGIBLE.scan(attempt.tx))
-            if given.role_id == role_id and not any(scope.contains(given.scope) for scope in scopes)
+            given
+            for given in (
+                *(one.scope for one in attempt.registry.role_assignments.values() if one.role_id == role_id),
+                *(one.scope for one in ELIGIBLE.scan(attempt.tx) if one.role_id == role_id),
+            )
+            if not any(scope.contains(given) for scope in scopes)
         ]
 
     def _guid(self) -> str:

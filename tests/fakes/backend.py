@@ -117,6 +117,9 @@ class MemoryBackend:
             f"making {resource.name}" if any(key.endswith(f"/{resource.name.lower()}") for key in self.slow) else None
         )
 
+    def apart(self, kind: str) -> str | None:
+        return "its tokens" if kind == "managed_hsm" else None
+
     def close(self) -> None:
         return
 

@@ -1,6 +1,6 @@
 """A thing that was made before, found again when it is to be made: the same call twice is one thing."""
 
-from kvstack.backends.embedded import reading
+from kvstack.backends.embedded.snapshot import snapshot
 from kvstack.backends.protocol import Actual, R, Wanted
 from kvstack.schema.differences import to_change
 from kvstack.schema.resource import Resource
@@ -14,7 +14,7 @@ def already(
     """Return what is there where it is ours and exactly what is wanted, else None. stack: whose names count as ours."""
     resource = wanted.resource
     vault = wanted.vault or resource.name
-    things = reading.snapshot(service.snapshot(caller, (vault,) if vault else ()), subscription, stack).things
+    things = snapshot(service.snapshot(caller, (vault,) if vault else ()), subscription, stack).things
     there = things.get(resource.identity(wanted.vault))
     if there is None or there.deletion is not None or to_change(there.resource, resource):
         return None

@@ -5,12 +5,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
-from kvstack.backends.embedded import reading
 from kvstack.backends.embedded.certificate import CertificateHandler
+from kvstack.backends.embedded.hsm_key import HsmKeyHandler
+from kvstack.backends.embedded.hsm_roles import HsmRoleAssignmentHandler, HsmRoleDefinitionHandler
 from kvstack.backends.embedded.key import KeyHandler
+from kvstack.backends.embedded.managed_hsm import ManagedHsmHandler
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.role_assignment import RoleAssignmentHandler
 from kvstack.backends.embedded.secret import SecretHandler
+from kvstack.backends.embedded.snapshot import snapshot
 from kvstack.backends.embedded.vault import VaultHandler
 from kvstack.backends.protocol import Handler, LastChange, Offer, Snapshot
 from kvstack.resources.certificate import Certificate, CertificateKey
@@ -43,6 +46,10 @@ class EmbeddedBackend:
             "secret": SecretHandler(service, caller, self._places),
             "certificate": CertificateHandler(service, caller, self._places),
             "role_assignment": RoleAssignmentHandler(service, caller, self._places, owner),
+            "managed_hsm": ManagedHsmHandler(service, caller, self._places),
+            "hsm_key": HsmKeyHandler(service, caller, self._places),
+            "hsm_role_definition": HsmRoleDefinitionHandler(service, caller, self._places, owner),
+            "hsm_role_assignment": HsmRoleAssignmentHandler(service, caller, self._places, owner),
         }
 
     @classmethod
@@ -71,8 +78,11 @@ class EmbeddedBackend:
     def snapshot(self, vaults: Iterable[str]) -> Snapshot:
         """Read everything in these vaults, and all role assignments, in one bulk read."""
         taken = self._service.snapshot(self._caller, tuple(vaults))
-        self._places.groups.update((vault.folded, vault.resource_group) for vault in taken.vaults)
-        return reading.snapshot(taken, self._unlocked.settings.subscription_id, self._owner)
+        self._places.groups.update(
+            (vault.folded, vault.resource_group) for vault in (*taken.vaults, *taken.managed_hsms)
+        )
+        self._places.managed_hsms.update(pool.folded for pool in taken.managed_hsms)
+        return snapshot(taken, self._unlocked.settings.subscription_id, self._owner)
 
     def handler(self, kind: str) -> Handler[Resource] | None:
         """Return the handler of a resource type."""
@@ -132,6 +142,10 @@ class EmbeddedBackend:
                 return "generating EC-HSM key and certificate"
             case _:
                 return None
+
+    def apart(self, kind: str) -> str | None:
+        """Return what is being waited for where a change of this resource type stands in no batch."""
+        return "its tokens" if kind == "managed_hsm" else None
 
     def close(self) -> None:
         """Close the vault."""

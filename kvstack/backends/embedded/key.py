@@ -9,9 +9,10 @@ from kvstack.backends.embedded.tags import tags_of
 from kvstack.backends.protocol import Actual, Wanted
 from kvstack.resources.key import Key
 from kvstack.resources.release_policy import kept
-from kvstack.resources.rotation import policy
+from kvstack.resources.rotation import Rotation, policy
 from kvstack.schema.resource import Resource
 from kvstack.terms.rotation import RotationPolicy
+from kvstack.vault import records
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Conflict, NotFound
 from kvstack.vault.service import VaultService
@@ -56,7 +57,7 @@ class KeyHandler:
                 self._service.set_rotation_policy(self._caller, actual.vault, "keys", name, _policy(key))
             updated = self._service.update_key(self._caller, actual.vault, name, **changes)  # type: ignore[arg-type]  # each under its own name
         rotation = key.rotation if "rotation" in changed else actual.resource.rotation
-        return reading.of_key(updated, self._places.vault(actual.vault).path, rotation)
+        return self._read(updated, rotation)
 
     def delete(self, actual: Actual[Key]) -> None:
         """Delete the key; it can be recovered."""
@@ -66,7 +67,7 @@ class KeyHandler:
     def recover(self, actual: Actual[Key]) -> Actual[Resource]:
         """Bring the key back with every version."""
         key = self._service.recover_key(self._caller, actual.vault, actual.resource.name)
-        return reading.of_key(key, self._places.vault(actual.vault).path, actual.resource.rotation)
+        return self._read(key, actual.resource.rotation)
 
     def purge(self, actual: Actual[Key]) -> None:
         """Destroy the deleted key for good."""
@@ -89,7 +90,10 @@ class KeyHandler:
             release_policy=kept(key.release_policy),
             only_if_absent=only_if_absent,
         )
-        return reading.of_key(made, self._places.vault(wanted.vault).path, key.rotation)
+        return self._read(made, key.rotation)
+
+    def _read(self, key: records.Key | records.KeyVersion, rotation: Rotation | None) -> Actual[Resource]:
+        return reading.of_key(key, self._places.vault(key.vault).path, rotation)
 
 
 def _policy(key: Key) -> RotationPolicy | None:

@@ -14,6 +14,16 @@ def assignment_name(owner: str, assignment: RoleAssignment) -> str:
     return name_of(owner, assignment.scope, assignment.role_id, assignment.principal_id)
 
 
+def local_assignment_name(owner: str, hsm: str, scope: str, role: str, principal_id: str) -> str:
+    """Return the id this stack gives an assignment inside a Managed HSM."""
+    return str(uuid.uuid5(_NAMESPACE, f"{owner}|managed HSM {hsm}|{scope}|{role}|{principal_id}".lower()))
+
+
+def local_role_name(owner: str, hsm: str, name: str) -> str:
+    """Return the id this stack gives a role of a Managed HSM's own."""
+    return str(uuid.uuid5(_NAMESPACE, f"{owner}|managed HSM {hsm}|role {name}".lower()))
+
+
 def name_of(owner: str, scope: Scope, role_id: str, principal_id: str) -> str:
     """Return the id of an assignment that is still to be made."""
     return str(uuid.uuid5(_NAMESPACE, f"{owner}|{scope.path}|{role_id}|{principal_id}".lower()))

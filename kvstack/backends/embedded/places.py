@@ -5,22 +5,25 @@ from kvstack.vault.settings import StoreSettings
 
 
 class Places:
-    """Knows which resource group each vault is in. groups: by folded vault name."""
+    """Knows which resource group each vault is in. groups: by folded vault name; managed_hsms: folded names of those
+    that are Managed HSMs."""
 
     def __init__(self, settings: StoreSettings, groups: dict[str, str]) -> None:
         self._settings = settings
         self.groups = groups
+        self.managed_hsms: set[str] = set()
 
     @property
     def subscription(self) -> str:
         """The subscription all of these vaults are in."""
         return self._settings.subscription_id
 
-    def vault(self, name: str, item: str = "") -> Scope:
-        """Return the scope of a vault or of a thing in it; of one that is not there yet, where it would be by
-        default."""
+    def vault(self, name: str, item: str = "", *, managed_hsm: bool = False) -> Scope:
+        """Return the scope of a vault or Managed HSM, or of a thing in it; of one that is not there yet, where it would
+        be by default."""
         group = self.groups.get(name.lower(), self._settings.resource_group)
-        return Scope(self._settings.subscription_id, group, name, item)
+        pool = managed_hsm or name.lower() in self.managed_hsms
+        return Scope(self._settings.subscription_id, group, name, item, managed_hsm=pool)
 
     def scope(self, written: str) -> Scope:
         """Return a declared scope as the vault writes it."""

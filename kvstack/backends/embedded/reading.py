@@ -1,10 +1,9 @@
 """What the vault's snapshot says, as resources: the same types, the same spellings as a declaration's."""
 
-from collections.abc import Iterator
 from functools import cache
 
 from kvstack.backends.embedded.names import assignment_name
-from kvstack.backends.protocol import Actual, Deletion, Snapshot, Unread
+from kvstack.backends.protocol import Actual, Deletion
 from kvstack.resources.certificate import Certificate, of_policy
 from kvstack.resources.key import Key
 from kvstack.resources.release_policy import written as written_release
@@ -20,40 +19,6 @@ from kvstack.terms.scope import Scope, written_scope
 from kvstack.terms.tags import owner_of, without_owner
 from kvstack.vault import records
 from kvstack.vault.assignment import RoleAssignment as AssignmentRecord
-from kvstack.vault.snapshot import Snapshot as VaultSnapshot
-from kvstack.vault.snapshot import Unread as VaultUnread
-
-
-def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
-    """Return everything the vault told, by identity. owner: the stack that asks."""
-    things: dict[str, Actual[Resource]] = {}
-    groups: dict[str, str] = {}
-    homes = {vault.id: vault for vault in taken.vaults}
-    for vault in taken.vaults:
-        groups[vault.folded] = vault.resource_group
-        things[f"vaults/{vault.folded}"] = of_vault(vault, subscription)
-    paths = {vault.id: Scope(subscription, vault.resource_group, vault.name).path for vault in taken.vaults}
-    # A certificate's key and secret are part of it: nothing declares them by themselves.
-    for key in (key for key in taken.keys if not key.managed):
-        home = homes[key.vault_id]
-        things[f"vaults/{home.folded}/keys/{key.folded}"] = of_key(
-            key, paths[key.vault_id], _rotation(key.rotation), _deletion(key.deletion, home)
-        )
-    for secret in (secret for secret in taken.secrets if not secret.managed):
-        home = homes[secret.vault_id]
-        things[f"vaults/{home.folded}/secrets/{secret.folded}"] = of_secret(
-            secret, paths[secret.vault_id], _rotation(secret.rotation), _deletion(secret.deletion, home)
-        )
-    for certificate in taken.certificates:
-        home = homes[certificate.vault_id]
-        things[f"vaults/{home.folded}/certificates/{certificate.folded}"] = of_certificate(
-            certificate, paths[certificate.vault_id], _deletion(certificate.deletion, home)
-        )
-    # A role taken up for a while comes and goes: nothing declares it.
-    for assignment in (one for one in taken.role_assignments if not one.activation):
-        actual = of_assignment(assignment, owner)
-        things[actual.resource.identity("")] = actual
-    return Snapshot(things, tuple(_unread(taken.unread)))
 
 
 def of_vault(vault: records.Vault, subscription: str) -> Actual[Resource]:
@@ -79,7 +44,7 @@ def of_vault(vault: records.Vault, subscription: str) -> Actual[Resource]:
         ),
         owner=owner_of(vault.tags),
         version=None,
-        deletion=_deletion(vault.deletion, vault),
+        deletion=deletion_of(vault.deletion, vault),
     )
 
 
@@ -195,11 +160,12 @@ def _role_name(role_id: str) -> str:
     return definition.name if definition is not None else role_id
 
 
-def _rotation(policy: RotationPolicy | None) -> Rotation | None:
+def rotation_of(policy: RotationPolicy | None) -> Rotation | None:
+    """Return a policy as a stack declares it."""
     return None if policy is None else written(policy)
 
 
-def _deletion(own: records.Deletion | None, home: records.Vault) -> Deletion | None:
+def deletion_of(own: records.Deletion | None, home: records.Vault) -> Deletion | None:
     """Return how a thing is deleted: by itself, or because its vault is."""
     deletion = own or home.deletion
     if deletion is None:
@@ -210,15 +176,3 @@ def _deletion(own: records.Deletion | None, home: records.Vault) -> Deletion | N
         purgeable=not home.purge_protection,
         with_vault=own is None,
     )
-
-
-def _unread(told: tuple[VaultUnread, ...]) -> Iterator[Unread]:
-    for entry in told:
-        vault = entry.vault.lower()
-        match entry.kind:
-            case "role_assignments":
-                yield Unread(f"assignments/vault/{vault}/" if vault else "assignments/", entry.reason)
-            case "vault":
-                yield Unread(f"vaults/{vault}", entry.reason)
-            case collection:
-                yield Unread(f"vaults/{vault}/{collection}/", entry.reason)

@@ -37,8 +37,8 @@ class RoleAssignmentHandler:
     def update(
         self, actual: Actual[RoleAssignment], wanted: Wanted[RoleAssignment], changed: frozenset[str]
     ) -> Actual[Resource]:
-        """Change from when and until when, the condition and the description: taken away and given again in one step, without a
-        gap."""
+        """Change from when and until when, the condition and the description: taken away and given again in one step,
+        without a gap."""
         with self._service.batch():
             self._service.delete_role_assignment(self._caller, actual.id)
             return self._given(wanted.resource)

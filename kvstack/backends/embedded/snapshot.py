@@ -1,0 +1,70 @@
+"""One bulk read of the embedded vault, as a plan takes it: everything by identity, and what could not be read."""
+
+from collections.abc import Iterator
+
+from kvstack.backends.embedded import reading, reading_hsm
+from kvstack.backends.protocol import Actual, Snapshot, Unread
+from kvstack.schema.resource import Resource
+from kvstack.vault.snapshot import Snapshot as VaultSnapshot
+from kvstack.vault.snapshot import Unread as VaultUnread
+
+
+def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
+    """Return everything the vault told, by identity. owner: the stack that asks."""
+    things: dict[str, Actual[Resource]] = {}
+    homes = {vault.id: vault for vault in (*taken.vaults, *taken.managed_hsms)}
+    for vault in taken.vaults:
+        things[f"vaults/{vault.folded}"] = reading.of_vault(vault, subscription)
+    for pool in taken.managed_hsms:
+        things[f"vaults/{pool.folded}"] = reading_hsm.of_managed_hsm(pool, subscription)
+    paths = {vault.id: reading_hsm.path_of(vault, subscription) for vault in homes.values()}
+    # A certificate's key and secret are part of it: nothing declares them by themselves.
+    for key in (key for key in taken.keys if not key.managed):
+        home = homes[key.vault_id]
+        read = reading.of_key if home.pool is None else reading_hsm.of_hsm_key
+        things[f"vaults/{home.folded}/keys/{key.folded}"] = read(
+            key, paths[key.vault_id], reading.rotation_of(key.rotation), reading.deletion_of(key.deletion, home)
+        )
+    for secret in (secret for secret in taken.secrets if not secret.managed):
+        home = homes[secret.vault_id]
+        things[f"vaults/{home.folded}/secrets/{secret.folded}"] = reading.of_secret(
+            secret,
+            paths[secret.vault_id],
+            reading.rotation_of(secret.rotation),
+            reading.deletion_of(secret.deletion, home),
+        )
+    for certificate in taken.certificates:
+        home = homes[certificate.vault_id]
+        things[f"vaults/{home.folded}/certificates/{certificate.folded}"] = reading.of_certificate(
+            certificate, paths[certificate.vault_id], reading.deletion_of(certificate.deletion, home)
+        )
+    # A role taken up for a while comes and goes: nothing declares it.
+    for assignment in (one for one in taken.role_assignments if not one.activation):
+        actual = reading.of_assignment(assignment, owner)
+        things[actual.resource.identity("")] = actual
+    local_names = {role.id: role.definition.name for role in taken.local_roles}
+    for local_role in taken.local_roles:
+        home = homes[local_role.vault_id]
+        actual = reading_hsm.of_local_role(local_role, home.name, owner, reading.deletion_of(None, home))
+        things[actual.resource.identity(home.name)] = actual
+    for given in taken.local_assignments:
+        home = homes[given.vault_id]
+        name = local_names.get(given.role_id) or reading_hsm.local_role_name_of(given.role_id)
+        actual = reading_hsm.of_local_assignment(given, home.name, name, owner, reading.deletion_of(None, home))
+        things[actual.resource.identity(home.name)] = actual
+    return Snapshot(things, tuple(_unread(taken.unread, frozenset(pool.folded for pool in taken.managed_hsms))))
+
+
+def _unread(told: tuple[VaultUnread, ...], managed_hsms: frozenset[str]) -> Iterator[Unread]:
+    for entry in told:
+        vault = entry.vault.lower()
+        match entry.kind:
+            case "role_assignments" if vault in managed_hsms:
+                yield Unread(f"vaults/{vault}/access/", entry.reason)
+                yield Unread(f"vaults/{vault}/roles/", entry.reason)
+            case "role_assignments":
+                yield Unread(f"assignments/vault/{vault}/" if vault else "assignments/", entry.reason)
+            case "vault":
+                yield Unread(f"vaults/{vault}", entry.reason)
+            case collection:
+                yield Unread(f"vaults/{vault}/{collection}/", entry.reason)
