@@ -51,21 +51,22 @@ class HsmConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     domain: bool = False
 
 
-def write_configuration(configuration: HsmConfiguration, path: Path) -> None:
-    """Write the file, with paths in its own folder relative to it. Raises HsmUnavailable."""
-    folder = str(path.absolute().parent)
+def write_configuration(configuration: HsmConfiguration, path: Path, folder: Path | None = None) -> None:
+    """Write the file, with paths in a folder, its own where None, relative to that. Raises HsmUnavailable."""
+    inside = str(folder.absolute() if folder is not None else path.absolute().parent)
     text = msgspec.json.format(msgspec.json.encode(configuration), indent=2).decode()
     try:
-        write_private(path, text.replace(folder + "/", _FOLDER + "/").encode() + b"\n", replace=True)
+        write_private(path, text.replace(inside + "/", _FOLDER + "/").encode() + b"\n", replace=True)
     except OSError as error:
         raise HsmUnavailable(f"the HSM's configuration {path} cannot be written: {error.strerror}") from None
 
 
-def read_configuration(path: Path) -> HsmConfiguration:
-    """Read the file. Raises HsmUnavailable where it is missing or is not one of these."""
+def read_configuration(path: Path, folder: Path | None = None) -> HsmConfiguration:
+    """Read the file. folder: the one it was written for. Raises HsmUnavailable where it is missing or is not one of
+    these."""
+    inside = str(folder.absolute() if folder is not None else path.absolute().parent)
     try:
-        text = path.read_text()
-        return msgspec.json.decode(text.replace(_FOLDER, str(path.absolute().parent)), type=HsmConfiguration)
+        return msgspec.json.decode(path.read_text().replace(_FOLDER, inside), type=HsmConfiguration)
     except (OSError, ValueError) as error:
         raise HsmUnavailable(
             f"the HSM's configuration {path} cannot be read",

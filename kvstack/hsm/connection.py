@@ -56,8 +56,18 @@ class Connection:
     def root(self, session: int) -> int:
         """Return the wrapping root's handle. Raises HsmUnavailable where the token no longer has it."""
         if not self._root:
+            self.require_domain()
             self._root = found_key(self.cryptoki, session, self.configuration, self.configuration.root, "wrapping root")
         return self._root
+
+    def require_domain(self) -> None:
+        """Refuse to go on where the root is to come from a security domain, and has not come yet."""
+        if self.configuration.domain and not self.configuration.root:
+            raise HsmUnavailable(
+                f"keys in the HSM wait for the security domain: the token `{self.token.label}` has no root yet",
+                "`kvstack hsm security-domain download --file F` draws it for the custodians; after the loss of a token "
+                "`kvstack hsm security-domain upload --file F` brings it back.",
+            )
 
     def release_root(self, session: int, *, make: bool = False) -> int:
         """Return the release root's handle. make: in the token, where none was needed before. Raises HsmUnavailable."""

@@ -37,6 +37,25 @@ from kvstack.hsm.token import ROOT, ROOT_LABEL
 T = TypeVar("T")
 
 
+def awaiting_domain(configuration: HsmConfiguration, environ: Mapping[str, str] = os.environ) -> HsmConfiguration:
+    """Take the root away that a new token has generated: its own is to come from a security domain. Returns its
+    configuration, to be written. Raises HsmError where the module cannot keep wrapped keys."""
+    if configuration.keys != "wrapped":
+        raise HsmError(
+            f"the HSM module {configuration.module} cannot be part of a security domain: it cannot wrap keys safely",
+            "Use another module, or go without custodians.",
+        )
+    with _opened([configuration], environ) as (module,):
+        module.run(lambda connection: _with_session(connection, _without_roots))
+    return msgspec.structs.replace(configuration, root="", domain=True)
+
+
+def roots_of(configuration: HsmConfiguration, environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """Return the ids of the wrapping roots that are in a token, hexadecimal."""
+    with _opened([configuration], environ) as (module,):
+        return module.run(lambda connection: _with_session(connection, _root_identities))
+
+
 def establish(
     configurations: Sequence[HsmConfiguration],
     custodians: Sequence[Custodian],
@@ -133,6 +152,12 @@ def _without_roots(connection: Connection, session: int) -> None:
     for label in (ROOT_LABEL, RELEASE_LABEL):
         for handle in cryptoki.find(session, {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_LABEL: label}):
             cryptoki.destroy(session, handle)
+
+
+def _root_identities(connection: Connection, session: int) -> frozenset[str]:
+    cryptoki = connection.cryptoki
+    handles = cryptoki.find(session, {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_LABEL: ROOT_LABEL})
+    return frozenset((cryptoki.attribute(session, handle, ck.CKA_ID) or b"").hex() for handle in handles)
 
 
 def _tried_to_clear(module: Pkcs11Module) -> None:

@@ -52,6 +52,15 @@ class Pkcs11Module:
         """Return what the module can do, by name; by number where kvstack has no use for it."""
         return frozenset(map(mechanism_name, self.run(lambda connection: connection.mechanisms)))
 
+    def reconfigure(self, configuration: HsmConfiguration) -> None:
+        """Go by another configuration of the same token from here on: what is in it was changed."""
+        with self._guard:
+            connection, self._connection = self._connection, None
+            if connection is not None and (connection.process != os.getpid() or connection.retire()):
+                connection.close()
+            self.configuration = configuration
+            self._connection = connected(configuration, pin(configuration.pin_source, self._environ))
+
     def close(self) -> None:
         """Wait for operations under way, close the sessions, and shut the library down where nobody else uses it."""
         self._after_fork()

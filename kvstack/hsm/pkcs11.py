@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from kvstack.hsm import constants as ck
 from kvstack.hsm import public_half, releasing, token_keys, wrapped_keys
-from kvstack.hsm.configuration import KeyHome
+from kvstack.hsm.configuration import HsmConfiguration, KeyHome
 from kvstack.hsm.connection import Connection
 from kvstack.hsm.cryptoki import Cryptoki, CryptokiError, Mechanism, gcm
 from kvstack.hsm.failures import unsupported
@@ -194,6 +194,10 @@ class Pkcs11Keys:
                 connection.sessions.give_back(session)
 
         return self._module.run(draw)
+
+    def reconfigure(self, configuration: HsmConfiguration) -> None:
+        """Go by another configuration of the same token from here on."""
+        self._module.reconfigure(configuration)
 
     def close(self) -> None:
         """Let go of sessions and the module."""

@@ -79,6 +79,7 @@ def opened(connection: Connection, key: KeyReference, template: Template | None 
     """Unwrap a key into the module, as what it is or by another template. Returns its handle. Raises HsmError for a
     blob that is not the key's."""
     wrapped = _decoded(key)
+    connection.require_domain()
     exportable = may_leave(connection, key)
     if not exportable and wrapped.root.hex() != connection.configuration.root:
         raise HsmError(

@@ -99,6 +99,10 @@ class Barrier:
                 raise faults.TamperedRow(DATA_KEYS.name, (STORE,), "changed while it was read")
         return barrier
 
+    def by_key(self, kek: KeyEncryptionKey) -> None:
+        """Wrap by this key-encryption key from here on: the same one, opened anew."""
+        self._kek = kek
+
     def with_recovery(self, pem: bytes) -> None:
         """From here on encrypt data keys to this public key, too. It must come from an authenticated row."""
         self._recovery = pem

@@ -1,9 +1,12 @@
 """Making a vault: its token and key-encryption key, its store, its operator; whole, or not there."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from kvstack.hsm.security_domain import Custodian, require_custodians
 from kvstack.terms.diagnostic import Diagnostic, KvstackError
 from kvstack.terms.name import resource_group_name_problem
 from kvstack.terms.principal import is_guid
@@ -33,6 +36,8 @@ def initialise(
     subscription: str | None = None,
     resource_group: str = "local",
     operator_name: str = "operator",
+    custodians: Sequence[Custodian] = (),
+    quorum: int = 0,
     prepare: Callable[[Unlocked], None] | None = None,
     environ: Mapping[str, str] = os.environ,
     random: Callable[[int], bytes] = os.urandom,
@@ -41,12 +46,18 @@ def initialise(
 
     clock: the system's by default; a simulated clock starts at its time. hsm: a PKCS#11 module; True to find one;
     False for software keys; None to find one and else use software keys. recovery_key: PEM of an RSA public key.
-    subscription: a GUID, drawn where none is given. prepare: writes what belongs to a new vault; only after it is
-    there a vault. random: draws every key and id.
+    subscription: a GUID, drawn where none is given. custodians, quorum: of the security domain that keys in the HSM are
+    to be wrapped under; none for a root the token makes itself. prepare: writes what belongs to a new vault; only after
+    it is there a vault. random: draws every key and id.
     """
     subscription_id = subscription.lower() if subscription is not None else _guid(random)
     _check(subscription_id, resource_group, recovery_key)
     module = chosen_module(hsm, environ)
+    if custodians:
+        require_custodians(custodians, quorum)
+        if module is None:
+            raise KvstackError("custodians are for keys in an HSM, and there is none", "Leave them out.")
+        token = msgspec.structs.replace(token, domain=True)
     paths = layout(directory)
     paths.make_folders()
     with exclusive(paths.lock):
@@ -75,6 +86,8 @@ def initialise(
                         created=now,
                         simulated_clock=simulated_clock,
                         recovery_key=recovery_key or b"",
+                        custodians=tuple(custodians),
+                        quorum=quorum,
                     ),
                 )
                 TimeGuard(store).confirm(tx, now)

@@ -20,7 +20,7 @@ HsmChoice = bool | Path | None
 class Token(msgspec.Struct, frozen=True):
     """How to make the token. label; adopt: take one its security officer has made instead; pin_environment, pin_file:
     where its PIN is, neither for one drawn at random and kept in a file; parameters: for NSS softokn; keys_in_token:
-    keep every key in the token itself, instead of wrapped outside."""
+    keep every key in the token itself, instead of wrapped outside; domain: its root comes from a security domain."""
 
     label: str = "kvstack"
     adopt: bool = False
@@ -28,6 +28,7 @@ class Token(msgspec.Struct, frozen=True):
     pin_file: str = ""
     parameters: str = ""
     keys_in_token: bool = False
+    domain: bool = False
 
 
 OWN_TOKEN = Token()
@@ -93,8 +94,13 @@ def make_key_home(
         environ=environ,
         random=random,
     )
+    configuration = made.configuration
+    if token.domain:
+        from kvstack.hsm.domain_root import awaiting_domain
+
+        configuration = awaiting_domain(configuration, environ)
     file = folder / "hsm.json"
-    write_configuration(made.configuration, file)
+    write_configuration(configuration, file)
     opened = open_key_home(paths, _configuration("pkcs11", paths, file), environ=environ)
     return msgspec.structs.replace(opened, warnings=made.warnings)
 

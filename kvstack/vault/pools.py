@@ -53,7 +53,8 @@ class Pools:
     """The Managed HSMs of a store, as their tokens have them. Safe for several threads and processes."""
 
     def __init__(self, paths: Layout, own: VaultConfiguration, *, environ: Mapping[str, str] = os.environ) -> None:
-        self._paths = paths
+        # A process may go elsewhere, and what is written has to be found from anywhere.
+        self._paths = Layout(paths.root.absolute())
         self._own = own
         self.environ = environ
         self._guard = threading.Lock()
@@ -80,7 +81,7 @@ class Pools:
         """Read the configurations of a Managed HSM's tokens. Raises HsmUnavailable."""
         from kvstack.hsm.configuration import read_configuration
 
-        return tuple(read_configuration(self._paths.root / file) for file in tokens_of(vault))
+        return tuple(read_configuration(self._paths.root / file, self._paths.root) for file in tokens_of(vault))
 
     def reopen(self, vault: Vault) -> None:
         """Connect to a Managed HSM's tokens anew: what is in them was changed."""
@@ -142,7 +143,7 @@ class Pools:
         from kvstack.hsm.configuration import write_configuration
         from kvstack.hsm.pool_token import make_pool_token
 
-        own, folder = self._own_token(), self._folder / pool_id
+        own, folder = self.own_token(), self._folder / pool_id
         made = []
         try:
             for number in numbers:
@@ -153,7 +154,7 @@ class Pools:
                 sync_folder(folder)
                 configuration = make_pool_token(folder, own, label)
                 file = folder / f"token-{number}.json"
-                write_configuration(configuration, file)
+                write_configuration(configuration, file, self._paths.root)
                 made.append(str(file.relative_to(self._paths.root)))
         except OSError as error:
             raise faults.of_file(error, folder) from error
@@ -164,7 +165,7 @@ class Pools:
         from kvstack.hsm.configuration import write_configuration
 
         for file, configuration in zip(tokens_of(vault), configurations, strict=True):
-            write_configuration(configuration, self._paths.root / file)
+            write_configuration(configuration, self._paths.root / file, self._paths.root)
 
     def sweep(self, living: Callable[[], Mapping[str, Collection[str]]]) -> Swept:
         """Destroy every token that belongs to no Managed HSM. living: returns the configurations' files of those there
@@ -197,9 +198,9 @@ class Pools:
         name = label.read_text()
         try:
             if file.exists():
-                left = destroy_pool_token(read_configuration(file), environ=self.environ)
+                left = destroy_pool_token(read_configuration(file, self._paths.root), environ=self.environ)
             else:
-                discard_token(self._own_token(), name)
+                discard_token(self.own_token(), name)
                 left = ""
         except HsmError as error:
             left = f"the token `{name}` could not be destroyed: {error.diagnostics[0].summary}"
@@ -212,7 +213,13 @@ class Pools:
     def _folder(self) -> Path:
         return self._paths.hsm / "pools"
 
-    def _own_token(self) -> "HsmConfiguration":
+    def write_own_token(self, configuration: "HsmConfiguration") -> None:
+        """Write the configuration of the store's own token. Raises HsmUnavailable."""
+        from kvstack.hsm.configuration import write_configuration
+
+        write_configuration(configuration, self._paths.root / self._own.file)
+
+    def own_token(self) -> "HsmConfiguration":
         """Return the configuration of the store's own token, whose module a Managed HSM's tokens are of."""
         from kvstack.hsm.configuration import read_configuration
 

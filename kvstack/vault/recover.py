@@ -11,8 +11,17 @@ from kvstack.vault.barrier import Barrier, stored_key
 from kvstack.vault.clock import Clock, SystemClock
 from kvstack.vault.data_key import by_recovery, recovery_private_key
 from kvstack.vault.exclusive import exclusive
-from kvstack.vault.key_home import OWN_TOKEN, HsmChoice, Token, chosen_module, make_key_home
-from kvstack.vault.layout import layout, read_configuration, write_configuration
+from kvstack.vault.key_home import (
+    OWN_TOKEN,
+    HsmChoice,
+    KeyHome,
+    Token,
+    chosen_module,
+    make_key_home,
+    open_key_home,
+)
+from kvstack.vault.layout import Layout, layout, read_configuration, write_configuration
+from kvstack.vault.settings import read_settings
 from kvstack.vault.store import Store
 from kvstack.vault.unlock import Unlocked, unlocked
 
@@ -57,6 +66,11 @@ def recover(
             keys = make_key_home(paths, module, token=token, name=name, environ=environ, random=random)
             try:
                 barrier = Barrier.unlock(store, keys.kek, unwrapping=unwrapping, random=random)
+                with store.transaction() as tx:
+                    of_domain = bool(read_settings(tx).custodians)
+                if of_domain and keys.configuration.kek == "pkcs11":
+                    keys = _awaiting_domain(paths, keys, environ)
+                    barrier.by_key(keys.kek)
                 vault = unlocked(store, barrier, keys, paths, clock or SystemClock())
                 count = _wrapped_anew(vault)
                 write_configuration(paths, keys.configuration)
@@ -67,6 +81,19 @@ def recover(
             store.close()
             raise
     return Recovered(vault, count)
+
+
+def _awaiting_domain(paths: Layout, keys: KeyHome, environ: Mapping[str, str]) -> KeyHome:
+    """Take the new token's own root away: the vault's keys are wrapped under that of its security domain."""
+    from kvstack.hsm.configuration import read_configuration as read_hsm
+    from kvstack.hsm.configuration import write_configuration as write_hsm
+    from kvstack.hsm.domain_root import awaiting_domain
+
+    file = paths.root / keys.configuration.file
+    keys.close()
+    write_hsm(awaiting_domain(read_hsm(file), environ), file)
+    opened = open_key_home(paths, keys.configuration, environ=environ)
+    return msgspec.structs.replace(opened, warnings=keys.warnings)
 
 
 def _wrapped_anew(vault: Unlocked) -> int:

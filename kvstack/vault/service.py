@@ -13,6 +13,7 @@ from kvstack.vault.key_release import KeyReleaseOperations
 from kvstack.vault.key_use import KeyUseOperations
 from kvstack.vault.local_roles import LocalRoleOperations
 from kvstack.vault.managed_hsms import ManagedHsmOperations
+from kvstack.vault.own_security_domain import OwnSecurityDomainOperations
 from kvstack.vault.pool_backup import PoolBackupOperations
 from kvstack.vault.principals import PrincipalOperations
 from kvstack.vault.randomness import RandomOperations
@@ -27,6 +28,7 @@ from kvstack.vault.vaults import VaultOperations
 class VaultService(
     VaultOperations,
     ManagedHsmOperations,
+    OwnSecurityDomainOperations,
     SecurityDomainOperations,
     PoolBackupOperations,
     LocalRoleOperations,

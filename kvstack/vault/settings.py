@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from kvstack.hsm.security_domain import Custodian
 from kvstack.vault.faults import CorruptStore
 from kvstack.vault.table import Row, Table
 from kvstack.vault.transaction import Transaction
@@ -10,7 +11,8 @@ from kvstack.vault.transaction import Transaction
 class StoreSettings(Row, frozen=True, kw_only=True):
     """The one row of settings. tenant_id, subscription_id, operator_id: GUIDs drawn at initialisation;
     resource_group: where vaults are that name none; recovery_key: the PEM of the public key data keys are also
-    encrypted to, empty for none."""
+    encrypted to, empty for none; custodians, quorum: of the security domain its own HSM keys are wrapped under, none
+    where the token has made its root itself."""
 
     id: str = "store"
     tenant_id: str
@@ -21,6 +23,8 @@ class StoreSettings(Row, frozen=True, kw_only=True):
     created: datetime
     simulated_clock: bool = False
     recovery_key: bytes = b""
+    custodians: tuple[Custodian, ...] = ()
+    quorum: int = 0
 
 
 SETTINGS = Table("settings", StoreSettings, key=("id",))
