@@ -179,7 +179,7 @@ def _own_facts(version: "KeyVersion | SecretVersion") -> Facts:
             return [
                 ("type", kind_words(version.specification)),
                 ("operations", ", ".join(sorted(version.operations))),
-                ("kept in", _HOMES.get(version.provider, version.provider)),
+                ("kept in", _HOMES.get(version.provider.partition(":")[0], version.provider)),
             ]
         case _:
             return [("content type", version.content_type)]
@@ -189,6 +189,7 @@ _HOMES = {
     "software": "the vault, encrypted",
     "pkcs11-wrapped": "the HSM, wrapped by its root key",
     "pkcs11-token": "the HSM, as an object of its token",
+    "pool": "the Managed HSM, wrapped under its security domain",
 }
 
 

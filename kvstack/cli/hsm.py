@@ -12,6 +12,7 @@ from kvstack.cli.opened import require_operator
 from kvstack.cli.options import as_json
 from kvstack.cli.output import answer, answer_json, warn
 from kvstack.cli.password import password as password_of
+from kvstack.cli.security_domain import add_pool_verbs
 from kvstack.cli.table import counted, facts, table
 from kvstack.cli.words import text
 from kvstack.terms.diagnostic import Diagnostic
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _LONGEST_PEM = 1 << 16
 
 
-@verbs("The PKCS#11 module: what it can do, and the way back after its token was lost.")
+@verbs("The PKCS#11 module: what it can do, its security domain, and the way back after a token was lost.")
 def command() -> None:
     """Hold the verbs."""
 
@@ -222,3 +223,6 @@ def _words(document: dict[str, Any]) -> str:
             ("mechanisms", ", ".join(known) + (f" and {more} kvstack has no use for" if more else "")),
         ]
     )
+
+
+add_pool_verbs(command)

@@ -97,7 +97,8 @@ def recover_hint(noun: str, written: str) -> Iterator[None]:
                 "is soft-deleted" in error.summary
             ):
                 vault = written.split("/", 1)[0]
-                what = f"vault recover {vault}" if error.code == "VaultNotFound" else f"{noun} recover {written}"
+                home = "managed-hsm" if "Managed HSM" in error.summary else "vault"
+                what = f"{home} recover {vault}" if error.code == "VaultNotFound" else f"{noun} recover {written}"
                 detail = error.diagnostics[0].detail
                 raise error.with_detail(f"{detail} `kvstack {what}` does.") from None
             case _:

@@ -6,7 +6,7 @@ process loads a module once, with one folder of tokens.
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -86,9 +86,13 @@ def destroy_pool_token(configuration: HsmConfiguration, *, environ: Mapping[str,
     )
 
 
-def discard_token(own: HsmConfiguration, label: str) -> None:
+def discard_token(
+    own: HsmConfiguration, label: str, *, known: Collection[str] = (), since: float | None = None
+) -> None:
     """Remove a token of kvstack's own of this label, whose making was interrupted; never the store's own one. There may
-    be none. Raises HsmUnavailable."""
+    be none. known, since: serials of all tokens in use, and when the making began, in seconds since 1970; what lies
+    there since then and is none of those goes too: SoftHSM may have been stopped before it wrote the label. Raises
+    HsmUnavailable."""
     if not own.tokens:
         return
     with alone(own.lock):
@@ -105,6 +109,8 @@ def discard_token(own: HsmConfiguration, label: str) -> None:
             released(own.module)
         for serial in serials:
             _remove_files(Path(own.tokens), serial)
+        if since is not None:
+            _remove_unfinished(Path(own.tokens), {own.token_serial, *known}, since)
 
 
 def _acquired(own: HsmConfiguration) -> Library:
@@ -118,6 +124,13 @@ def _remove_files(tokens: Path, serial: str) -> None:
         return
     for folder in tokens.iterdir():
         if folder.name.replace("-", "").endswith(serial):
+            shutil.rmtree(folder)
+            (tokens.parent / COPIES / f"{folder.name}.object").unlink(missing_ok=True)
+
+
+def _remove_unfinished(tokens: Path, known: Collection[str], since: float) -> None:
+    for folder in tokens.iterdir():
+        if folder.name.replace("-", "")[-16:] not in known and folder.stat().st_mtime >= since:
             shutil.rmtree(folder)
             (tokens.parent / COPIES / f"{folder.name}.object").unlink(missing_ok=True)
 

@@ -97,8 +97,10 @@ class PoolBackupOperations(BackupOperations):
                 return home, pool
 
             with attempt.look():
-                home, pool = checked()
+                home, pool = inside(attempt, hsm, RESTORE)
             backup = self._opened_pool(home, pool, blob)
+            with attempt.look():
+                checked()
             for kept in backup.keys:
                 self._check(home, kept)
             with attempt.transaction():

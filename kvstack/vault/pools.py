@@ -180,14 +180,17 @@ class Pools:
             for label in sorted(folder.glob(f"{_LABEL}-*")):
                 file = folder / f"token-{label.name.rpartition('-')[2]}.json"
                 if str(file.relative_to(self._paths.root)) not in kept:
-                    destroyed.append(label.read_text())
+                    name = label.read_text()
                     left += self._destroyed(file, label)
+                    if not label.exists():
+                        destroyed.append(name)
             if not kept:
                 with suppress(KeyError):
                     self._open.pop(folder.name)[1].close()
-                from shutil import rmtree
+                if not any(folder.glob(f"{_LABEL}-*")):
+                    from shutil import rmtree
 
-                rmtree(folder, ignore_errors=True)
+                    rmtree(folder, ignore_errors=True)
         return Swept(tuple(destroyed), tuple(left))
 
     def _destroyed(self, file: Path, label: Path) -> Iterator[str]:
@@ -200,14 +203,24 @@ class Pools:
             if file.exists():
                 left = destroy_pool_token(read_configuration(file, self._paths.root), environ=self.environ)
             else:
-                discard_token(self.own_token(), name)
+                # To the second, as coarse as a file system may be.
+                discard_token(self.own_token(), name, known=self._serials(), since=label.stat().st_mtime // 1)
                 left = ""
         except HsmError as error:
-            left = f"the token `{name}` could not be destroyed: {error.diagnostics[0].summary}"
+            # Its files stay: the next sweep tries again.
+            yield f"the token `{name}` is not destroyed yet: {error.diagnostics[0].summary}"
+            return
         if left:
             yield left
         for path in (file, label):
             path.unlink(missing_ok=True)
+
+    def _serials(self) -> set[str]:
+        """Return the serials of all tokens that were made to the end."""
+        from kvstack.hsm.configuration import read_configuration
+
+        files = self._folder.glob("*/token-*.json")
+        return {read_configuration(file, self._paths.root).token_serial for file in files}
 
     @property
     def _folder(self) -> Path:
