@@ -7,6 +7,7 @@ import click
 
 from kvstack.cli.content import taken
 from kvstack.cli.context import Context, pass_context
+from kvstack.cli.custodians import custodian_in, custodians_option
 from kvstack.cli.first_files import FIRST_STACK, first_stack, ignore
 from kvstack.cli.key_home import KeyHomeChoice, key_home_options
 from kvstack.cli.opened import require_operator
@@ -25,6 +26,8 @@ _LONGEST_PEM = 1 << 16
 @click.command("init")
 @key_home_options
 @click.option("--recovery-key", metavar="PUBLIC.pem", help="An RSA public key every data key is also encrypted to.")
+@custodians_option
+@click.option("--quorum", type=int, default=0, help="How many custodians bring the keys back; at least 2.")
 @click.option("--subscription", metavar="GUID", type=text, help="The subscription's id; drawn at random by default.")
 @click.option("--resource-group", metavar="NAME", type=text, default="local", help="Where vaults are that name none.")
 @click.option(
@@ -36,6 +39,8 @@ def command(
     context: Context,
     /,
     recovery_key: str | None,
+    custodians: tuple[str, ...],
+    quorum: int,
     subscription: str | None,
     resource_group: str,
     simulated_clock: bool,
@@ -69,6 +74,8 @@ def command(
         simulated_clock=simulated_clock,
         subscription=subscription,
         resource_group=resource_group,
+        custodians=[custodian_in(one) for one in custodians],
+        quorum=quorum,
         prepare=prepare,
     )
     try:
@@ -175,6 +182,14 @@ def _cautions(unlocked: "Unlocked") -> list[Diagnostic]:
                 detail="Back up the folder .kvstack, or make the vault with `--recovery-key PUBLIC.pem`: it can "
                 "be given only here. `openssl genrsa -aes256 -out recovery.pem 3072` makes one, and "
                 "`openssl rsa -in recovery.pem -pubout -out PUBLIC.pem` its public half.",
+            )
+        )
+    if unlocked.settings.custodians:
+        found.append(
+            Diagnostic(
+                severity="warning",
+                summary="-HSM keys wait for the security domain",
+                detail="`kvstack hsm security-domain download --file F` draws it for the custodians.",
             )
         )
     if unlocked.settings.simulated_clock:

@@ -13,6 +13,7 @@ import pytest
 from kvstack.declare.stack_schema import schema
 from kvstack.declare.yaml import data
 from kvstack.hsm.find import find_module
+from tests.hsm.pools import public_pem
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 VALUES = {"DB_PASSWORD": "correct horse", "BANK_TOKEN": "battery staple"}
@@ -104,3 +105,47 @@ def test_an_editor_is_content_with_an_example(path: Path) -> None:
     assert first.startswith(prefix)
     assert (path.parent / first.removeprefix(prefix)).resolve() == EXAMPLES.parent / "schemas" / "stack.json"
     jsonschema.Draft202012Validator(schema()).validate(data(path.read_bytes(), path.name))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_module() is None, reason="no PKCS#11 module is found: a Managed HSM needs one")
+def test_a_managed_hsm_is_made_activated_and_filled(tmp_path: Path) -> None:
+    folder = _copied("managed-hsm", tmp_path)
+    kvstack = CommandLine(folder, None, [])
+    kvstack("init")
+    kvstack("validate")
+    first = json.loads(kvstack("plan", "--json", "--detailed-exitcode", code=3))
+    assert [change["address"] for change in first["changes"]] == ["vaulting-hsm"]
+    assert {entry["address"] for entry in first["unread"]} == {
+        "vaulting-hsm/keys/signing",
+        "vaulting-hsm/keys/archive",
+        "vaulting-hsm/roles/signer",
+        "vaulting-hsm/access/payments-api/signer/keys/signing",
+        "vaulting-hsm/access/auditors/managed-hsm-crypto-auditor",
+    }
+    kvstack("apply", "--yes")
+    assert json.loads(kvstack("plan", "--json", "--detailed-exitcode", code=3))["changes"] == []
+    download = ["hsm", "security-domain", "download", "vaulting-hsm", "--quorum", "2", "--file", str(folder / "domain")]
+    for name in ("alice", "bob", "carol"):
+        (folder / f"{name}.pem").write_bytes(public_pem(name))
+        download += ["--custodian", str(folder / f"{name}.pem")]
+    kvstack(*download)
+    # As on Azure, an administrator may not use keys until somebody, he too, gives him the role.
+    for role in ("Managed HSM Crypto User", "Managed HSM Crypto Officer"):
+        kvstack("managed-hsm", "role", "assign", "vaulting-hsm", "--principal", "operator", "--role", role)
+    assert json.loads(kvstack("plan", "--json", "--detailed-exitcode", code=2))["summary"]["create"] == 5
+    kvstack("apply", "--yes")
+    assert json.loads(kvstack("plan", "--json", "--detailed-exitcode"))["changes"] == []
+    kvstack("drift")
+    kvstack("key", "rotate", "vaulting-hsm/signing")
+    kvstack("drift")
+    kvstack("key", "delete", "vaulting-hsm/archive")
+    drifted = json.loads(kvstack("drift", "--json", code=2))["drift"]
+    assert [(one["address"], one["what"]) for one in drifted] == [("vaulting-hsm/keys/archive", "deleted")]
+    kvstack("apply", "--yes")
+    kvstack("drift")
+    kvstack("destroy", "--yes")
+    recovered = json.loads(kvstack("plan", "--json", "--detailed-exitcode", code=2))["summary"]
+    assert (recovered["recover"], recovered["create"]) == (6, 0)
+    kvstack("apply", "--yes")
+    assert json.loads(kvstack("plan", "--json", "--detailed-exitcode"))["changes"] == []
