@@ -63,6 +63,7 @@ def list_(context: Context, hsm: str, as_json: bool) -> int:
     with opened(context) as there, recover_hint(_NOUN, hsm):
         found = there.service.list_local_assignments(there.caller, vault_name(hsm))
         known, roles = directory(there), _role_names(there, hsm)
+    found = tuple(sorted(found, key=lambda one: (one.scope.lower(), roles.get(one.role_id, ""), one.principal_id)))
     if as_json:
         answer_json({"role_assignments": [_document(one, known, roles) for one in found]})
         return 0

@@ -138,8 +138,8 @@ class BackupOperations(KeyOperations, SecretOperations):
         there = self._free_name(attempt, home, kind, item.name)
         if there is not None:
             raise Conflict(
-                f"there is a {kind.word} `{there.name}` in vault `{home.name}`: a backup is restored only where its "
-                "name is free",
+                f"there is a {kind.word} `{there.name}` in {home.kind} `{home.name}`: a backup is restored only where "
+                "its name is free",
                 f"Delete and purge the {kind.word}, or restore into another vault.",
             )
 

@@ -190,7 +190,7 @@ class ItemOperations(MaterialOperations):
         if item is None or item.deletion is None:
             return item
         if not soft_delete.past(item.deletion, self._time(attempt)):
-            where = f" in vault `{home.name}`"
+            where = f" in {home.kind} `{home.name}`"
             raise errors.deleted_but_recoverable(kind.word, item.name, where, item.deletion.scheduled_purge)
         if attempt.changing:
             attempt.details["purged"] = f"{item.name}, soft-deleted until {item.deletion.scheduled_purge.isoformat()}"
@@ -274,13 +274,13 @@ def deleted_item(attempt: Attempt, home: Vault, kind: Kind[I], name: str) -> tup
     """Return a soft-deleted item, and its deletion. Raises NotFound."""
     item = kind.table.get(attempt.tx, home.id, folded(name))
     if item is None or item.deletion is None:
-        where = f" in vault `{home.name}`"
+        where = f" in {home.kind} `{home.name}`"
         raise errors.not_found(f"soft-deleted {kind.word}", name, where, code=f"{kind.noun}NotFound")
     return item, item.deletion
 
 
 def _item_not_found(attempt: Attempt, home: Vault, kind: Kind[I], name: str, item: I | None) -> VaultError:
-    where = f" in vault `{home.name}`"
+    where = f" in {home.kind} `{home.name}`"
     code = f"{kind.noun}NotFound"
     if item is not None and item.deletion is not None:
         error = errors.not_found(kind.word, item.name, f"{where}, it is soft-deleted", code=code)

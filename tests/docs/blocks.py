@@ -101,6 +101,7 @@ VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "GUID"),
         (r"\b[0-9a-f]{64}\b", "FINGERPRINT"),
         (r"\b[0-9a-f]{32}\b", "VERSION"),
+        (r"\b[0-9a-f]{16}\b", "SERIAL"),  # of a token, or the beginning of a custodian's fingerprint
         (r"\b([0-9a-f]{34,40}|[0-9A-F]{40})\b", "NUMBER"),  # of a certificate, or its thumbprint
         (r"\b[A-Za-z0-9_-]{80,}\b", "SIGNATURE"),
         (r"\b\d+(\.\d+)? (ms|s|min)\b", "DURATION"),
