@@ -32,7 +32,8 @@ class HsmConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     and log in; tokens: kvstack's own SoftHSM tokens, empty where the module keeps them itself; environment: set while
     the module is loaded; parameters: for NSS softokn; handles: how many wrapped keys are held open at most;
     oaep_in_software: whether RSA-OAEP-256 may be unpadded outside the module where the module cannot; domain: whether
-    its roots come from a security domain, so that none is ever made in the token itself.
+    its roots come from a security domain, so that none is ever made in the token itself; isolated: whether the module
+    is loaded in a process of its own.
     """
 
     module: str
@@ -49,6 +50,7 @@ class HsmConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     handles: int = 256
     oaep_in_software: bool = True
     domain: bool = False
+    isolated: bool = False
 
 
 def write_configuration(configuration: HsmConfiguration, path: Path, folder: Path | None = None) -> None:

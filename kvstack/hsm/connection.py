@@ -65,8 +65,8 @@ class Connection:
         if self.configuration.domain and not self.configuration.root:
             raise HsmUnavailable(
                 f"keys in the HSM wait for the security domain: the token `{self.token.label}` has no root yet",
-                "`kvstack hsm security-domain download --file F` draws it for the custodians; after the loss of a token "
-                "`kvstack hsm security-domain upload --file F` brings it back.",
+                "`kvstack hsm security-domain download --file F` draws it for the custodians; after the loss of a "
+                "token `kvstack hsm security-domain upload --file F` brings it back.",
             )
 
     def release_root(self, session: int, *, make: bool = False) -> int:
@@ -101,7 +101,7 @@ class Connection:
             self.sessions.close()
             self.keepers.close()
         if self.process == os.getpid():
-            released(self.configuration.module)
+            released(self.configuration.module, isolated=self.configuration.isolated)
 
     def _discard(self, handle: int) -> None:
         """Destroy a session object; a token key, which is kept open too, stays."""
@@ -128,6 +128,7 @@ def connected(configuration: HsmConfiguration, pin: SecretValue) -> Connection:
             tokens=configuration.tokens,
             environment=configuration.environment,
             parameters=configuration.parameters,
+            isolated=configuration.isolated,
         )
         try:
             token = _token(library.cryptoki, configuration)
@@ -142,10 +143,10 @@ def connected(configuration: HsmConfiguration, pin: SecretValue) -> Connection:
                 keep(Path(configuration.tokens))
             return connection
         except CryptokiError as error:
-            released(configuration.module)
+            released(configuration.module, isolated=configuration.isolated)
             raise refused(error, configuration.module, configuration.token_label) from None
         except BaseException:
-            released(configuration.module)
+            released(configuration.module, isolated=configuration.isolated)
             raise
 
 

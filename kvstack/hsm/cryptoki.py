@@ -63,6 +63,7 @@ class Mechanism(Structure):
     _fields_ = [("number", c_ulong), ("parameter", c_void_p), ("length", c_ulong)]
     number: int
     kept: tuple[object, ...]
+    recipe: tuple[Any, ...]  # how it is made, for a module in another process
 
 
 class _PssParameters(Structure):
@@ -419,17 +420,22 @@ def mechanism(number: int, parameter: Structure | bytes | None = None, *kept: ob
         made = Mechanism(number, ctypes.addressof(memory), ctypes.sizeof(memory))
         kept = (memory, *kept)
     made.kept = kept
+    made.recipe = ("plain", number, parameter)
     return made
 
 
 def pss(digest: int, mask: int, salt_length: int) -> Mechanism:
     """Return CKM_RSA_PKCS_PSS on a digest."""
-    return mechanism(ck.CKM_RSA_PKCS_PSS, _PssParameters(digest, mask, salt_length))
+    made = mechanism(ck.CKM_RSA_PKCS_PSS, _PssParameters(digest, mask, salt_length))
+    made.recipe = ("pss", digest, mask, salt_length)
+    return made
 
 
 def oaep(digest: int, mask: int) -> Mechanism:
     """Return CKM_RSA_PKCS_OAEP with an empty label."""
-    return mechanism(ck.CKM_RSA_PKCS_OAEP, _OaepParameters(digest, mask, ck.CKZ_DATA_SPECIFIED, None, 0))
+    made = mechanism(ck.CKM_RSA_PKCS_OAEP, _OaepParameters(digest, mask, ck.CKZ_DATA_SPECIFIED, None, 0))
+    made.recipe = ("oaep", digest, mask)
+    return made
 
 
 def gcm(iv: bytes, associated_data: bytes, tag_bits: int = 128) -> Mechanism:
@@ -438,4 +444,6 @@ def gcm(iv: bytes, associated_data: bytes, tag_bits: int = 128) -> Mechanism:
     data = create_string_buffer(associated_data, len(associated_data)) if associated_data else None
     where = ctypes.addressof(data) if data is not None else None
     parameters = _GcmParameters(ctypes.addressof(vector), len(iv), len(iv) * 8, where, len(associated_data), tag_bits)
-    return mechanism(ck.CKM_AES_GCM, parameters, vector, data)
+    made = mechanism(ck.CKM_AES_GCM, parameters, vector, data)
+    made.recipe = ("gcm", iv, associated_data, tag_bits)
+    return made

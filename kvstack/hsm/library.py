@@ -25,7 +25,7 @@ class Library:
         self.inherited = False
 
 
-_loaded: dict[str, Library] = {}
+_loaded: dict[tuple[str, bool], Library] = {}  # by path, and whether it is in a process of its own
 _guard = threading.Lock()
 
 
@@ -56,13 +56,16 @@ def alone(path: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def acquired(path: str, *, tokens: str, environment: Mapping[str, str], parameters: str) -> Library:
-    """Return the library, initialised; hold `alone` around it. Raises HsmUnavailable where it is missing or foreign."""
+def acquired(
+    path: str, *, tokens: str, environment: Mapping[str, str], parameters: str, isolated: bool = False
+) -> Library:
+    """Return the library, initialised; hold `alone` around it. isolated: in a process of its own. Raises HsmUnavailable
+    where it is missing or foreign."""
     settings = (tokens, tuple(sorted(environment.items())), parameters)
     with _guard:
-        library = _loaded.get(path)
+        library = _loaded.get((path, isolated))
         if library is None:
-            library = Library(_opened(path), settings)
+            library = Library(_opened(path, environment, isolated=isolated), settings)
         elif library.users and library.settings != settings:
             raise HsmUnavailable(
                 f"the HSM module {path} is already in use by this process with other tokens",
@@ -78,14 +81,14 @@ def acquired(path: str, *, tokens: str, environment: Mapping[str, str], paramete
                 "See that its configuration and its tokens' folder are there and readable.",
             ) from None
         library.users += 1
-        _loaded[path] = library
+        _loaded[path, isolated] = library
         return library
 
 
-def released(path: str) -> None:
+def released(path: str, *, isolated: bool = False) -> None:
     """Give the library back; the last user shuts it down."""
     with _guard:
-        library = _loaded.get(path)
+        library = _loaded.get((path, isolated))
         if library is None or library.inherited or not library.users:
             return
         library.users -= 1
@@ -97,8 +100,12 @@ def released(path: str) -> None:
                     raise HsmUnavailable(f"the HSM module {path} cannot be shut down: {error}") from None
 
 
-def _opened(path: str) -> Cryptoki:
+def _opened(path: str, environment: Mapping[str, str], *, isolated: bool) -> Cryptoki:
     try:
+        if isolated:
+            from kvstack.hsm.isolated.client import IsolatedCryptoki  # most vaults have none
+
+            return IsolatedCryptoki(path, environment)
         return Cryptoki(path)
     except (OSError, CryptokiError) as error:
         missing = not Path(path).is_file()

@@ -55,7 +55,7 @@ def make_pool_token(
         except CryptokiError as error:
             raise refused(error, own.module, label) from None
         finally:
-            released(own.module)
+            released(own.module, isolated=own.isolated)
     return msgspec.structs.replace(
         own,
         token_label=label,
@@ -106,7 +106,7 @@ def discard_token(
         except CryptokiError as error:
             raise refused(error, own.module, label) from None
         finally:
-            released(own.module)
+            released(own.module, isolated=own.isolated)
         for serial in serials:
             _remove_files(Path(own.tokens), serial)
         if since is not None:
@@ -114,7 +114,9 @@ def discard_token(
 
 
 def _acquired(own: HsmConfiguration) -> Library:
-    return acquired(own.module, tokens=own.tokens, environment=own.environment, parameters=own.parameters)
+    return acquired(
+        own.module, tokens=own.tokens, environment=own.environment, parameters=own.parameters, isolated=own.isolated
+    )
 
 
 def _remove_files(tokens: Path, serial: str) -> None:

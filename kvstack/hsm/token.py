@@ -40,6 +40,7 @@ def initialise_token(
     pin_source: PinSource | None = None,
     adopt: bool = False,
     parameters: str = "",
+    isolated: bool = False,
     environ: Mapping[str, str] = os.environ,
     random: Callable[[int], bytes] = os.urandom,
 ) -> InitialisedToken:
@@ -48,7 +49,8 @@ def initialise_token(
     folder: DIR/.kvstack/hsm, for the lock, the PIN (unless pin_source says where it is) and, with SoftHSM, the tokens;
     module: the shared library; adopt: take the existing token of this label, made by its security officer, instead of
     making one; keys: how new keys are to be kept, token keys being used anyway where the module fails the probe;
-    parameters: for NSS softokn; environ: where the PIN may be.
+    parameters: for NSS softokn; isolated: load the module in a process of its own, now and always; environ: where the
+    PIN may be.
     """
     if len(label.encode()) > 32:
         raise HsmError(f"a token's label has at most 32 bytes, `{label}` has {len(label.encode())}")
@@ -66,7 +68,9 @@ def initialise_token(
         ) from None
     lock = str(folder / "lock")
     with alone(lock):
-        library = acquired(str(module), tokens=str(tokens or ""), environment={}, parameters=parameters)
+        library = acquired(
+            str(module), tokens=str(tokens or ""), environment={}, parameters=parameters, isolated=isolated
+        )
         try:
             cryptoki = library.cryptoki
             token = (
@@ -82,6 +86,7 @@ def initialise_token(
                 lock=lock,
                 tokens=str(tokens or ""),
                 parameters=parameters,
+                isolated=isolated,
             )
             ready = _with_keys(cryptoki, token, user_pin, made)
             if tokens is not None:
@@ -91,7 +96,7 @@ def initialise_token(
         except CryptokiError as error:
             raise refused(error, str(module), label) from None
         finally:
-            released(str(module))
+            released(str(module), isolated=isolated)
 
 
 def _pin(

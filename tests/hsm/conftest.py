@@ -37,10 +37,10 @@ def softhsm() -> Path:
     return SOFTHSM
 
 
-@pytest.fixture
-def token(tmp_path: Path) -> HsmConfiguration:
-    """A token of its own, with its keys; closed."""
-    return initialise_token(tmp_path / "hsm", module=softhsm()).configuration
+@pytest.fixture(params=[False, True], ids=["here", "isolated"])
+def token(tmp_path: Path, request: pytest.FixtureRequest) -> HsmConfiguration:
+    """A token of its own, with its keys; closed. Its module is loaded in this process, and in one of its own."""
+    return initialise_token(tmp_path / "hsm", module=softhsm(), isolated=request.param).configuration
 
 
 @pytest.fixture

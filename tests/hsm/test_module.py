@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from kvstack.hsm.configuration import HsmConfiguration, PinSource, write_configuration
 from kvstack.hsm.connection import Connection
+from kvstack.hsm.isolated.client import IsolatedCryptoki
 from kvstack.hsm.module import Pkcs11Module
 from kvstack.hsm.pkcs11 import Pkcs11Keys
 from kvstack.hsm.pkcs11_kek import Pkcs11KeyEncryptionKey
@@ -111,7 +113,16 @@ def _finalise(connection: Connection) -> None:
 
 
 def _close_all_sessions(connection: Connection) -> None:
-    connection.cryptoki._call("C_CloseAllSessions", connection.token.slot)
+    if isinstance(connection.cryptoki, IsolatedCryptoki):
+        # Nobody has that call over the wire; the process that holds the sessions can end, though.
+        _kill(connection)
+    else:
+        connection.cryptoki._call("C_CloseAllSessions", connection.token.slot)
+
+
+def _kill(connection: Connection) -> None:
+    if isinstance(connection.cryptoki, IsolatedCryptoki):
+        os.kill(connection.cryptoki.process, signal.SIGKILL)
 
 
 def _log_out(connection: Connection) -> None:
@@ -120,7 +131,7 @@ def _log_out(connection: Connection) -> None:
     connection.sessions.give_back(session)
 
 
-@pytest.mark.parametrize("accident", [_finalise, _close_all_sessions, _log_out])
+@pytest.mark.parametrize("accident", [_finalise, _close_all_sessions, _kill, _log_out])
 def test_after_a_lost_session_the_next_call_logs_in_again(module: Pkcs11Module, accident: Accident) -> None:
     provider, kek = Pkcs11Keys(module), Pkcs11KeyEncryptionKey(module)
     made = key(provider, EC)
@@ -190,7 +201,7 @@ def test_a_token_that_vanishes_under_way_is_told_and_found_again(token: HsmConfi
 
 
 def test_one_process_does_not_mix_two_folders_of_tokens(token: HsmConfiguration, tmp_path: Path) -> None:
-    other = initialise_token(tmp_path / "other", module=softhsm()).configuration
+    other = initialise_token(tmp_path / "other", module=softhsm(), isolated=token.isolated).configuration
     first = Pkcs11Module.open(token)
     with pytest.raises(HsmUnavailable, match="already in use by this process with other tokens"):
         Pkcs11Module.open(other)
