@@ -25,6 +25,10 @@ def scope_of(vault: OpenVault, written: str) -> Scope:
             return Scope(subscription, group)
         case ["vault", name]:
             return _vault(vault, name)
+        case ["managed_hsm", name]:
+            _require(vault_name_problem(name))
+            hsm = vault.service.get_managed_hsm(vault.caller, name)
+            return Scope(subscription, hsm.resource_group, hsm.name, managed_hsm=True)
         case ["vault", name, collection, item] if collection in _COLLECTIONS:
             _require(item_name_problem(item))
             home = _vault(vault, name)
@@ -32,7 +36,8 @@ def scope_of(vault: OpenVault, written: str) -> Scope:
         case _:
             raise KvstackError(
                 f"`{written}` is no scope",
-                "Write `subscription`, `resource_group/NAME`, `vault/NAME`, or `vault/NAME/secrets/NAME` (or keys).",
+                "Write `subscription`, `resource_group/NAME`, `vault/NAME`, `vault/NAME/secrets/NAME` (or keys), or "
+                "`managed_hsm/NAME`.",
             )
 
 

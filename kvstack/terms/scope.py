@@ -98,6 +98,6 @@ def written_scope(scope: Scope) -> str:
         case "resource_group":
             return f"resource_group/{scope.resource_group}"
         case "vault":
-            return f"vault/{scope.vault}"
+            return f"{'managed_hsm' if scope.managed_hsm else 'vault'}/{scope.vault}"
         case "item":
-            return f"vault/{scope.vault}/{scope.item}"
+            return f"{'managed_hsm' if scope.managed_hsm else 'vault'}/{scope.vault}/{scope.item}"

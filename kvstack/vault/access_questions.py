@@ -6,6 +6,7 @@ from kvstack.terms.scope import Scope
 from kvstack.vault.access import Request
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt, Engine
+from kvstack.vault.errors import BadParameter
 from kvstack.vault.explanation import Explanation, Grant, explanation, grants_of, who_can
 
 READ: Final = "Microsoft.Authorization/roleAssignments/read"
@@ -22,6 +23,7 @@ class AccessQuestions(Engine):
             principal = principal_id.lower()
             if principal != caller.id:
                 attempt.require(READ, scope, data=False)
+            _require_not_inside_a_managed_hsm(attempt, scope, data=data)
             attempt.details.update(principal=principal, action=action)
             return explanation(attempt.registry, principal, action, scope, data=data, now=attempt.now)
 
@@ -29,6 +31,7 @@ class AccessQuestions(Engine):
         """Return every principal that may do something, each with the assignment that decides."""
         with self._attempt(caller, "AccessWhoCan", scope) as attempt, attempt.transaction():
             attempt.require(READ, scope, data=False)
+            _require_not_inside_a_managed_hsm(attempt, scope, data=data)
             attempt.details.update(action=action)
             asked = Request((), action, data, scope)
             return tuple((who, grant) for who, _, grant in who_can(attempt.registry, asked, attempt.now))
@@ -40,6 +43,16 @@ class AccessQuestions(Engine):
             attempt.details.update(principal=principal)
             found = grants_of(attempt.registry, principal)
             return found if principal == caller.id else tuple(_seen(attempt, found))
+
+
+def _require_not_inside_a_managed_hsm(attempt: Attempt, scope: Scope, *, data: bool) -> None:
+    """Refuse a question whose answer would be wrong: no role looked at here gives a right inside a Managed HSM."""
+    vault = attempt.registry.vault(scope.vault) if data and scope.vault else None
+    if vault is not None and vault.pool is not None:
+        raise BadParameter(
+            f"who may do what inside Managed HSM `{vault.name}` is a matter of its local roles alone",
+            f"`kvstack managed-hsm role list {vault.name}` shows them.",
+        )
 
 
 def _seen(attempt: Attempt, grants: tuple[Grant, ...]) -> list[Grant]:

@@ -156,6 +156,11 @@ class AssignmentOperations(Engine):
         vault = attempt.registry.vault(scope.vault)
         if vault is None or vault.deletion is not None:
             raise attempt.vault_not_found(scope.vault)
+        if vault.pool is not None and scope.item:
+            raise BadParameter(
+                f"no role of resource manager gives a right inside Managed HSM `{vault.name}`",
+                f"`kvstack managed-hsm role assign {vault.name}` gives a local one.",
+            )
         if vault.resource_group.lower() != scope.resource_group.lower():
             raise NotFound(
                 f"there is no vault `{scope.vault}` in the resource group `{scope.resource_group}`",

@@ -414,6 +414,30 @@ def test_no_role_of_resource_manager_gives_a_right_inside(there: PoolWorld) -> N
             there.service.sign(caller, POOL, "k", algorithm="ES256", digest=DIGEST)
 
 
+def test_a_role_of_resource_manager_at_it_is_one_on_the_resource_and_ends_with_it(there: PoolWorld) -> None:
+    there.pool()
+    service, operator = there.service, there.operator
+    reader = there.person("Reader", at=there.scope(POOL))
+    assert service.get_managed_hsm(reader, POOL).name == POOL
+    assert [one.scope.path.rsplit("/", 2)[-2:] for one in service.list_role_assignments(operator, there.scope(POOL))][
+        -1
+    ] == ["managedHSMs", POOL]
+    with pytest.raises(BadParameter, match="no role of resource manager gives a right inside"):
+        there.person("Key Vault Crypto User", at=there.scope(POOL, "keys/k"))
+    for question in (
+        lambda: service.who_can(operator, "Microsoft.KeyVault/vaults/keys/sign/action", there.scope(POOL, "keys/k")),
+        lambda: service.explain_access(
+            operator, reader.id, "Microsoft.KeyVault/vaults/keys/sign/action", there.scope(POOL)
+        ),
+    ):
+        with pytest.raises(BadParameter, match="is a matter of its local roles alone"):
+            question()
+    service.delete_managed_hsm(operator, POOL)
+    service.recover_managed_hsm(operator, POOL)
+    with pytest.raises(Forbidden):
+        service.get_managed_hsm(reader, POOL)
+
+
 def test_who_may_see_nothing_is_not_told_that_it_is_there(there: PoolWorld) -> None:
     there.pool()
     stranger = there.person()
