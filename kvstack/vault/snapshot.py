@@ -124,13 +124,12 @@ def _vaults(attempt: Attempt, names: Sequence[str] | None, unread: list[Unread])
     vaults = []
     for name in {folded(name): name for name in names}.values():
         vault = attempt.registry.vault(name)
+        here, read = attempt.scope_of(vault or name), READ_HSM if vault is not None and vault.pool is not None else READ
         if vault is not None and _visible(attempt, vault):
             vaults.append(vault)
-        elif not attempt.may(READ, attempt.scope_of(vault or name), data=False):
+        elif not attempt.may(read, here, data=False):
             # Told for a vault that is not there, too: who may not see it is not told whether it is.
-            unread.append(
-                Unread(name, "vault", attempt.denied(READ, attempt.scope_of(vault or name), data=False).summary)
-            )
+            unread.append(Unread(name, "vault", attempt.denied(read, here, data=False).summary))
     return vaults
 
 
@@ -189,4 +188,4 @@ def _change_visible(attempt: Attempt, path: str) -> bool:
         place = scope(path)
     except ValueError as error:
         raise BadParameter(str(error)) from None
-    return attempt.may(READ, place, data=False)
+    return attempt.may(READ_HSM if place.managed_hsm else READ, place, data=False)
