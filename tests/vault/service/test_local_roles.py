@@ -289,7 +289,7 @@ def test_a_snapshot_tells_of_a_managed_hsm_what_the_caller_may_read(there: PoolW
     assert ([one.name for one in seen.vaults], seen.managed_hsms) == (["plain"], ())
     assert (POOL, "vault") in {(one.vault, one.kind) for one in seen.unread}
     (changed,) = service.last_changes(operator, [there.service._scope(taken.managed_hsms[0]).path]).values()
-    assert changed.operation == "SecurityDomainDownload"
+    assert changed.operation == "LocalRoleAssignmentPut"
     reader = there.person("Reader")
     unread = {(one.vault, one.kind): one.reason for one in service.snapshot(reader, [POOL]).unread}
     assert set(unread) == {(POOL, "keys"), (POOL, "role_assignments")}
