@@ -87,8 +87,8 @@ class ManagedHsmOperations(ItemOperations):
             with self._pools.alone():
                 self._purge_former(attempt, checked)
                 self._sweep()
-                made = self._pools.make(wanted.pool_id, name, range(1, tokens + 1))
                 try:
+                    made = self._pools.make(wanted.pool_id, name, range(1, tokens + 1))
                     with attempt.transaction():
                         checked()
                         return self._keep_pool(attempt, wanted, made)
@@ -143,8 +143,8 @@ class ManagedHsmOperations(ItemOperations):
                 with attempt.look():
                     changed, pool = checked()
                 numbers = range(len(pool.tokens) + 1, tokens + 1)
-                made = self._pools.make(changed.pool_id, changed.name, numbers)
                 try:
+                    made = self._pools.make(changed.pool_id, changed.name, numbers)
                     with attempt.transaction():
                         changed, pool = checked()
                         grown = msgspec.structs.replace(pool, tokens=(*pool.tokens, *made))

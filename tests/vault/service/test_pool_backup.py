@@ -270,3 +270,19 @@ def test_a_new_token_does_not_join_another_s_domain(tmp_path: Path) -> None:
     with pytest.raises(BadParameter, match="this is the security domain"):
         second.service.join_security_domain(second.operator, POOL, foreign, keys_of(0, 1))
     second.unlocked.close()
+
+
+def test_a_backup_tells_nothing_of_what_is_in_it_and_everything_is_audited_by_name(there: PoolWorld) -> None:
+    there.pool()
+    service, operator = there.service, there.operator
+    service.create_key(operator, POOL, "recognisable", specification=EC_HSM, tags={"tag-of-it": "value-of-it"})
+    blob = service.backup_managed_hsm(operator, POOL)
+    service.restore_managed_hsm(operator, POOL, blob)
+    for words in (b"recognisable", b"tag-of-it", b"value-of-it", POOL.encode(), operator.id.encode()):
+        assert words not in blob
+    with pytest.raises(Forbidden):
+        service.backup_managed_hsm(there.person(), POOL)
+    assert audited(there, "FullBackup") == ["Success", "ForbiddenByRbac"]
+    resource = next(one.resource for one in there.unlocked.audit.records() if one.operation == "FullBackup")
+    assert resource.endswith(f"/providers/Microsoft.KeyVault/managedHSMs/{POOL}")
+    assert there.unlocked.audit.verify().problem is None
