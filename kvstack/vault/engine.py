@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 
 from kvstack.hsm.protocol import DecryptionFailed, HsmError, HsmUnavailable, KeyProvider, KeyReference
 from kvstack.terms.diagnostic import KvstackError
-from kvstack.terms.local_role import local_action
 from kvstack.terms.name import folded
 from kvstack.terms.principal import PrincipalType
 from kvstack.terms.role import data_actions
@@ -213,21 +212,11 @@ class Attempt:
     def _denied_locally(self, action: str, scope: Scope) -> VaultError:
         """Return the refusal of something inside a Managed HSM."""
         vault, local = self.registry.vault(scope.vault), self.registry.local(scope.vault)
-        if vault is None or vault.pool is None or not self._knows(vault, scope):
+        # That there is one is known to who sees it, or has a role in it.
+        known = local.known(self.registry.principals_of(self.caller)) or self.may(READ_HSM, scope, data=False)
+        if vault is None or not known:
             return errors.denied_plainly()
-        if local_action(action) is None:
-            return errors.keys_only(vault.name)
-        if vault.pool.activated is None and "/securitydomain/" not in action:
-            return errors.not_activated(vault.name)
-        role = local.smallest_role(action)
-        return errors.denied_locally(
-            self.caller.words, local_action(action) or action, vault.name, f"/{scope.item}", role.name if role else None
-        )
-
-    def _knows(self, vault: Vault, scope: Scope) -> bool:
-        """Tell whether the caller may know that there is a Managed HSM: he sees it, or has a role in it."""
-        principals = self.registry.principals_of(self.caller)
-        return self.may(READ_HSM, scope, data=False) or self.registry.local(vault.name).known(principals)
+        return local.refusal(vault, self.caller.words, action, scope)
 
     # Finding things
 

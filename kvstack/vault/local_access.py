@@ -7,8 +7,11 @@ from kvstack.terms.local_role import local_action, local_data_actions, local_rol
 from kvstack.terms.principal import PrincipalType
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
+from kvstack.vault import errors
 from kvstack.vault.access import DENIED, Assignments, Decision, Request, decision, smallest_role
 from kvstack.vault.assignment import RoleAssignment
+from kvstack.vault.errors import VaultError
+from kvstack.vault.records import Vault
 from kvstack.vault.table import Row, Table
 
 
@@ -74,6 +77,16 @@ class LocalAccess:
     def known(self, principals: tuple[str, ...]) -> bool:
         """Tell whether somebody has any role here."""
         return any(one.principal_id in principals for one in self.assignments.values())
+
+    def refusal(self, home: Vault, who: str, action: str, scope: Scope) -> VaultError:
+        """Return why somebody who knows of the Managed HSM may not do something in it. who: in words."""
+        local = local_action(action)
+        if local is None:
+            return errors.keys_only(home.name)
+        if home.pool is not None and home.pool.activated is None and "/securitydomain/" not in local:
+            return errors.not_activated(home.name)
+        role = self.smallest_role(action)
+        return errors.denied_locally(who, local, home.name, local_scope(scope), role.name if role else None)
 
     # Keeping up with the store
 
