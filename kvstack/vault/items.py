@@ -29,6 +29,7 @@ from kvstack.vault.errors import BadParameter, VaultError
 from kvstack.vault.material import MaterialOperations
 from kvstack.vault.pools import SECURITY_DOMAINS
 from kvstack.vault.records import Certificate, Collection, Deletion, Key, Secret, Vault
+from kvstack.vault.release_rows import RELEASE_SIGNERS
 from kvstack.vault.table import Table
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
 
@@ -210,6 +211,10 @@ class ItemOperations(MaterialOperations):
         for issuer in ISSUERS.scan(attempt.tx, vault_id=vault.id):
             ISSUERS.delete(attempt.tx, issuer.vault_id, issuer.folded)
         CONTACTS.delete(attempt.tx, vault.id)
+        signer = RELEASE_SIGNERS.get(attempt.tx, vault.id)
+        if signer is not None:
+            attempt.forget_later(self._signer_reference(signer))
+            RELEASE_SIGNERS.delete(attempt.tx, vault.id)
         self._barrier.destroy_data_key(attempt.tx, vault.id)
         attempt.changes_registry().remove_vault(attempt.tx, vault)
 
@@ -220,6 +225,7 @@ class ItemOperations(MaterialOperations):
         for item in KEYS.scan(attempt.tx, vault_id=vault.id):
             KEYS.delete(attempt.tx, item.vault_id, item.folded)
         SECURITY_DOMAINS.delete(attempt.tx, vault.id)
+        RELEASE_SIGNERS.delete(attempt.tx, vault.id)
         self._barrier.destroy_data_key(attempt.tx, vault.id)
         registry = attempt.changes_registry()
         registry.remove_local(attempt.tx, vault)

@@ -11,6 +11,7 @@ from kvstack.vault.engine import Engine
 from kvstack.vault.errors import Unavailable
 from kvstack.vault.pools import tokens_of
 from kvstack.vault.records import Vault
+from kvstack.vault.release_rows import ReleaseSignerRow, signer_context
 from kvstack.vault.versions import KeyVersionRow
 
 
@@ -79,6 +80,11 @@ class MaterialOperations(Engine):
         except BaseException:
             self._forget(KeyReference("discarded", specification, material))
             raise
+
+    def _signer_reference(self, row: ReleaseSignerRow) -> KeyReference:
+        """Return the key a vault signs releases with as its provider takes it."""
+        blob = self._barrier.open(row.vault_id, signer_context(row.vault_id), row.sealed)
+        return KeyReference(f"{row.vault_id}/release", row.specification, KeyMaterial(row.provider, blob, row.public))
 
     def _sealed_material(self, vault_id: str, name: str, version: str, material: KeyMaterial) -> bytes:
         return self._barrier.seal(vault_id, _context(vault_id, name, version), material.blob)

@@ -47,9 +47,9 @@ class ReleaseSignerOperations(KeyOperations):
 
     def _made_signer(self, home: Vault) -> ReleaseSignerRow:
         """Make the key and its certificate, and keep them unless another process was faster."""
-        in_hsm = home.sku == "premium" and "pkcs11" in self._providers
+        in_hsm = home.pool is not None or (home.sku == "premium" and "pkcs11" in self._providers)
         specification = KeySpecification("RSA-HSM" if in_hsm else "RSA", _BITS)
-        material = self._generated(specification)
+        material = self._generated(specification, home=home)
         with (
             self._kept(specification, material),
             self._attempt(SYSTEM, "KeyReleaseSignerMake", self._scope(home)) as attempt,
@@ -93,6 +93,4 @@ class ReleaseSignerOperations(KeyOperations):
         )
 
     def _ready(self, row: ReleaseSignerRow) -> Signer:
-        blob = self._barrier.open(row.vault_id, signer_context(row.vault_id), row.sealed)
-        key = KeyReference(f"{row.vault_id}/release", row.specification, KeyMaterial(row.provider, blob, row.public))
-        return Signer(key, row.certificate)
+        return Signer(self._signer_reference(row), row.certificate)

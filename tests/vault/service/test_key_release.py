@@ -18,6 +18,7 @@ from kvstack.terms.release import WRAPPINGS
 from kvstack.terms.release_policy import ReleasePolicy
 from kvstack.vault.errors import BadParameter, Forbidden, NotFound, VaultError
 from kvstack.vault.faults import TamperedValue
+from kvstack.vault.release_rows import RELEASE_SIGNERS
 from kvstack.vault.versions import KEY_VERSIONS
 from tests.fakes.attestation import Authority, Environment, content, policy, text
 from tests.vault.service.world import START, World
@@ -402,6 +403,16 @@ def test_the_signers_certificate_is_the_vaults_and_stays(trusting: World) -> Non
         assert header["x5t#S256"] == text(hashlib.sha256(made).digest())
     trusting.service.create_vault(trusting.operator, "other-dev")
     assert trusting.service.release_certificate(trusting.operator, "other-dev") != made
+
+
+def test_the_signer_goes_with_its_vault(trusting: World) -> None:
+    trusting.service.release_certificate(trusting.operator, VAULT)
+    with trusting.unlocked.store.transaction() as tx:
+        assert len(RELEASE_SIGNERS.scan(tx)) == 1
+    trusting.service.delete_vault(trusting.operator, VAULT)
+    trusting.service.purge_vault(trusting.operator, VAULT)
+    with trusting.unlocked.store.transaction() as tx:
+        assert RELEASE_SIGNERS.scan(tx) == []
 
 
 @pytest.mark.parametrize("wrong", [{"algorithm": "RSA-OAEP"}, {"algorithm": ""}, {"nonce": "x" * 1025}])
