@@ -117,7 +117,8 @@ def _lost(found: "Recovered") -> list[dict[str, str]]:
     with found.unlocked.store.transaction() as tx:
         vaults = {vault.id: vault.name for vault in VAULTS.scan(tx)}
         names = {(key.vault_id, key.folded): key.name for key in KEYS.scan(tx)}
-        rows = [row for row in KEY_VERSIONS.scan(tx) if row.provider != "software"]
+        # Keys of a Managed HSM are wrapped under its security domain, not by this token.
+        rows = [row for row in KEY_VERSIONS.scan(tx) if row.provider.startswith("pkcs11")]
     return [
         {
             "vault": vaults.get(row.vault_id, row.vault_id),

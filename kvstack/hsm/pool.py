@@ -39,8 +39,9 @@ class TokenHealth(msgspec.Struct, frozen=True):
 class PoolKeys:
     """A key provider over several tokens of one security domain. Connects when it is first needed.
 
-    id: 32 hexadecimal digits; configurations: one a token, those without a root yet are left out of work; retry:
-    seconds after which a lost token is tried again; clock: seconds, for that.
+    id: 32 hexadecimal digits; configurations: one a token, those without a root yet are left out of work; lost: tokens
+    of which nothing is left, not even their configuration; retry: seconds after which a lost token is tried again;
+    clock: seconds, for that.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class PoolKeys:
         configurations: Sequence[HsmConfiguration],
         environ: Mapping[str, str] = os.environ,
         *,
+        lost: Sequence[TokenHealth] = (),
         retry: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.provider = f"pool:{id}"
         self._tokens = tuple(_Token(one, environ) for one in configurations)
+        self._lost = tuple(lost)
         self._retry = retry
         self._clock = clock
         self._turn = 0
@@ -65,7 +68,7 @@ class PoolKeys:
             if token.of_domain:
                 with suppress(HsmUnavailable):
                     token.do(_shown_to_work, self._clock())
-        return tuple(token.health() for token in self._tokens)
+        return (*self._lost, *(token.health() for token in self._tokens))
 
     # A key provider
 
@@ -177,7 +180,7 @@ class PoolKeys:
         now = self._clock()
         ordered = usable[turn:] + usable[:turn]
         # Those that were lost a moment ago come last: they are asked only where nobody else answers.
-        ordered.sort(key=lambda token: token.lost_since is not None and now - token.lost_since < self._retry)
+        ordered.sort(key=lambda token: token.lost_within(self._retry, now))
         words = []
         for token in ordered:
             try:
@@ -209,6 +212,11 @@ class _Token:
     def of_domain(self) -> bool:
         """Whether it has the roots of the security domain."""
         return bool(self._configuration.root)
+
+    def lost_within(self, seconds: float, now: float) -> bool:
+        """Tell whether it was lost a moment ago."""
+        since = self.lost_since  # another thread may find it again meanwhile
+        return since is not None and now - since < seconds
 
     def do(self, action: Callable[[Pkcs11Module, Pkcs11Keys], T], now: float) -> T:
         """Return what an action gives. Raises HsmUnavailable, and remembers that the token is lost."""

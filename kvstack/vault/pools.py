@@ -25,7 +25,7 @@ from kvstack.vault.table import Row, Table
 
 if TYPE_CHECKING:
     from kvstack.hsm.configuration import HsmConfiguration
-    from kvstack.hsm.pool import PoolKeys
+    from kvstack.hsm.pool import PoolKeys, TokenHealth
 
 
 class SecurityDomainRow(Row, frozen=True, kw_only=True):
@@ -73,7 +73,8 @@ class Pools:
             # Another process may have given it tokens, or its security domain.
             if found is None or found[0] != state:
                 self._retire(vault.pool_id)
-                found = state, PoolKeys(vault.pool_id, self.configurations(vault), self.environ)
+                there, lost = self._read(vault)
+                found = state, PoolKeys(vault.pool_id, tuple(there.values()), self.environ, lost=lost)
                 self._open[vault.pool_id] = found
             return found[1]
 
@@ -82,6 +83,24 @@ class Pools:
         from kvstack.hsm.configuration import read_configuration
 
         return tuple(read_configuration(self._paths.root / file, self._paths.root) for file in tokens_of(vault))
+
+    def readable(self, vault: Vault) -> "dict[str, HsmConfiguration]":
+        """Return the configurations of a Managed HSM's tokens by file, without those that are lost."""
+        return self._read(vault)[0]
+
+    def _read(self, vault: Vault) -> "tuple[dict[str, HsmConfiguration], list[TokenHealth]]":
+        from kvstack.hsm.configuration import read_configuration
+        from kvstack.hsm.pool import TokenHealth
+
+        there: dict[str, HsmConfiguration] = {}
+        lost: list[TokenHealth] = []
+        for file in tokens_of(vault):
+            try:
+                there[file] = read_configuration(self._paths.root / file, self._paths.root)
+            except HsmUnavailable as error:
+                label = f"{vault.name}-{Path(file).stem.removeprefix('token-')}"
+                lost.append(TokenHealth(label, "", "lost", error.diagnostics[0].summary))
+        return there, lost
 
     def reopen(self, vault: Vault) -> None:
         """Connect to a Managed HSM's tokens anew: what is in them was changed."""
@@ -160,11 +179,11 @@ class Pools:
             raise faults.of_file(error, folder) from error
         return tuple(made)
 
-    def write(self, vault: Vault, configurations: "Collection[HsmConfiguration]") -> None:
-        """Write the configurations of a Managed HSM's tokens, changed. Raises HsmUnavailable."""
+    def write(self, configurations: "Mapping[str, HsmConfiguration]") -> None:
+        """Write the configurations of tokens, changed, by file. Raises HsmUnavailable."""
         from kvstack.hsm.configuration import write_configuration
 
-        for file, configuration in zip(tokens_of(vault), configurations, strict=True):
+        for file, configuration in configurations.items():
             write_configuration(configuration, self._paths.root / file, self._paths.root)
 
     def sweep(self, living: Callable[[], Mapping[str, Collection[str]]]) -> Swept:

@@ -11,7 +11,7 @@ from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
 from kvstack.vault.items import ItemOperations
 from kvstack.vault.pool_home import inside
-from kvstack.vault.pools import SECURITY_DOMAINS, SecurityDomainRow
+from kvstack.vault.pools import SECURITY_DOMAINS, SecurityDomainRow, tokens_of
 from kvstack.vault.records import Pool, Vault
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class SecurityDomainOperations(ItemOperations):
                             now=self._clock.now(),
                             environ=self._pools.environ,
                         )
-                        self._pools.write(home, [replace(one, root=domain.id) for one in configurations])
+                        with_root = (replace(one, root=domain.id) for one in configurations)
+                        self._pools.write(dict(zip(tokens_of(home), with_root, strict=True)))
                         with attempt.transaction():
                             home, pool = inside(attempt, hsm, DOWNLOAD, activated=False)
                             document: bytes = to_document(domain)
@@ -95,7 +96,7 @@ class SecurityDomainOperations(ItemOperations):
                     home, _ = checked()
                 configurations = self._pools.configurations(home)
                 joined = join(configurations, domain, private_keys, environ=self._pools.environ)
-                self._pools.write(home, joined)
+                self._pools.write(dict(zip(tokens_of(home), joined, strict=True)))
                 with attempt.transaction():
                     home, pool = checked()
                     activated = self._activate(attempt, home, pool, domain, document)
@@ -122,18 +123,17 @@ class SecurityDomainOperations(ItemOperations):
                         f"this is the security domain {domain.id}, that of Managed HSM `{home.name}` is {pool.domain}",
                         "Every token of a Managed HSM has one and the same.",
                     )
-                configurations = self._pools.configurations(home)
-                new = [one for one in configurations if not one.root]
+                new = {file: one for file, one in self._pools.readable(home).items() if not one.root}
                 if not new:
                     raise BadParameter(
                         f"every token of Managed HSM `{home.name}` is of its security domain",
                         "A new token comes with `tokens:`, or `kvstack managed-hsm update --tokens`.",
                     )
-                joined = {one.token_label: one for one in join(new, domain, private_keys, environ=self._pools.environ)}
-                self._pools.write(home, [joined.get(one.token_label, one) for one in configurations])
+                joined = join(tuple(new.values()), domain, private_keys, environ=self._pools.environ)
+                self._pools.write(dict(zip(new, joined, strict=True)))
                 with attempt.transaction():
                     home, pool = inside(attempt, hsm, UPLOAD)
-                    attempt.details.update(domain=domain.id, tokens=" ".join(joined))
+                    attempt.details.update(domain=domain.id, tokens=" ".join(one.token_label for one in joined))
                     changed = replace(pool, written=pool.written + 1)
                     attempt.changes_registry().put_vault(attempt.tx, replace(home, pool=changed, updated=attempt.now))
             self._pools.reopen(home)

@@ -56,7 +56,16 @@ class PoolWorld(World):
     @classmethod
     def made(cls, folder: Path) -> "PoolWorld":
         folder.mkdir(exist_ok=True)
-        return cls(initialise(folder, hsm=True, prepare=initialise_access, simulated_clock=True, clock=StartClock()))
+        return cls(
+            initialise(
+                folder,
+                hsm=True,
+                prepare=initialise_access,
+                simulated_clock=True,
+                clock=StartClock(),
+                recovery_key=custodian_pair(9)[0],
+            )
+        )
 
     def pool(self, *, tokens: int = 1, purge_protection: bool = False, retention: int = 90) -> bytes:
         """Make the Managed HSM, activate it, and make the operator a user of its keys. Returns the security domain."""

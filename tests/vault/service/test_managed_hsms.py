@@ -8,13 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from kvstack.hsm.find import find_module
+from kvstack.hsm.protocol import HsmUnavailable
 from kvstack.terms.duration import duration
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import SYSTEM
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound, Unavailable, VaultError
-from kvstack.vault.initialise import unlock
+from kvstack.vault.initialise import recover, unlock
 from kvstack.vault.service import VaultService
 from tests.vault.service.pools import (
     DIGEST,
@@ -24,6 +25,7 @@ from tests.vault.service.pools import (
     RSA_HSM,
     PoolWorld,
     audited,
+    custodian_pair,
     custodians,
     keys_of,
 )
@@ -521,3 +523,27 @@ def _lose(store: Path, serial: str) -> None:
     rmtree(folder)
     for copy in (store / ".kvstack/hsm/token-copies").glob(f"{folder.name}*"):
         copy.unlink()
+
+
+def test_when_every_token_of_the_store_is_lost_new_ones_that_join_open_its_keys_again(
+    there: PoolWorld, tmp_path: Path
+) -> None:
+    document = there.pool(tokens=2)
+    service, operator = there.service, there.operator
+    service.create_key(operator, POOL, "k", specification=EC_HSM)
+    signature = there.signed()
+    there.unlocked.close()
+    # The store's own token, the pool's, their PINs and configurations: all but the database.
+    (tmp_path / "store/.kvstack/hsm").rename(tmp_path / "lost")
+    found = recover(tmp_path / "store", custodian_pair(9)[1], hsm=True).unlocked
+    again = PoolWorld(found)
+    assert [one.state for one in again.service.managed_hsm_health(operator, POOL)] == ["lost", "lost"]
+    with pytest.raises(HsmUnavailable):
+        again.signed()
+    again.service.update_managed_hsm(operator, POOL, tokens=3)
+    assert again.service.join_security_domain(operator, POOL, document, keys_of(1, 2)) == 1
+    assert again.verified(signature)
+    assert again.verified(again.signed())
+    again.service.delete_managed_hsm(operator, POOL)
+    assert again.service.purge_managed_hsm(operator, POOL) == ()
+    again.unlocked.close()
