@@ -3,12 +3,15 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kvstack.cli.table import Cell, tag_words
 from kvstack.cli.words import base64url
 
 if TYPE_CHECKING:
     from kvstack.hsm.protocol import PublicKey
     from kvstack.terms.key import KeySpecification
+    from kvstack.terms.release_policy import ReleasePolicy
     from kvstack.terms.rotation import RotationPolicy
     from kvstack.vault.records import (
         Certificate,
@@ -144,6 +147,8 @@ def _own(thing: "Key | Secret | Certificate | KeyVersion | SecretVersion | Certi
                 "size": specification.size,
                 "curve": specification.curve,
                 "operations": sorted(thing.operations),
+                "exportable": thing.exportable,
+                "release_policy": _release_policy(thing.release_policy),
                 **public,
             }
         case Certificate() | CertificateVersion():
@@ -180,9 +185,24 @@ def _own_facts(version: "KeyVersion | SecretVersion") -> Facts:
                 ("type", kind_words(version.specification)),
                 ("operations", ", ".join(sorted(version.operations))),
                 ("kept in", _HOMES.get(version.provider.partition(":")[0], version.provider)),
+                *_leaves(version),
             ]
         case _:
             return [("content type", version.content_type)]
+
+
+def _leaves(key: "KeyVersion") -> Facts:
+    """Return to whom a key may be released, of one that may."""
+    if key.release_policy is None:
+        return []
+    kind = "immutable release policy" if key.release_policy.immutable else "release policy"
+    return [("exportable", f"to whom its {kind} names")]
+
+
+def _release_policy(policy: "ReleasePolicy | None") -> Document | None:
+    if policy is None:
+        return None
+    return {"immutable": policy.immutable, "policy": msgspec.json.decode(policy.data)}
 
 
 _HOMES = {

@@ -12,6 +12,7 @@ from kvstack.cli.context import Context, pass_context
 from kvstack.cli.documents import item_document, kind_words, version_document, version_facts
 from kvstack.cli.group import verbs
 from kvstack.cli.key_import import import_
+from kvstack.cli.key_release import add_release, changed_policy, release_options, release_policy
 from kvstack.cli.key_secrets import add_secrets
 from kvstack.cli.key_use import add_uses
 from kvstack.cli.lifecycle import add_lifecycle
@@ -50,6 +51,7 @@ def command() -> None:
 @click.option("--size", type=int, help="Bits: RSA 2048 (default), 3072, 4096; oct 128, 192, 256 (default).")
 @click.option("--curve", type=click.Choice(CURVES), help="Of an EC key; P-256 by default.")
 @_operations
+@release_options
 @new_attributes
 @as_json
 @pass_context
@@ -60,6 +62,9 @@ def create(
     size: int | None,
     curve: Curve | None,
     operations: tuple[Operation, ...],
+    exportable: bool,
+    policy_file: str | None,
+    immutable: bool,
     expires: datetime | None,
     not_before: datetime | None,
     tags: tuple[str, ...],
@@ -69,6 +74,7 @@ def create(
     """Make a key, or a new version of it."""
     wanted = thing(context, written, "keys")
     labels = tag_values(tags)
+    policy = release_policy(policy_file, immutable)
     kind = specification(key_type, size, curve)
     _say_slow(kind.family == "RSA" and (kind.size or 0) > 2048, f"generating {kind_words(kind)} ...")
     with opened(context) as vault, recover_hint("key", wanted.written):
@@ -82,6 +88,8 @@ def create(
             not_before=not_before,
             expires=expires,
             tags=labels,
+            exportable=exportable or UNSET,
+            release_policy=policy,
         )
     return _tell(made, "created", as_json=as_json)
 
@@ -141,6 +149,7 @@ def rotate(context: Context, written: str, as_json: bool) -> int:
 @_its_name
 @version
 @_operations
+@changed_policy
 @changed_attributes
 @as_json
 @pass_context
@@ -149,6 +158,8 @@ def set_attributes(
     written: str,
     version: str | None,
     operations: tuple[Operation, ...],
+    policy_file: str | None,
+    immutable: bool,
     enabled: bool | None,
     expires: datetime | str | None,
     not_before: datetime | str | None,
@@ -163,6 +174,7 @@ def set_attributes(
         "enabled": UNSET if enabled is None else enabled,
         "expires": given(expires),
         "not_before": given(not_before),
+        "release_policy": release_policy(policy_file, immutable),
     }
     labels = tag_values(tags)
     # Read and changed in one transaction: a tag somebody else sets meanwhile is not lost.
@@ -180,6 +192,7 @@ def set_attributes(
 
 command.add_command(import_)
 add_uses(command)
+add_release(command)
 add_secrets(command)
 add_backup(command, "key")
 add_lifecycle(command, "keys")

@@ -6,10 +6,12 @@ from datetime import datetime
 from pathlib import Path
 
 import click
+from msgspec import UNSET
 
 from kvstack.cli.content import STANDARD_INPUT, taken
 from kvstack.cli.context import Context, pass_context
 from kvstack.cli.documents import kind_words, version_document
+from kvstack.cli.key_release import release_options, release_policy
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json, new_attributes
 from kvstack.cli.output import answer, answer_json, say
@@ -23,7 +25,7 @@ from kvstack.terms.secret import SecretValue
 @click.command("import")
 @click.argument("written", metavar="VAULT/NAME", type=text)
 @click.option("--file", metavar="FILE", required=True, help="The key: a JSON Web Key or PEM; `-` for standard input.")
-@click.option("--hsm", "in_hsm", is_flag=True, help="Take it into the HSM; it does not come out again.")
+@click.option("--hsm", "in_hsm", is_flag=True, help="Take it into the HSM; out of it only released.")
 @click.option(
     "--password-env", metavar="NAME", type=text, help="The environment variable an encrypted PEM's password is in."
 )
@@ -35,6 +37,7 @@ from kvstack.terms.secret import SecretValue
     multiple=True,
     help="What the key may be used for; may stand several times. By default what its file says.",
 )
+@release_options
 @new_attributes
 @as_json
 @pass_context
@@ -46,6 +49,9 @@ def import_(
     password_env: str | None,
     password_file: str | None,
     operations: tuple[Operation, ...],
+    exportable: bool,
+    policy_file: str | None,
+    immutable: bool,
     expires: datetime | None,
     not_before: datetime | None,
     tags: tuple[str, ...],
@@ -61,6 +67,7 @@ def import_(
 
     wanted = thing(context, written, "keys")
     labels = tag_values(tags)
+    policy = release_policy(policy_file, immutable)
     content = taken(file, at_most=LONGEST, what="the key")
     secret = password_of(password_env, password_file, encrypted=b"ENCRYPTED" in content, what="The key")
     with plain_key(content, None if secret is None else SecretValue(secret)) as plain:
@@ -77,6 +84,8 @@ def import_(
                 not_before=not_before,
                 expires=expires,
                 tags=labels,
+                exportable=exportable or UNSET,
+                release_policy=policy,
             )
     if as_json:
         answer_json(version_document(made))
