@@ -17,6 +17,7 @@ from kvstack.vault.items import KEYS
 from kvstack.vault.key_home import Token
 from kvstack.vault.service import VaultService
 from tests.fakes.attestation import Authority, Environment, policy
+from tests.vault.service.pools import POOL, PoolWorld
 
 pytestmark = pytest.mark.skipif(
     find_module() is None, reason="NO PKCS#11 MODULE: install SoftHSM2 to test keys in an HSM"
@@ -131,3 +132,22 @@ def test_a_standard_vault_takes_no_exportable_hsm_key(service: VaultService) -> 
         service.create_key(
             service.operator, "plain-dev", "k", specification=EC_HSM, exportable=True, release_policy=POLICY
         )
+
+
+def test_a_managed_hsm_releases_from_each_of_its_tokens(tmp_path: Path) -> None:
+    world = PoolWorld.made(tmp_path / "store")
+    service, operator = world.service, world.operator
+    try:
+        world.pool(tokens=2)
+        world.give(operator, "Managed HSM Crypto Service Release User")
+        service.trust_authority(operator, AUTHORITY.url, AUTHORITY.jwks())
+        service.create_key(operator, POOL, "k", specification=OCT_HSM, exportable=True, release_policy=POLICY)
+        token = AUTHORITY.token(ENVIRONMENT.claims(AUTHORITY.url, world.clock.now().timestamp(), **MET))
+        answers = [service.release_key(operator, POOL, "k", target_attestation_token=token) for _ in range(4)]
+        # Operations go round the tokens: what one wrapped under the release root the other opens.
+        assert len({ENVIRONMENT.opened(answer)[0] for answer in answers}) == 1
+        service.create_key(operator, POOL, "stays", specification=OCT_HSM)
+        with pytest.raises(Forbidden, match="not exportable"):
+            service.release_key(operator, POOL, "stays", target_attestation_token=token)
+    finally:
+        world.unlocked.close()
