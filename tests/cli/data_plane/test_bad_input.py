@@ -14,7 +14,7 @@ from kvstack.cli.main import VERBS
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
 
-MINE = ("init", "run-due", "vault", "secret", "key", "access", "audit", "hsm")
+MINE = ("init", "run-due", "vault", "secret", "key", "access", "audit", "hsm", "managed-hsm")
 
 
 def commands_of(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -48,7 +48,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     if draw(st.booleans()):
         line.append(draw(st.sampled_from([VAULT, f"{VAULT}/db-password", f"{VAULT}/signing", f"{VAULT}/new"])))
     options = [option for option in COMMANDS[words].params if isinstance(option, click.Option)]
-    for option in draw(st.lists(st.sampled_from(options), max_size=4)):
+    for option in draw(st.lists(st.sampled_from(options), max_size=4) if options else st.just([])):
         line.append(draw(st.sampled_from([*option.opts, *option.secondary_opts])))
         if not option.is_flag:
             choices = option.type.choices if isinstance(option.type, click.Choice) else ()
