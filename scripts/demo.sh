@@ -156,6 +156,35 @@ sed -i.bak 's/purge_protection: true/purge_protection: false/' kvstack.yaml && r
 run 1 "kvstack plan"
 mv kvstack.keep kvstack.yaml
 
+if [ "$where" = "the HSM" ] && command -v openssl >openssl.log; then
+    say "A Managed HSM: a pool of tokens. Its security domain goes to three custodians; any two of them bring it back."
+    for custodian in alice bob carol; do
+        openssl req -x509 -newkey rsa:2048 -noenc -keyout $custodian.key -out $custodian.pem -subj "/CN=$custodian" \
+            2>openssl.log
+    done
+    run 0 "kvstack managed-hsm create shop-hsm --tokens 2"
+    run 1 "kvstack key create shop-hsm/root --type EC-HSM"
+    run 0 "kvstack hsm security-domain download shop-hsm --custodian alice.pem --custodian bob.pem --custodian carol.pem \
+        --quorum 2 --file shop.domain"
+    run 0 "kvstack managed-hsm role assign shop-hsm --principal operator --role 'Managed HSM Crypto User'"
+    run 0 "kvstack key create shop-hsm/root --type EC-HSM"
+    run 0 "kvstack key sign shop-hsm/root --file kvstack.yaml --out pool.sig"
+    run 0 "kvstack hsm backup shop-hsm --file shop.backup"
+
+    say "Its machine is lost. In another vault one custodian changes nothing; two, and the backup, bring it back."
+    mkdir elsewhere
+    run 0 "kvstack -C elsewhere init --hsm"
+    run 0 "kvstack -C elsewhere managed-hsm create shop-hsm"
+    run 1 "kvstack -C elsewhere hsm security-domain upload shop-hsm --file shop.domain --custodian-key bob.key"
+    run 0 "kvstack -C elsewhere hsm security-domain upload shop-hsm --file shop.domain --custodian-key bob.key \
+        --custodian-key carol.key"
+    run 0 "kvstack -C elsewhere hsm restore shop-hsm --file shop.backup --yes"
+    run 0 "kvstack -C elsewhere managed-hsm role assign shop-hsm --principal operator --role 'Managed HSM Crypto User'"
+    run 0 "kvstack -C elsewhere key verify shop-hsm/root --file kvstack.yaml --signature-file pool.sig"
+    run 0 "kvstack -C elsewhere key sign shop-hsm/root --file kvstack.yaml --out elsewhere.sig"
+    run 0 "kvstack key verify shop-hsm/root --file kvstack.yaml --signature-file elsewhere.sig"
+fi
+
 say "Every operation is in the audit, and the audit cannot be changed unnoticed."
 run 0 "kvstack audit verify"
 run 0 "kvstack audit tail -n 5"
