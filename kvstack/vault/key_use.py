@@ -21,7 +21,7 @@ from kvstack.vault.items import KEY, live
 from kvstack.vault.keys import KeyOperations, key_version
 from kvstack.vault.records import Key
 from kvstack.vault.versions import KeyVersionRow
-from kvstack.vault.warm_keys import WarmKeys
+from kvstack.vault.warm_versions import WarmVersions
 
 if TYPE_CHECKING:
     from kvstack.vault.unlock import Unlocked
@@ -103,7 +103,7 @@ class KeyUseOperations(KeyOperations):
 
     def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__(unlocked, random=random)
-        self._warm_keys = WarmKeys()
+        self._warm_keys: WarmVersions[tuple[Key, KeyVersionRow, KeyReference]] = WarmVersions()
 
     def sign(
         self, caller: Caller, vault: str, name: str, *, algorithm: str, digest: bytes, version: str | None = None
@@ -254,12 +254,13 @@ class KeyUseOperations(KeyOperations):
     def _usable(self, attempt: Attempt, use: _Use, target: _Target) -> tuple[KeyVersionRow, KeyReference]:
         """Return the version to use. Raises VaultError where the caller, or anybody, may not use it so."""
         home = attempt.vault(target.vault, use.action, f"keys/{target.name}", also=KEY.read if use.public else None)
-        found = self._warm_keys.get(attempt.tx, home.id, folded(target.name), target.version)
+        name = folded(target.name)
+        found = self._warm_keys.get(attempt.tx, home.id, name, target.version)
         if found is None:
             item = live(attempt, home, KEY, target.name)
             row = key_version(attempt, item, target.version)
             found = item, row, self._reference(row)
-            self._warm_keys.keep(attempt.tx, target.version, *found)
+            self._warm_keys.keep(attempt.tx, home.id, name, target.version, found)
         item, row, reference = found
         # A symmetric key has no public half: reading it is not enough.
         if use.public and row.specification.family == "oct":

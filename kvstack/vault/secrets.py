@@ -1,7 +1,9 @@
 """Secrets: set, read, changed, rotated out of the way, soft-deleted, recovered, purged."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -27,6 +29,10 @@ from kvstack.vault.items import (
 from kvstack.vault.records import Secret, SecretVersion, Vault
 from kvstack.vault.rotation import require_valid_policy
 from kvstack.vault.versions import SECRET_VERSIONS, SecretVersionRow
+from kvstack.vault.warm_versions import WarmVersions
+
+if TYPE_CHECKING:
+    from kvstack.vault.unlock import Unlocked
 
 GET = SECRET.action("getSecret/action")
 SET = SECRET.action("setSecret/action")
@@ -35,6 +41,10 @@ UPDATE = SECRET.action("update/action")
 
 class SecretOperations(ItemOperations):
     """What can be done with secrets."""
+
+    def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
+        super().__init__(unlocked, random=random)
+        self._warm_secrets: WarmVersions[tuple[Secret, SecretVersionRow]] = WarmVersions()
 
     def set_secret(
         self,
@@ -124,8 +134,13 @@ class SecretOperations(ItemOperations):
             attempt.transaction(),
         ):
             home = attempt.vault(vault, GET, f"secrets/{name}")
-            item = live(attempt, home, SECRET, name)
-            row = _version(attempt, item, version)
+            key = folded(name)
+            found = self._warm_secrets.get(attempt.tx, home.id, key, version)
+            if found is None:
+                secret = live(attempt, home, SECRET, name)
+                found = secret, _version(attempt, secret, version)
+                self._warm_secrets.keep(attempt.tx, home.id, key, version, found)
+            item, row = found
             if not row.enabled:
                 raise Forbidden(f"the secret `{item.name}` in vault `{home.name}` is disabled", inner="SecretDisabled")
             value = self._barrier.open(home.id, value_context(home.id, row.folded, row.version), row.sealed)
