@@ -79,6 +79,8 @@ class Registry:
         self.custom_roles = {role.id: role for role in custom_roles}
         self.denials = {denial.id: denial for denial in denials}
         self._local = dict(local or {})
+        # Asked without the store's lock, while a key is used: one look-up, never a walk.
+        self._pools = {vault.pool_id: vault for vault in self.vaults.values() if vault.pool is not None}
         self.assignments = Assignments(self.role_assignments.values(), self.roles(), self.denials.values())
         self._groups_of: dict[str, set[str]] | None = None
         self._asking: dict[Caller, tuple[str, ...]] = {}
@@ -89,7 +91,7 @@ class Registry:
 
     def pool(self, pool_id: str) -> Vault | None:
         """Return the Managed HSM whose keys' provider bears this id, live or soft-deleted."""
-        return next((one for one in self.vaults.values() if one.pool is not None and one.pool_id == pool_id), None)
+        return self._pools.get(pool_id)
 
     def local(self, name: str) -> LocalAccess:
         """Return who may do what inside the Managed HSM of this name: nobody anything where there is none."""
@@ -133,11 +135,14 @@ class Registry:
         """Keep a vault."""
         VAULTS.put(tx, vault)
         self.vaults[vault.folded] = vault
+        if vault.pool is not None:
+            self._pools[vault.pool_id] = vault
 
     def remove_vault(self, tx: Transaction, vault: Vault) -> None:
         """Forget a vault."""
         VAULTS.delete(tx, vault.folded)
         del self.vaults[vault.folded]
+        self._pools.pop(vault.pool_id, None)
 
     def put_assignment(self, tx: Transaction, assignment: RoleAssignment) -> None:
         """Keep a role assignment that was not there."""
