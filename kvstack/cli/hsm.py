@@ -7,6 +7,7 @@ import click
 from kvstack.cli.content import taken
 from kvstack.cli.context import Context, pass_context
 from kvstack.cli.group import verbs
+from kvstack.cli.hsm_isolate import isolate
 from kvstack.cli.key_home import KeyHomeChoice, key_home_options
 from kvstack.cli.opened import require_operator
 from kvstack.cli.options import as_json
@@ -161,6 +162,7 @@ def _document(module: "Pkcs11Module") -> dict[str, Any]:
         "pin": f"environment variable {source.environment}" if source.environment else source.file,
         "tokens": configuration.tokens or None,
         "keys": configuration.keys,
+        "isolated": configuration.isolated,
         "key_types": {kind: needed in mechanisms for kind, needed in _MADE_BY.items()},
         "algorithms": {
             name: not _needed(algorithm).isdisjoint(mechanisms)
@@ -216,6 +218,7 @@ def _words(document: dict[str, Any]) -> str:
             ("module", document["module"]),
             ("token", f"{token['label']} (serial {token['serial']}, {token['manufacturer']} {token['model']})"),
             ("tokens in", document["tokens"]),
+            ("loaded", "in a process of its own" if document["isolated"] else "in the process that uses it"),
             ("PIN", document["pin"]),
             ("-HSM keys", homes[document["keys"]]),
             ("key types", listed(document["key_types"], True)),
@@ -226,4 +229,5 @@ def _words(document: dict[str, Any]) -> str:
     )
 
 
+command.add_command(isolate)
 add_pool_verbs(command)

@@ -26,12 +26,20 @@ class KeyHomeChoice(msgspec.Struct, frozen=True):
     pin_file: str | None = None
     token_keys: bool = False
     module_parameters: str = ""
+    isolated_hsm: bool = False
 
     def chosen(self) -> "tuple[HsmChoice, Token]":
         """Return the choice as the vault takes it. Raises KvstackError."""
         from kvstack.vault.key_home import OWN_TOKEN, Token
 
-        about_tokens = self.token_label or self.pin_env or self.pin_file or self.token_keys or self.module_parameters
+        about_tokens = (
+            self.token_label
+            or self.pin_env
+            or self.pin_file
+            or self.token_keys
+            or self.module_parameters
+            or self.isolated_hsm
+        )
         if self.hsm is False and (self.module or about_tokens):
             raise KvstackError("`--no-hsm` goes with no module and no token", "Leave out one or the other.")
         if self.pin_env and self.pin_file:
@@ -52,6 +60,7 @@ class KeyHomeChoice(msgspec.Struct, frozen=True):
             pin_file=str(Path(self.pin_file).absolute()) if self.pin_file else "",
             parameters=self.module_parameters,
             keys_in_token=self.token_keys,
+            isolated=self.isolated_hsm,
         )
         if self.module:
             return Path(self.module).absolute(), token
@@ -74,6 +83,9 @@ def key_home_options(function: F) -> F:
             ),
             click.option("--pin-file", metavar="FILE", type=text, help="The file the PIN is in, always."),
             click.option("--token-keys", is_flag=True, help="Keep every -HSM key in the token, up to about 1,000."),
+            click.option(
+                "--isolated-hsm", is_flag=True, help="Load the module in a process of its own, now and always."
+            ),
             click.option(
                 "--module-parameters", metavar="TEXT", type=text, default="", help="What NSS softokn asks for."
             ),

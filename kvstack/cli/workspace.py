@@ -20,7 +20,11 @@ def workspace(context: Context, *, allow_files: bool = False) -> Iterator[Worksp
     """Open the stack in the folder: its declaration, its backend, its state."""
     declaration = context.declaration(allow_files=allow_files)
     backend = opened(
-        declaration.backend.type, context.directory, owner=declaration.desired.owner, principal=context.principal
+        declaration.backend.type,
+        context.directory,
+        owner=declaration.desired.owner,
+        principal=context.principal,
+        isolated=declaration.backend.hsm.isolated,
     )
     try:
         yield Workspace(declaration, backend, allow_files=allow_files)

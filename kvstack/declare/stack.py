@@ -25,12 +25,21 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A part of a stack file that is no resource."""
 
 
+class HsmChoice(_Part, frozen=True):
+    """What a stack asks of the HSM."""
+
+    isolated: Annotated[
+        bool, doc("Load the HSM's module in a process of its own, so that no key is ever in this one's memory.", True)
+    ] = False
+
+
 class BackendChoice(_Part, frozen=True):
     """Where the vaults are."""
 
     type: Annotated[
         Literal["embedded", "azure"], doc("`embedded`: the vault that comes with kvstack, in `.kvstack`.", "embedded")
     ] = "embedded"
+    hsm: Annotated[HsmChoice, doc("Embedded: how the HSM is used.", {"isolated": True})] = HsmChoice()
     tenant: Annotated[Guid | None, doc("Azure: the tenant's id.")] = None
     subscription: Annotated[Guid | None, doc("Azure: the subscription's id.")] = None
     resource_group: Annotated[ResourceGroupName | None, doc("Azure: where vaults are made.")] = None

@@ -20,7 +20,8 @@ HsmChoice = bool | Path | None
 class Token(msgspec.Struct, frozen=True):
     """How to make the token. label; adopt: take one its security officer has made instead; pin_environment, pin_file:
     where its PIN is, neither for one drawn at random and kept in a file; parameters: for NSS softokn; keys_in_token:
-    keep every key in the token itself, instead of wrapped outside; domain: its root comes from a security domain."""
+    keep every key in the token itself, instead of wrapped outside; domain: its root comes from a security domain;
+    isolated: the module is loaded in a process of its own."""
 
     label: str = "kvstack"
     adopt: bool = False
@@ -29,6 +30,7 @@ class Token(msgspec.Struct, frozen=True):
     parameters: str = ""
     keys_in_token: bool = False
     domain: bool = False
+    isolated: bool = False
 
 
 OWN_TOKEN = Token()
@@ -91,6 +93,7 @@ def make_key_home(
         pin_source=pin_source,
         adopt=token.adopt,
         parameters=token.parameters,
+        isolated=token.isolated,
         environ=environ,
         random=random,
     )
@@ -105,8 +108,11 @@ def make_key_home(
     return msgspec.structs.replace(opened, warnings=made.warnings)
 
 
-def open_key_home(paths: Layout, configuration: VaultConfiguration, *, environ: Mapping[str, str]) -> KeyHome:
-    """Open the key-encryption key of a vault. Raises HsmError, HsmUnavailable."""
+def open_key_home(
+    paths: Layout, configuration: VaultConfiguration, *, environ: Mapping[str, str], isolated: bool = False
+) -> KeyHome:
+    """Open the key-encryption key of a vault. isolated: load its module in a process of its own, even where its
+    configuration does not say so. Raises HsmError, HsmUnavailable."""
     from kvstack.hsm.software import SoftwareKeys
 
     file = paths.root / configuration.file
@@ -119,7 +125,10 @@ def open_key_home(paths: Layout, configuration: VaultConfiguration, *, environ: 
     from kvstack.hsm.pkcs11 import Pkcs11Keys
     from kvstack.hsm.pkcs11_kek import Pkcs11KeyEncryptionKey
 
-    module = Pkcs11Module.open(read_configuration(file), environ)
+    token = read_configuration(file)
+    if isolated:
+        token = msgspec.structs.replace(token, isolated=True)
+    module = Pkcs11Module.open(token, environ)
     providers: dict[str, KeyProvider] = {"software": SoftwareKeys(), "pkcs11": Pkcs11Keys(module)}
     return KeyHome(Pkcs11KeyEncryptionKey(module), configuration, providers, close=module.close)
 

@@ -52,10 +52,19 @@ _PATIENCE = 60.0  # seconds others may take to make their tokens
 class Pools:
     """The Managed HSMs of a store, as their tokens have them. Safe for several threads and processes."""
 
-    def __init__(self, paths: Layout, own: VaultConfiguration, *, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        paths: Layout,
+        own: VaultConfiguration,
+        *,
+        isolated: bool = False,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Take the store's folder over. isolated: load the module in a process of its own, whatever the files say."""
         # A process may go elsewhere, and what is written has to be found from anywhere.
         self._paths = Layout(paths.root.absolute())
         self._own = own
+        self._isolated = isolated
         self.environ = environ
         self._guard = threading.Lock()
         self._open: dict[str, tuple[object, PoolKeys]] = {}
@@ -82,7 +91,8 @@ class Pools:
         """Read the configurations of a Managed HSM's tokens. Raises HsmUnavailable."""
         from kvstack.hsm.configuration import read_configuration
 
-        return tuple(read_configuration(self._paths.root / file, self._paths.root) for file in tokens_of(vault))
+        found = (read_configuration(self._paths.root / file, self._paths.root) for file in tokens_of(vault))
+        return tuple(self._in_its_process(one) for one in found)
 
     def readable(self, vault: Vault) -> "dict[str, HsmConfiguration]":
         """Return the configurations of a Managed HSM's tokens by file, without those that are lost."""
@@ -96,7 +106,7 @@ class Pools:
         lost: list[TokenHealth] = []
         for file in tokens_of(vault):
             try:
-                there[file] = read_configuration(self._paths.root / file, self._paths.root)
+                there[file] = self._in_its_process(read_configuration(self._paths.root / file, self._paths.root))
             except HsmUnavailable as error:
                 label = f"{vault.name}-{Path(file).stem.removeprefix('token-')}"
                 lost.append(TokenHealth(label, "", "lost", error.diagnostics[0].summary))
@@ -249,18 +259,29 @@ class Pools:
         """Write the configuration of the store's own token. Raises HsmUnavailable."""
         from kvstack.hsm.configuration import write_configuration
 
-        write_configuration(configuration, self._paths.root / self._own.file)
+        # How this process loads the module is no change of the file.
+        written = msgspec.structs.replace(configuration, isolated=self._own_token_as_written().isolated)
+        write_configuration(written, self._paths.root / self._own.file)
 
     def own_token(self) -> "HsmConfiguration":
         """Return the configuration of the store's own token, whose module a Managed HSM's tokens are of."""
-        from kvstack.hsm.configuration import read_configuration
 
         if self._own.kek != "pkcs11":
             raise Unavailable(
                 "a Managed HSM is unavailable: this store has no HSM",
                 "It was initialised without a PKCS#11 module. Install SoftHSM2, or name a module, and initialise anew.",
             )
+        return self._in_its_process(self._own_token_as_written())
+
+    def _own_token_as_written(self) -> "HsmConfiguration":
+        from kvstack.hsm.configuration import read_configuration
+
         return read_configuration(self._paths.root / self._own.file)
+
+    def _in_its_process(self, configuration: "HsmConfiguration") -> "HsmConfiguration":
+        """Return a token's configuration as this process goes by it: one process loads the module in one way."""
+        isolated = self._isolated or self._own_token_as_written().isolated
+        return msgspec.structs.replace(configuration, isolated=isolated)
 
 
 def tokens_of(vault: Vault) -> tuple[str, ...]:

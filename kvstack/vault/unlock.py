@@ -57,15 +57,23 @@ def simulated_clock_note(vault: Unlocked) -> tuple[Diagnostic, ...]:
     )
 
 
-def unlock(directory: Path, *, clock: Clock | None = None, environ: Mapping[str, str] = os.environ) -> Unlocked:
+def unlock(
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    isolated: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> Unlocked:
     """Open the vault of a project's folder. clock: the system's by default; a vault made with a simulated clock has
-    its own. environ: where the PIN may be. Raises KvstackError where there is none, StoreFault, HsmError."""
+    its own. isolated: load the HSM's module in a process of its own. environ: where the PIN may be. Raises KvstackError
+    where there is none, StoreFault, HsmError."""
     paths = layout(directory)
-    keys = open_key_home(paths, read_configuration(paths), environ=environ)
+    keys = open_key_home(paths, read_configuration(paths), environ=environ, isolated=isolated)
     try:
         store = Store.open(paths.database, existing=True)
         try:
-            return unlocked(store, Barrier.unlock(store, keys.kek), keys, paths, clock or SystemClock())
+            barrier = Barrier.unlock(store, keys.kek)
+            return unlocked(store, barrier, keys, paths, clock or SystemClock(), isolated=isolated)
         except BaseException:
             store.close()
             raise
@@ -74,7 +82,9 @@ def unlock(directory: Path, *, clock: Clock | None = None, environ: Mapping[str,
         raise
 
 
-def unlocked(store: Store, barrier: Barrier, keys: KeyHome, paths: Layout, clock: Clock) -> Unlocked:
+def unlocked(
+    store: Store, barrier: Barrier, keys: KeyHome, paths: Layout, clock: Clock, *, isolated: bool = False
+) -> Unlocked:
     """Put an open vault together."""
     with store.transaction() as tx:
         settings = read_settings(tx)
@@ -89,6 +99,6 @@ def unlocked(store: Store, barrier: Barrier, keys: KeyHome, paths: Layout, clock
         settings=settings,
         paths=paths,
         keys=keys,
-        pools=Pools(paths, keys.configuration),
+        pools=Pools(paths, keys.configuration, isolated=isolated),
         warnings=keys.warnings,
     )

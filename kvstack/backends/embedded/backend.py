@@ -53,10 +53,12 @@ class EmbeddedBackend:
         }
 
     @classmethod
-    def opened(cls, directory: Path, *, owner: str = "", principal: str | None = None) -> "EmbeddedBackend":
+    def opened(
+        cls, directory: Path, *, owner: str = "", principal: str | None = None, isolated: bool = False
+    ) -> "EmbeddedBackend":
         """Open the vault of a folder. owner: the stack it is opened for; principal: who acts (name or object id), None
-        for the operator."""
-        unlocked = unlock(directory)
+        for the operator; isolated: with the HSM's module in a process of its own."""
+        unlocked = unlock(directory, isolated=isolated)
         try:
             service = VaultService(unlocked)
             caller = service.operator if principal is None else service.acting(principal)

@@ -20,6 +20,7 @@ from kvstack.hsm.isolated.wire import (
     received_bytes,
     send,
 )
+from kvstack.hsm.protocol import HsmUnavailable
 from kvstack.hsm.return_values import CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_REMOVED, CKR_FUNCTION_FAILED
 
 if TYPE_CHECKING:
@@ -53,9 +54,15 @@ class IsolatedCryptoki(Cryptoki):
 
     def initialise(self, parameters: str = "") -> None:
         """Start the process where there is none, and the module in it."""
-        if self._lost or self._owner != os.getpid():
-            self._start()
-        self._ask("initialise", parameters)
+        if not self._lost and self._owner == os.getpid():
+            self._ask("initialise", parameters)
+            return
+        self._start()
+        try:
+            self._ask("initialise", parameters)
+        except BaseException:
+            self._stop()
+            raise
 
     def finalise(self) -> None:
         """Stop the module, and the process with it. One that is gone already is no error."""
@@ -129,7 +136,10 @@ class IsolatedCryptoki(Cryptoki):
             return answer.value
         if answer.outcome == REFUSED:
             raise CryptokiError(*answer.value)
-        raise OSError(answer.value)
+        raise HsmUnavailable(
+            f"the HSM module {self._path} cannot be loaded in a process of its own: {answer.value}",
+            "See that it is a PKCS#11 module for this machine.",
+        )
 
     def _give_back(self, connection: socket.socket) -> None:
         with self._returned:

@@ -32,8 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         module = Cryptoki(path)
     except (OSError, CryptokiError) as error:
-        # The first call is answered with the reason.
-        _refuse(sockets[0], str(error))
+        # The first call, which comes over the last socket, is answered with the reason.
+        _refuse(sockets[-1], str(error))
         return 1
     threads = [threading.Thread(target=_serve, args=(module, one), daemon=True) for one in sockets]
     for thread in threads:
