@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "secret": ("secret", "Secrets and their values."),
     "key": ("key", "Keys: sign, verify, encrypt, decrypt, rotate."),
     "certificate": ("certificate", "Certificates, requests, authorities and their revocation lists."),
+    "deleted": ("deleted", "What is soft-deleted anywhere: pick, recover, purge."),
     "access": ("access", "Role assignments."),
     "audit": ("audit", "What was done, by whom; whether the record is whole."),
     "hsm": ("hsm", "The PKCS#11 module and what it can do."),

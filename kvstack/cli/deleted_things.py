@@ -1,0 +1,146 @@
+"""Everything soft-deleted that whoever acts may see, in all vaults; and bringing it back, or ending it."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from kvstack.cli.context import OpenVault
+from kvstack.terms.diagnostic import Diagnostic, KvstackError
+
+if TYPE_CHECKING:
+    from kvstack.vault.records import Vault
+
+Kind = Literal["vault", "managed-hsm", "key", "secret", "certificate"]
+
+
+class DeletedThing(msgspec.Struct, frozen=True):
+    """One soft-deleted thing. vault: its vault or Managed HSM, itself for one of those; by: who deleted it, by id;
+    protected: nobody may purge it before `purge_due`."""
+
+    kind: Kind
+    vault: str
+    name: str
+    deleted: datetime
+    purge_due: datetime
+    by: str
+    protected: bool
+
+    @property
+    def written(self) -> str:
+        """How it is named to a verb: `VAULT`, or `VAULT/keys/NAME`."""
+        return self.vault if self.kind in _HOMES else f"{self.vault}/{self.kind}s/{self.name}"
+
+
+class _Ways(msgspec.Struct, frozen=True):
+    """What the service calls a kind. listed, recover, purge: its operations."""
+
+    listed: str
+    recover: str
+    purge: str
+
+
+_WAYS: Final[dict[Kind, _Ways]] = {
+    "vault": _Ways("list_deleted_vaults", "recover_vault", "purge_vault"),
+    "managed-hsm": _Ways("list_deleted_managed_hsms", "recover_managed_hsm", "purge_managed_hsm"),
+    "certificate": _Ways("list_deleted_certificates", "recover_certificate", "purge_certificate"),
+    "key": _Ways("list_deleted_keys", "recover_key", "purge_key"),
+    "secret": _Ways("list_deleted_secrets", "recover_secret", "purge_secret"),
+}
+KINDS: Final[tuple[Kind, ...]] = tuple(_WAYS)
+# What other things are in: it comes back before them.
+_HOMES: Final = ("vault", "managed-hsm")
+
+
+def deleted_things(vault: OpenVault) -> tuple[list[DeletedThing], list[Diagnostic]]:
+    """Return what is soft-deleted, vaults first, then by vault, kind and name; and what nobody let us look into.
+
+    What is in a deleted vault is not in the list: it comes back with the vault.
+    """
+    from kvstack.vault.errors import VaultError
+
+    service, caller = vault.service, vault.caller
+    found = [_home(one) for kind in _HOMES for one in _call(service, _WAYS[kind].listed)(caller)]
+    unseen = []
+    for home in (*service.list_vaults(caller), *service.list_managed_hsms(caller)):
+        for kind in ("certificate", "key", "secret") if home.pool is None else ("key",):
+            try:
+                items = _call(service, _WAYS[kind].listed)(caller, home.name)
+            except VaultError as error:
+                unseen.append(
+                    Diagnostic(
+                        severity="warning",
+                        summary=f"the deleted {kind}s of `{home.name}` are not listed",
+                        detail=error.summary,
+                    )
+                )
+                continue
+            found += [_item(kind, home, item) for item in items if not getattr(item, "managed", False)]
+    return sorted(
+        found, key=lambda one: (one.kind not in _HOMES, one.vault.lower(), one.kind, one.name.lower())
+    ), unseen
+
+
+def meant(things: list[DeletedThing], written: tuple[str, ...]) -> list[DeletedThing]:
+    """Return the things that are named. Raises KvstackError with all that are not there."""
+    by_name = {one.written.lower(): one for one in things}
+    missing = [name for name in written if name.lower() not in by_name]
+    if missing:
+        from kvstack.terms.diagnostic import InvalidInput
+        from kvstack.terms.near import meant as near
+
+        raise InvalidInput(
+            tuple(
+                Diagnostic(
+                    summary=f"nothing soft-deleted is called `{name}`{near(name, [one.written for one in things])}",
+                    detail="`kvstack deleted list` shows what there is.",
+                )
+                for name in missing
+            )
+        )
+    return [by_name[name.lower()] for name in written]
+
+
+def recovered(vault: OpenVault, things: list[DeletedThing]) -> Iterator[tuple[DeletedThing, KvstackError | None]]:
+    """Bring things back, vaults before what may be in them, and yield each with what went wrong, if anything did."""
+    yield from _each(vault, things, lambda ways: ways.recover, homes_first=True)
+
+
+def purged(vault: OpenVault, things: list[DeletedThing]) -> Iterator[tuple[DeletedThing, KvstackError | None]]:
+    """Destroy things for good, and yield each with what went wrong, if anything did."""
+    yield from _each(vault, things, lambda ways: ways.purge, homes_first=False)
+
+
+def _each(
+    vault: OpenVault, things: list[DeletedThing], way: Callable[[_Ways], str], *, homes_first: bool
+) -> Iterator[tuple[DeletedThing, KvstackError | None]]:
+    for one in sorted(things, key=lambda one: (one.kind in _HOMES) != homes_first):
+        names = (one.vault,) if one.kind in _HOMES else (one.vault, one.name)
+        try:
+            _call(vault.service, way(_WAYS[one.kind]))(vault.caller, *names)
+        except KvstackError as error:
+            yield one, error
+        else:
+            yield one, None
+
+
+def _call(service: Any, operation: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(service, operation)
+    return found
+
+
+def _home(vault: "Vault") -> DeletedThing:
+    deletion = vault.deletion
+    assert deletion is not None  # noqa: S101  # the list is of deleted ones
+    kind: Kind = "vault" if vault.pool is None else "managed-hsm"
+    return DeletedThing(
+        kind, vault.name, vault.name, deletion.deleted, deletion.scheduled_purge, deletion.by, vault.purge_protection
+    )
+
+
+def _item(kind: Kind, home: "Vault", item: Any) -> DeletedThing:
+    deletion = item.deletion
+    return DeletedThing(
+        kind, home.name, item.name, deletion.deleted, deletion.scheduled_purge, deletion.by, home.purge_protection
+    )
