@@ -19,16 +19,27 @@ from kvstack.terms.near import meant
 
 
 @click.command("import")
-@click.argument("address")
+@click.argument("address", metavar="ADDRESS|VAULT")
 @click.argument("id_", metavar="[ID]", required=False)
+@click.option("--all", "whole", is_flag=True, help="VAULT and everything in it, written as a declaration.")
+@click.option("--file", metavar="FILE", help="With --all: the new file, of those the stack includes.")
 @as_json("What was done, as one JSON document.")
 @pass_context
-def command(context: Context, address: str, id_: str | None, as_json: bool) -> int:
+def command(context: Context, address: str, id_: str | None, whole: bool, file: str | None, as_json: bool) -> int:
     """Make a thing that is there this stack's: it is tagged and recorded, nothing else of it changes.
 
     ADDRESS has to be declared. ID is the thing's id or name, where you want it checked. What differs from the
-    declaration is in the next plan.
+    declaration is in the next plan. With --all the declaration of a whole vault or Managed HSM is written first, never
+    over a file that is there: the plan is empty afterwards.
     """
+    if whole:
+        if id_ is not None:
+            raise KvstackError("`--all` takes a vault's name, and nothing else")
+        from kvstack.cli.import_all import import_all
+
+        return import_all(context, address, file, as_json=as_json)
+    if file is not None:
+        raise KvstackError("`--file` goes with `--all`")
     with workspace(context) as opened, locked(opened.store, "import"):
         outcome = _imported(opened, Address(address), id_)
         if as_json:
