@@ -94,7 +94,7 @@ def recover(
     found = recovered(context.directory, private, password=password, hsm=hsm, token=token)
     try:
         lost = _lost(found)
-        diagnostics = (*found.unlocked.warnings, *_of_loss(lost))
+        diagnostics = (*found.unlocked.warnings, *_of_loss(lost, found.of_domain))
         if as_json:
             told = [one.document() for one in diagnostics]
             answer_json({"data_keys": found.data_keys, "lost_key_versions": lost, "diagnostics": told})
@@ -110,7 +110,7 @@ def recover(
 
 
 def _lost(found: "Recovered") -> list[dict[str, str]]:
-    """Return the versions of keys that were in the lost token, or wrapped by it."""
+    """Return the versions of keys that were in the lost token, or wrapped by its root."""
     from kvstack.vault.items import KEYS
     from kvstack.vault.registry import VAULTS
     from kvstack.vault.versions import KEY_VERSIONS
@@ -131,9 +131,17 @@ def _lost(found: "Recovered") -> list[dict[str, str]]:
     ]
 
 
-def _of_loss(lost: list[dict[str, str]]) -> tuple[Diagnostic, ...]:
+def _of_loss(lost: list[dict[str, str]], of_domain: bool) -> tuple[Diagnostic, ...]:
     if not lost:
         return ()
+    if of_domain:
+        return (
+            Diagnostic(
+                severity="warning",
+                summary=f"{counted(len(lost), 'version')} of -HSM keys cannot be used until the new token has the root",
+                detail="`kvstack hsm security-domain upload --file F --custodian-key FILE...` brings it back.",
+            ),
+        )
     return (
         Diagnostic(
             severity="warning",

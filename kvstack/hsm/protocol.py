@@ -179,6 +179,10 @@ class InputUnfit(HsmError):
     """What is to be encrypted, or its initialisation vector, has a length the algorithm does not take."""
 
 
+class DomainUnfit(HsmError):
+    """What was brought to a security domain, a document or a custodian's key, is not what it takes."""
+
+
 class NotPortable(HsmError):
     """A key that is an object of its token for life: no backup can hold it."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kvstack.hsm.protocol import HsmError
+from kvstack.hsm.protocol import DomainUnfit
 from kvstack.hsm.shamir import Share, secret, shares
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class CustodianKey:
 
 def custodian(pem: bytes, name: str = "") -> Custodian:
     """Read a custodian's certificate or public key, PEM. name: what to call it where the file does not say. Raises
-    HsmError for what is none, or is too weak."""
+    DomainUnfit for what is none, or is too weak."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -88,20 +88,20 @@ def custodian(pem: bytes, name: str = "") -> Custodian:
         else:
             public = load_pem_public_key(pem)  # type: ignore[assignment]  # both give some public key
     except Exception:  # noqa: BLE001  # parsers raise many kinds; whatever it is, it is not a custodian's file
-        raise HsmError(
+        raise DomainUnfit(
             "this is no custodian's certificate or public key",
             "PEM is needed: `openssl req -x509` makes a certificate.",
         ) from None
     if not isinstance(public, RSAPublicKey):
-        raise HsmError("a custodian's key has to be an RSA key", "`openssl genrsa 3072` makes one.")
+        raise DomainUnfit("a custodian's key has to be an RSA key", "`openssl genrsa 3072` makes one.")
     if public.key_size < LEAST_BITS:
-        raise HsmError(f"a custodian's key has at least {LEAST_BITS} bits, this one has {public.key_size}")
+        raise DomainUnfit(f"a custodian's key has at least {LEAST_BITS} bits, this one has {public.key_size}")
     encoded = _encoded(public)
     return Custodian(name, _fingerprint(encoded), encoded)
 
 
 def custodian_key(pem: bytes, password: bytes | None = None) -> CustodianKey:
-    """Read a custodian's private key, PEM. Raises HsmError."""
+    """Read a custodian's private key, PEM. Raises DomainUnfit."""
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -109,24 +109,24 @@ def custodian_key(pem: bytes, password: bytes | None = None) -> CustodianKey:
         private = load_pem_private_key(pem, password)
     except TypeError:
         words = "is encrypted: it needs its password" if password is None else "is not encrypted: it needs no password"
-        raise HsmError(f"the custodian's private key {words}") from None
+        raise DomainUnfit(f"the custodian's private key {words}") from None
     except Exception:  # noqa: BLE001  # parsers raise many kinds, and their words may hold the file
-        raise HsmError(
+        raise DomainUnfit(
             "this is no custodian's private key, or its password is wrong", "PEM is needed, of an RSA key."
         ) from None
     if not isinstance(private, RSAPrivateKey):
-        raise HsmError("a custodian's key has to be an RSA key")
+        raise DomainUnfit("a custodian's key has to be an RSA key")
     return CustodianKey(private)
 
 
 def require_custodians(custodians: Sequence[Custodian], quorum: int) -> None:
-    """Refuse too few or too many custodians, the same twice, and a quorum that is none. Raises HsmError."""
+    """Refuse too few or too many custodians, the same twice, and a quorum that is none. Raises DomainUnfit."""
     if not FEWEST <= len(custodians) <= MOST:
-        raise HsmError(f"a security domain has {FEWEST} to {MOST} custodians, not {len(custodians)}")
+        raise DomainUnfit(f"a security domain has {FEWEST} to {MOST} custodians, not {len(custodians)}")
     if len({one.fingerprint for one in custodians}) != len(custodians):
-        raise HsmError("two custodians have the same key", "Each has to have one of his own.")
+        raise DomainUnfit("two custodians have the same key", "Each has to have one of his own.")
     if not LEAST_QUORUM <= quorum <= len(custodians):
-        raise HsmError(f"a quorum is {LEAST_QUORUM} to {len(custodians)} of {len(custodians)} custodians, not {quorum}")
+        raise DomainUnfit(f"a quorum is {LEAST_QUORUM} to {len(custodians)} of {len(custodians)} custodians, not {quorum}")
 
 
 def made(
@@ -139,7 +139,7 @@ def made(
     now: datetime,
     random: Callable[[int], bytes],
 ) -> SecurityDomain:
-    """Split a secret among custodians. whole: 32 bytes, the caller's to wipe. Raises HsmError."""
+    """Split a secret among custodians. whole: 32 bytes, the caller's to wipe. Raises DomainUnfit."""
     require_custodians(custodians, quorum)
     split = shares(whole, quorum, len(custodians), random)
     holders = tuple(
@@ -152,11 +152,11 @@ def made(
 
 def restored(domain: SecurityDomain, keys: Sequence[CustodianKey]) -> bytearray:
     """Return the secret, which the caller wipes. keys: of at least a quorum of its custodians; others are no error.
-    Raises HsmError for too few, and one error for everything that was changed."""
+    Raises DomainUnfit for too few, and one error for everything that was changed."""
     holders = {holder.fingerprint: holder for holder in domain.custodians}
     usable = {key.fingerprint: key for key in keys if key.fingerprint in holders}
     if len(usable) < domain.quorum:
-        raise HsmError(
+        raise DomainUnfit(
             f"the security domain of `{domain.name}` needs the keys of {domain.quorum} of its custodians, "
             f"{len(usable)} of those given are theirs",
             f"They are {', '.join(f'{one.name} ({one.fingerprint[:16]})' for one in domain.custodians)}.",
@@ -184,7 +184,7 @@ def to_document(domain: SecurityDomain) -> bytes:
 
 
 def from_document(document: bytes) -> SecurityDomain:
-    """Read a file. Whether its shares are genuine is known once a quorum restores it. Raises HsmError."""
+    """Read a file. Whether its shares are genuine is known once a quorum restores it. Raises DomainUnfit."""
     if len(document) > LONGEST:
         raise _no_document()
     try:
@@ -224,7 +224,7 @@ def _encrypted(one: Custodian, share: bytes, domain_id: str) -> bytes:
 
     public = load_der_public_key(one.public)
     if not isinstance(public, RSAPublicKey):
-        raise HsmError("a custodian's key has to be an RSA key")
+        raise DomainUnfit("a custodian's key has to be an RSA key")
     return public.encrypt(share, _oaep(domain_id))
 
 
@@ -248,15 +248,15 @@ def _fingerprint(encoded: bytes) -> str:
     return hashlib.sha256(encoded).hexdigest()
 
 
-def _changed() -> HsmError:
-    return HsmError(
+def _changed() -> DomainUnfit:
+    return DomainUnfit(
         "the security domain does not open: it was changed, or its shares do not belong together",
         "Take another copy of the file. Nothing was restored.",
     )
 
 
-def _no_document() -> HsmError:
-    return HsmError(
+def _no_document() -> DomainUnfit:
+    return DomainUnfit(
         "this is no security domain, or it was changed",
         "`kvstack hsm security-domain download` makes them; the file is to be kept as it is, to the letter.",
     )

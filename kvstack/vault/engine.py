@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from kvstack.hsm.protocol import DecryptionFailed, HsmError, HsmUnavailable, KeyProvider, KeyReference
+from kvstack.hsm.protocol import DecryptionFailed, DomainUnfit, HsmError, HsmUnavailable, KeyProvider, KeyReference
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
 from kvstack.terms.principal import PrincipalType
@@ -341,6 +341,8 @@ def _outcome(error: Exception) -> tuple[str, int, str]:
             return error.inner or error.code, error.status, error.diagnostics[0].summary
         case DecryptionFailed():
             return "DecryptionFailed", 400, error.diagnostics[0].summary
+        case DomainUnfit():
+            return "BadParameter", 400, error.diagnostics[0].summary
         case KvstackError():
             return type(error).__name__, 500, error.diagnostics[0].summary
         case _:

@@ -28,10 +28,12 @@ from kvstack.vault.unlock import Unlocked, unlocked
 
 class Recovered(msgspec.Struct, frozen=True):
     """A recovered vault. data_keys: how many were wrapped anew. Versions of `-HSM` keys made by the lost token cannot
-    be used until that token is restored: their material names a provider, but is wrapped by a root that is gone."""
+    be used until that token is restored: their material names a provider, but is wrapped by a root that is gone.
+    of_domain: whether the store's security domain gives the new token that root."""
 
     unlocked: Unlocked
     data_keys: int
+    of_domain: bool
 
 
 def recover(
@@ -67,8 +69,8 @@ def recover(
             try:
                 barrier = Barrier.unlock(store, keys.kek, unwrapping=unwrapping, random=random)
                 with store.transaction() as tx:
-                    of_domain = bool(read_settings(tx).custodians)
-                if of_domain and keys.configuration.kek == "pkcs11":
+                    of_domain = bool(read_settings(tx).custodians) and keys.configuration.kek == "pkcs11"
+                if of_domain:
                     keys = _awaiting_domain(paths, keys, environ)
                     barrier.by_key(keys.kek)
                 vault = unlocked(store, barrier, keys, paths, clock or SystemClock())
@@ -80,7 +82,7 @@ def recover(
         except BaseException:
             store.close()
             raise
-    return Recovered(vault, count)
+    return Recovered(vault, count, of_domain)
 
 
 def _awaiting_domain(paths: Layout, keys: KeyHome, environ: Mapping[str, str]) -> KeyHome:

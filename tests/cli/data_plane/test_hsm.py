@@ -1,5 +1,6 @@
 """`kvstack hsm`: what a token can do is told, and what to do when it is not there."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def test_a_token_is_told_with_what_works_there(hsm: Shell) -> None:
 def test_a_vault_without_one_says_so(shell: Shell) -> None:
     assert "unavailable" in shell.good("hsm", "info").text
     assert shell.good("hsm", "info", "--json").json["kind"] == "software"
+
+
+def test_its_module_goes_to_a_process_of_its_own_and_back_and_keys_work_in_both(hsm: Shell) -> None:
+    assert hsm.good("hsm", "isolate", "on", "--json").json == {"isolated": True}
+    assert json.loads((hsm.folder / ".kvstack" / "hsm" / "hsm.json").read_bytes())["isolated"] is True
+    hsm.good("key", "create", KEY, "--type", "EC-HSM")
+    assert "where it is used" in hsm.good("hsm", "isolate", "off").text
+    signed = hsm.good("key", "sign", KEY, "--out", "signature", stdin=b"payload")
+    assert "ES256" in signed.err
+
+
+def test_a_vault_without_one_has_nothing_to_isolate(shell: Shell) -> None:
+    assert "there is no module to isolate" in shell.refused("hsm", "isolate", "on")
 
 
 def test_a_wrong_pin_is_said_and_nothing_opened(hsm: Shell) -> None:
