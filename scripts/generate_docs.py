@@ -1,4 +1,5 @@
-"""The reference pages that follow from code: docs/resources/ from the resource types, docs/cli.md from the verbs.
+"""The reference pages that follow from code: docs/resources/ from the resource types, docs/cli.md from the verbs,
+docs/api-coverage.md from the table of Azure's operations.
 
 `make docs` writes them; `--check` tells which are not as the code says, and a test runs that.
 """
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import api_coverage
 import click
 
 from kvstack.cli.main import VERBS, kvstack
@@ -31,7 +33,11 @@ _BLOCKS: dict[type[Resource], type[Resource]] = {Vault: VaultBlock, ManagedHsm: 
 def pages() -> dict[Path, str]:
     """Return every generated page, by where it belongs."""
     schema = json_schema(StackFile, interpolation=False)
-    found = {DOCS / "cli.md": command_line(), DOCS / "resources" / "README.md": index()}
+    found = {
+        DOCS / "cli.md": command_line(),
+        DOCS / "api-coverage.md": f"{_GENERATED}\n{api_coverage.page()}",
+        DOCS / "resources" / "README.md": index(),
+    }
     for resource in RESOURCES:
         found[_page(resource)] = resource_page(resource, schema["$defs"])
     return found
