@@ -54,7 +54,7 @@ def test_its_module_goes_to_a_process_of_its_own_and_back_and_keys_work_in_both(
     assert json.loads((hsm.folder / ".kvstack" / "hsm" / "hsm.json").read_bytes())["isolated"] is True
     hsm.good("key", "create", KEY, "--type", "EC-HSM")
     assert "where it is used" in hsm.good("hsm", "isolate", "off").text
-    signed = hsm.good("key", "sign", KEY, "--out", "signature", stdin=b"payload")
+    signed = hsm.good("key", "sign", KEY, "--out", str(hsm.folder / "signature"), stdin=b"payload")
     assert "ES256" in signed.err
 
 
