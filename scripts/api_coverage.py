@@ -18,8 +18,8 @@ _AREAS = {
 _INTRODUCTION = """# Azure's operations, and what there is for each
 
 Every operation of Key Vault's and Managed HSM's data planes, each in its newest version, with the method of
-`VaultService` and the command that do it. Where there is none, the last column says why. Some reasons hold for many: calls
-here return when the work is done, so that nothing is polled; a list comes whole, so that there are no pages.
+`VaultService` and the command that do it. Where there is none, the last column says why. Some reasons hold for many:
+calls here return when the work is done, so that nothing is polled; a list comes whole, so that there are no pages.
 """
 
 
