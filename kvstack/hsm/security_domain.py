@@ -125,7 +125,8 @@ def require_custodians(custodians: Sequence[Custodian], quorum: int) -> None:
         raise DomainUnfit(f"a security domain has {FEWEST} to {MOST} custodians, not {len(custodians)}")
     if len({one.fingerprint for one in custodians}) != len(custodians):
         raise DomainUnfit("two custodians have the same key", "Each has to have one of his own.")
-    if not LEAST_QUORUM <= quorum <= (most := len(custodians)):
+    most = len(custodians)
+    if not LEAST_QUORUM <= quorum <= most:
         raise DomainUnfit(f"a quorum is {LEAST_QUORUM} to {most} of {most} custodians, not {quorum}")
 
 
