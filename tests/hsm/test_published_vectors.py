@@ -2,10 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import cryptography_vectors
 import pytest
 
 from kvstack.hsm import public_half
@@ -16,33 +14,11 @@ from kvstack.hsm.protocol import DecryptionFailed, KeyMaterial, KeyProvider, Key
 from kvstack.hsm.software import SoftwareKeys
 from kvstack.hsm.token import initialise_token
 from kvstack.terms.algorithm import ALGORITHMS
-from kvstack.terms.key import KeySpecification
+from kvstack.terms.key import Curve, KeySpecification
 from tests.hsm.conftest import requires_softhsm, softhsm
+from tests.hsm.nist import Vector, encryptions, vectors
 
 SOFTWARE = SoftwareKeys()
-ROOT = Path(cryptography_vectors.__file__).parent
-Vector = dict[str, str]
-
-
-def vectors(path: str) -> Iterator[Vector]:
-    """Every vector of a file, with the headings it stands under: `[mod = 2048]`, `[P-256,SHA-256]`."""
-    heading: Vector = {}
-    current: Vector = {}
-    for line in (ROOT / path).read_text().splitlines():
-        name, equals, value = (part.strip() for part in line.partition("="))
-        if line.startswith("["):
-            inner, _, inner_value = line.strip("[]\r\n ").partition("=")
-            heading = {**heading, inner.strip(): inner_value.strip()} if inner_value else {"heading": inner.strip()}
-        elif not line.strip() or line.startswith("#") or (name == "FAIL"):
-            if name == "FAIL":
-                current["FAIL"] = "yes"
-            if not line.strip() and current:
-                yield {**heading, **current}
-                current = {}
-        elif equals:
-            current[name] = value
-    if current:
-        yield {**heading, **current}
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +74,22 @@ def test_aes_gcm_is_nists(provider: KeyProvider, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [128, 192, 256])
+def test_aes_gcm_by_a_given_vector_is_nists(provider: KeyProvider, size: int) -> None:
+    fitting = (
+        one
+        for one in vectors(f"ciphers/AES/GCM/gcmEncryptExtIV{size}.rsp")
+        if (one["IVlen"], one["Taglen"]) == ("96", "128")
+    )
+    for one in every(fitting, provider)[:200]:
+        iv, data = bytes.fromhex(one["IV"]), bytes.fromhex(one["AAD"])
+        key, plaintext = oct_key(provider, one["Key"]), bytes.fromhex(one["PT"])
+        made = provider.encrypt(key, ALGORITHMS[f"A{size}GCM"], plaintext, iv=iv, associated_data=data)
+        assert (made.ciphertext.hex(), made.tag.hex(), made.iv) == (one["CT"], one["Tag"], iv)
+
+
+@pytest.mark.parametrize("size", [128, 192, 256])
 def test_aes_cbc_is_nists(provider: KeyProvider, size: int) -> None:
-    for kind in ("MMT", "GFSbox", "KeySbox"):
+    for kind in ("MMT", "GFSbox", "KeySbox", "VarKey", "VarTxt"):
         for one in every(vectors(f"ciphers/AES/CBC/CBC{kind}{size}.rsp"), provider):
             if "KEY" not in one:
                 continue
@@ -119,11 +109,19 @@ def test_hmac_is_that_of_rfc_4231(size: int) -> None:
         assert SOFTWARE.sign(key, ALGORITHMS[f"HS{size}"], bytes.fromhex(one["Msg"])).hex() == one["MD"]
 
 
+# Whether a signature is good; those of the third all have a changed encoding.
+_RSA_JUDGED = (
+    ("FIPS_186-2/SigVer15_186-3.rsp", "RS"),
+    ("FIPS_186-2/SigVerPSS_186-3.rsp", "PS"),
+    ("SigVer15EMTest.txt", "RS"),
+)
+
+
 def test_rsa_signatures_are_judged_as_by_nist() -> None:
     judged = 0
-    for file, family in (("SigVer15_186-3.rsp", "RS"), ("SigVerPSS_186-3.rsp", "PS")):
+    for file, family in _RSA_JUDGED:
         n = ""
-        for one in vectors(f"asymmetric/RSA/FIPS_186-2/{file}"):
+        for one in vectors(f"asymmetric/RSA/{file}"):
             n = one.get("n", n)
             name = family + one.get("SHAAlg", "")[3:]
             if "S" not in one or name not in ALGORITHMS or one["mod"] not in ("2048", "3072", "4096"):
@@ -139,7 +137,48 @@ def test_rsa_signatures_are_judged_as_by_nist() -> None:
     assert judged > 30
 
 
-_CURVES = {"P-256,SHA-256": "ES256", "P-384,SHA-384": "ES384", "P-521,SHA-512": "ES512"}
+def test_rsa_signatures_nist_made_are_good() -> None:
+    judged, key = 0, {"n": "", "e": ""}
+    for one in vectors("asymmetric/RSA/FIPS_186-2/SigGen15_186-3.rsp"):
+        key = {part: one.get(part, key[part]) for part in key}
+        name = "RS" + one.get("SHAAlg", "")[3:]
+        if "S" not in one or name not in ALGORITHMS or one["mod"] not in ("2048", "3072", "4096"):
+            continue
+        public = PublicKey(n=unpadded(key["n"]), e=unpadded(key["e"]))
+        signature, digest = bytes.fromhex(one["S"]), _digest(ALGORITHMS[name], one["Msg"])
+        assert public_half.verified(public, ALGORITHMS[name], digest, signature), one
+        assert not public_half.verified(public, ALGORITHMS[name], digest, signature[:-1] + b"\0"), one
+        judged += 1
+    assert judged >= 60
+
+
+def unpadded(written: str) -> bytes:
+    return int(written, 16).to_bytes((int(written, 16).bit_length() + 7) // 8, "big")
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "count"),
+    [
+        ("pkcs1v15crypt-vectors.txt", "RSA1_5", 20),
+        ("pkcs-1v2-1d2-vec/oaep-vect.txt", "RSA-OAEP", 6),
+        ("oaep-custom/oaep-sha256-sha256.txt", "RSA-OAEP-256", 60),
+    ],
+)
+def test_what_others_encrypted_for_an_rsa_key_opens(provider: KeyProvider, file: str, name: str, count: int) -> None:
+    made: dict[bytes, KeyReference] = {}
+    found = list(encryptions(f"asymmetric/RSA/{file}", 2048))
+    assert len(found) == count
+    for plain, message, ciphertext in found:
+        kind: Any = "RSA" if provider is SOFTWARE else "RSA-HSM"
+        modulus = plain.public.n
+        if modulus not in made:
+            specification = KeySpecification(kind, 2048)
+            material = provider.import_key(specification, plain)
+            made[modulus] = KeyReference(f"{name}-{len(made)}", specification, material)
+        assert provider.decrypt(made[modulus], ALGORITHMS[name], ciphertext) == message
+
+
+_CURVES = {"P-256,SHA-256": "ES256", "P-384,SHA-384": "ES384", "P-521,SHA-512": "ES512", "K-256,SHA-256": "ES256K"}
 
 
 def test_ecdsa_signatures_are_judged_as_by_nist() -> None:
@@ -161,13 +200,14 @@ def test_ecdsa_signatures_are_judged_as_by_nist() -> None:
     assert judged == 45
 
 
-def test_nists_ecdsa_keys_sign_what_their_public_halves_verify(provider: KeyProvider) -> None:
+@pytest.mark.parametrize("file", ["FIPS_186-3/SigGen.txt", "SECP256K1/SigGen.txt"])
+def test_nists_ecdsa_keys_sign_what_their_public_halves_verify(provider: KeyProvider, file: str) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    for one in list(vectors("asymmetric/ECDSA/FIPS_186-3/SigGen.txt")):
-        name = _CURVES.get(one.get("heading", ""))
-        if name is None or "d" not in one:
-            continue
+    found = [one for one in vectors(f"asymmetric/ECDSA/{file}") if "d" in one and one["heading"] in _CURVES]
+    assert len(found) >= 15
+    for one in found if provider is SOFTWARE else found[::3]:
+        name = _CURVES[one["heading"]]
         algorithm = ALGORITHMS[name]
         curve = public_half.ec_curve(algorithm.curve or "P-256")
         plain = of_private(ec.derive_private_key(int(one["d"], 16), curve))
@@ -180,6 +220,20 @@ def test_nists_ecdsa_keys_sign_what_their_public_halves_verify(provider: KeyProv
         half = len(plain.public.x)
         theirs = b"".join(int(one[part], 16).to_bytes(half, "big") for part in ("R", "S"))
         assert provider.verify(key, algorithm, digest, theirs)
+
+
+def test_nists_ec_private_keys_have_nists_public_halves() -> None:
+    """Chosen by their length: the headings of this file name the way of generation last."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    lengths: dict[int, Curve] = {64: "P-256", 96: "P-384", 130: "P-521", 132: "P-521"}
+    found = [one for one in vectors("asymmetric/ECDSA/FIPS_186-3/KeyPair.rsp") if len(one.get("Qx", "")) in lengths]
+    assert len(found) == 30
+    for one in found:
+        curve = public_half.ec_curve(lengths[len(one["Qx"])])
+        plain = of_private(ec.derive_private_key(int(one["d"], 16), curve))
+        x, y = (int(one[part], 16).to_bytes(len(plain.public.x), "big") for part in ("Qx", "Qy"))
+        assert (plain.public.x, plain.public.y) == (x, y)
 
 
 def _digest(algorithm: Any, message: str) -> bytes:
