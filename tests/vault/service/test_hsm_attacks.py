@@ -146,7 +146,7 @@ def test_what_the_vault_keeps_of_it_is_not_unwrapped_unprotected(attacker: Attac
 
 
 def test_what_the_vault_keeps_of_it_is_not_decrypted(attacker: Attacker, victim: Victim) -> None:
-    assert attacker.decrypted(attacker.aes, victim.blob) == ["CBC"]
+    assert "CBC" in attacker.decrypted(attacker.aes, victim.blob)
     assert attacker.decrypted(victim.root, victim.blob) == []
 
 
