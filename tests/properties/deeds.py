@@ -10,7 +10,11 @@ import msgspec
 from kvstack.backends.protocol import Actual
 from kvstack.declare.graph import Node
 from kvstack.resources.certificate import Certificate
+from kvstack.resources.hsm_key import HsmKey
+from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
+from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.key import Key
+from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.secret import Secret
 from kvstack.schema.resource import Resource
 from kvstack.terms.duration import duration
@@ -63,6 +67,12 @@ def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
             return _to_a_secret(of, node, secret)
         case Certificate() as certificate:
             return _to_a_certificate(of, node, certificate, pending=actual.version is None)
+        case ManagedHsm() as hsm:
+            return _to_a_managed_hsm(of, node, hsm)
+        case HsmRoleDefinition() as role:
+            return _to_a_local_role(of, node, role, actual.id)
+        case HsmRoleAssignment():
+            return iter([Deed("take away", lambda: _unassign(of, node, actual.id), node.address)])
         case _ if actual.kind == "vault":
             return _to_a_vault(of, node, actual.resource)
         case _:
@@ -100,6 +110,38 @@ def _to_a_vault(of: World, node: Node, vault: Resource) -> Iterator[Deed]:
     yield Deed("add a key", lambda: service.create_key(operator, name, "foreign", specification=_curve("P-256")))
 
 
+def _to_a_managed_hsm(of: World, node: Node, hsm: ManagedHsm) -> Iterator[Deed]:
+    declared, ours = _tags(node, hsm)
+
+    def tagged(tags: dict[str, str]) -> Callable[[], object]:
+        return lambda: of.service.update_managed_hsm(of.operator, hsm.name, tags=tags)
+
+    yield Deed("tag", tagged(ours | EVERYBODYS), node.address)
+    yield Deed("strip", tagged(declared), node.address)
+    yield Deed("claim", tagged(ours | SOMEBODY_ELSES), node.address)
+    yield Deed("touch", tagged(ours))
+
+
+def _to_a_local_role(of: World, node: Node, role: HsmRoleDefinition, identifier: str) -> Iterator[Deed]:
+    def defined(*data_actions: str) -> Callable[[], object]:
+        return lambda: of.service.define_local_role(
+            of.operator,
+            node.vault,
+            id=identifier,
+            name=role.name,
+            description=role.description,
+            data_actions=data_actions,
+            not_data_actions=sorted(role.not_data_actions),
+        )
+
+    yield Deed("widen", defined("Microsoft.KeyVault/managedHsm/keys/*"), node.address)
+    yield Deed("define the same again", defined(*role.data_actions))
+
+
+def _unassign(of: World, node: Node, identifier: str) -> None:
+    of.service.unassign_local_role(of.operator, node.vault, identifier)
+
+
 def _to_a_key(of: World, node: Node, key: Key) -> Iterator[Deed]:
     service, operator, at, vault, name = of.service, of.operator, node.address, node.vault, node.resource.name
     declared, ours = _tags(node, key)
@@ -109,7 +151,8 @@ def _to_a_key(of: World, node: Node, key: Key) -> Iterator[Deed]:
         return lambda: service.update_key(operator, vault, name, **more)
 
     def made(curve: Curve | None, **more: Any) -> Callable[[], object]:
-        return lambda: service.create_key(operator, vault, name, specification=_curve(curve), **more)
+        specification = KeySpecification(key.type, None, curve)
+        return lambda: service.create_key(operator, vault, name, specification=specification, **more)
 
     yield Deed("disable or enable", changed(enabled=not key.enabled), at)
     yield Deed("narrow", changed(operations={"verify"}), at)
@@ -122,7 +165,8 @@ def _to_a_key(of: World, node: Node, key: Key) -> Iterator[Deed]:
     yield Deed("delete", lambda: service.delete_key(operator, vault, name), at)
     yield Deed("destroy", lambda: (service.delete_key(operator, vault, name), _purged(of, node, "key")), at)
     # A new version with the declared attributes is nobody's drift, whoever made it.
-    yield Deed("rotate", lambda: service.rotate_key(operator, vault, name))
+    if key.rotation is not None or not isinstance(key, HsmKey):
+        yield Deed("rotate", lambda: service.rotate_key(operator, vault, name))
     yield Deed("make the same again", made(key.curve, **same))
     yield Deed("make another", made("P-521", **same), at)
     yield Deed("make a bare one", made(key.curve), at)
@@ -195,7 +239,11 @@ def _to_a_secret(of: World, node: Node, secret: Secret) -> Iterator[Deed]:
 
 def _purged(of: World, node: Node, kind: str) -> bool:
     """Purge what was just deleted, where its vault lets anybody."""
-    if of.service.get_vault(of.operator, node.vault).purge_protection:
+    if kind == "key" and isinstance(node.resource, HsmKey):
+        protected = of.service.get_managed_hsm(of.operator, node.vault).purge_protection
+    else:
+        protected = of.service.get_vault(of.operator, node.vault).purge_protection
+    if protected:
         return False
     getattr(of.service, f"purge_{kind}")(of.operator, node.vault, node.resource.name)
     return True

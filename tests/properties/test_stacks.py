@@ -7,20 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.properties.deeds import deeds
-from tests.properties.worlds import World, as_json, required_and_possible, stacks, world
+from tests.properties.worlds import World, as_json, required_and_possible, settled, stacks, world
 
 QUICK = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 LARGE = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
-
-
-def settled(of: World) -> None:
-    """Check that nothing is left to do and nothing has moved, and that the state holds what is declared."""
-    made = of.plan()
-    assert made.changes == ()
-    assert made.drift == ()
-    assert made.bookkeeping == ()
-    assert set(of.workspace.state().records) == set(of.declaration.desired.nodes)
-    assert made.unchanged == len(of.declaration.desired.nodes)
 
 
 def applied(of: World) -> bool:

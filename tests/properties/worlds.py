@@ -33,7 +33,7 @@ _lifecycle = st.sampled_from([{"purge_on_delete": True}, {"ignore_changes": ["ta
 _expires = st.none() | st.just("2036-06-01T00:00:00Z")
 
 
-def _some(**attributes: st.SearchStrategy[Any]) -> st.SearchStrategy[Declared]:
+def some(**attributes: st.SearchStrategy[Any]) -> st.SearchStrategy[Declared]:
     """Return mappings with some of these attributes; None leaves one out."""
     return st.fixed_dictionaries({}, optional=attributes).map(
         lambda drawn: {name: value for name, value in drawn.items() if value is not None}
@@ -47,7 +47,7 @@ _keys = st.builds(
         **more,
         **({"rotation": rotation} if rotation else {}),
     },
-    _some(
+    some(
         enabled=st.booleans(),
         tags=_tags,
         operations=st.sampled_from([["sign"], ["sign", "verify"]]),
@@ -76,7 +76,7 @@ _sources = st.sampled_from(
 _secrets = st.builds(
     lambda source, more: {"value_from": source, **more},
     _sources.filter(lambda source: source != {"env": "MISSING"}),
-    _some(
+    some(
         content_type=st.sampled_from(["text/plain", "x"]),
         enabled=st.booleans(),
         tags=_tags,
@@ -88,7 +88,7 @@ _certificates = st.builds(
     lambda subject, issuer, more: {"subject": subject, "issuer": issuer, "key": {"type": "EC"}, **more},
     st.sampled_from(["CN=one", "CN = two, O=x"]),
     st.sampled_from(["Self", "Unknown", "alpha/certificates/ca", "beta/certificates/ca"]),
-    _some(
+    some(
         dns_names=st.sampled_from([["one.example.com"], ["one.example.com", "*.example.org"]]),
         enabled=st.booleans(),
         tags=_tags,
@@ -106,7 +106,7 @@ _access = st.lists(
         st.sampled_from(["api", "bob"]),
         st.sampled_from(["Key Vault Reader", "Key Vault Secrets User"]),
         st.sampled_from(["", "keys/one", "secrets/one"]),
-        _some(
+        some(
             description=st.just("why"),
             until=st.just("2036-01-01T00:00:00Z"),
             condition=st.just("@Resource[Microsoft.KeyVault/vaults/secrets:name] StringLike 'db-*'"),
@@ -123,7 +123,7 @@ _vaults = st.builds(
         "certificates": {**certificates, **authorities},
         "access": access,
     },
-    _some(
+    some(
         sku=st.sampled_from(["standard", "premium"]),
         tags=_tags,
         network=st.sampled_from([{"default_action": "deny", "ip_rules": ["203.0.113.7", "198.51.100.0/24"]}]),
@@ -196,15 +196,25 @@ class World:
         return sum(1 for _ in self.backend._unlocked.audit.records())
 
 
+def settled(of: World) -> None:
+    """Check that nothing is left to do and nothing has moved, and that the state holds what is declared."""
+    made = of.plan()
+    assert made.changes == ()
+    assert made.drift == ()
+    assert made.bookkeeping == ()
+    assert set(of.workspace.state().records) == set(of.declaration.desired.nodes)
+    assert made.unchanged == len(of.declaration.desired.nodes)
+
+
 _CHANGING = ("Put", "Patch", "Delete", "Recover", "Purge", "Create", "Update", "Set", "Rotate")
 
 
 @contextmanager
-def world() -> Iterator[World]:
+def world(*, hsm: bool = False) -> Iterator[World]:
     """Make a vault, and throw it away."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        unlocked = initialise(folder, hsm=False, prepare=initialise_access)
+        unlocked = initialise(folder, hsm=hsm, prepare=initialise_access)
         service = VaultService(unlocked)
         backend = EmbeddedBackend(unlocked, service, service.operator, "s")
         try:

@@ -40,11 +40,12 @@ class Places:
                 raise ValueError(f"`{written}` is no scope")
 
     def of_identity(self, identity: str) -> Scope | None:
-        """Return the scope of what has this identity: of a vault, or of a thing in one; None for a role assignment."""
-        match identity.split("/", 2):
+        """Return the scope of what has this identity: of a vault, or of a thing in one; None for roles and who has
+        them."""
+        match identity.split("/"):
             case ["vaults", name]:
                 return self.vault(name)
-            case ["vaults", name, item]:
-                return self.vault(name, item)
+            case ["vaults", name, "keys" | "secrets" | "certificates" as collection, item]:
+                return self.vault(name, f"{collection}/{item}")
             case _:
                 return None
