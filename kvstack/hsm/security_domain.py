@@ -193,7 +193,7 @@ def from_document(document: bytes) -> SecurityDomain:
         # One spelling only: what was changed and means the same was changed all the same.
         known = domain.format == FORMAT and to_document(domain) == document
         bytes.fromhex(domain.id)
-    except (ValueError, UnicodeError):
+    except (ValueError, RecursionError):
         raise _no_document() from None
     if not known or len(domain.id) != 32 or not FEWEST <= len(domain.custodians) <= MOST:
         raise _no_document()

@@ -77,7 +77,7 @@ def destroy(connection: Connection, key: KeyReference) -> None:
 def _handles(connection: Connection, key: KeyReference) -> tuple[int, ...]:
     try:
         held = msgspec.msgpack.decode(key.material.blob, type=_Held)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise HsmError(
             f"what is kept for the key {key.id} is not that key", "Restore the vault from a backup."
         ) from None

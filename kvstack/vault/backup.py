@@ -165,7 +165,7 @@ def decoded(content: bytes, kind: type[B]) -> B:
     """Return what a backup holds. Raises BadParameter."""
     try:
         return msgspec.msgpack.decode(content, type=kind)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise BadParameter("the backup has an unknown shape", "It was made by a newer kvstack; use that one.") from None
 
 

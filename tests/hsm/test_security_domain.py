@@ -77,6 +77,14 @@ def test_whatever_is_no_document_is_one_clear_error(content: bytes) -> None:
         from_document(content)
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"x":' + b"[" * 20_000, b'{"custodians":[{"y":' + b'{"a":' * 20_000, b'{"\xff":1}']
+)
+def test_what_is_too_deep_or_no_text_is_one_clear_error(content: bytes) -> None:
+    with pytest.raises(HsmError, match="this is no security domain"):
+        from_document(content)
+
+
 def test_shares_that_were_swapped_are_refused() -> None:
     one, two, *rest = THREE.custodians
     swapped = (
