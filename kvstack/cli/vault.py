@@ -12,6 +12,7 @@ from kvstack.cli.options import answer_yes, as_json
 from kvstack.cli.output import answer, answer_json
 from kvstack.cli.table import facts, table
 from kvstack.cli.thing import recover_hint, vault_name
+from kvstack.cli.vault_transfer import add_transfer
 from kvstack.cli.words import text
 from kvstack.terms.limits import RETENTION_DAYS
 
@@ -147,3 +148,6 @@ def purge(context: Context, name: str, yes: bool, as_json: bool) -> int:
     else:
         answer(f"purged vault {wanted}")
     return 0
+
+
+add_transfer(command)

@@ -22,10 +22,12 @@ from kvstack.vault.rotation import RotationOperations
 from kvstack.vault.secrets import SecretOperations
 from kvstack.vault.security_domains import SecurityDomainOperations
 from kvstack.vault.snapshot import SnapshotOperations
+from kvstack.vault.transfer import TransferOperations
 from kvstack.vault.vaults import VaultOperations
 
 
 class VaultService(
+    TransferOperations,
     VaultOperations,
     ManagedHsmOperations,
     OwnSecurityDomainOperations,

@@ -65,20 +65,10 @@ class VaultOperations(ItemOperations):
                 created=attempt.now,
                 updated=attempt.now,
             )
-            found = [*_name_problems(name, group), *_problems(wanted)]
+            found = list(vault_problems(wanted))
             if found:
                 raise BadParameter.of(found)
-            there = attempt.registry.vault(name)
-            if there is not None and there.deletion is None:
-                detail = "" if there.pool is None else "Vaults and Managed HSMs share their names."
-                raise Conflict(f"there is a {there.kind} `{there.name}` already", detail, code="VaultAlreadyExists")
-            if there is not None and there.deletion is not None:
-                if not soft_delete.past(there.deletion, self._time(attempt)):
-                    raise errors.deleted_but_recoverable(there.kind, there.name, "", there.deletion.scheduled_purge)
-                attempt.details["purged"] = (
-                    f"{there.name}, soft-deleted until {there.deletion.scheduled_purge.isoformat()}"
-                )
-                self._purge_vault(attempt, there)
+            self._make_way(attempt, name)
             self._barrier.create_data_key(attempt.tx, wanted.id)
             attempt.changes_registry().put_vault(attempt.tx, wanted)
             return wanted
@@ -201,6 +191,20 @@ class VaultOperations(ItemOperations):
             soft_delete.require_purgeable("vault", there.name, there, deletion, self._time(attempt))
             self._purge_vault(attempt, there)
 
+    def _make_way(self, attempt: Attempt, name: str) -> None:
+        """Refuse a name that is taken; make way where retention of a deleted vault has ended."""
+        there = attempt.registry.vault(name)
+        if there is None:
+            return
+        if there.deletion is None:
+            detail = "" if there.pool is None else "Vaults and Managed HSMs share their names."
+            raise Conflict(f"there is a {there.kind} `{there.name}` already", detail, code="VaultAlreadyExists")
+        if not soft_delete.past(there.deletion, self._time(attempt)):
+            raise errors.deleted_but_recoverable(there.kind, there.name, "", there.deletion.scheduled_purge)
+        if attempt.changing:
+            attempt.details["purged"] = f"{there.name}, soft-deleted until {there.deletion.scheduled_purge.isoformat()}"
+            self._purge_vault(attempt, there)
+
     def _would_be(self, attempt: Attempt, name: str) -> Scope:
         """Return the scope of a vault, live or deleted, or where one of this name would be."""
         attempt.subject = self._scope(attempt.registry.vault(name) or name)
@@ -223,6 +227,12 @@ class VaultOperations(ItemOperations):
         if vault.pool is not None:
             raise errors.wrong_kind(vault.name, vault.kind, "kvstack managed-hsm --help")
         return vault, vault.deletion
+
+
+def vault_problems(vault: Vault) -> Iterator[tuple[str, str]]:
+    """Yield (attribute, what is wrong) for what no new vault is."""
+    yield from _name_problems(vault.name, vault.resource_group)
+    yield from _problems(vault)
 
 
 def _name_problems(name: str, resource_group: str) -> Iterator[tuple[str, str]]:
