@@ -3,11 +3,14 @@
 import os
 import select
 import shutil
+import signal
 import sys
 import termios
 import tty
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final, NoReturn
 
 from kvstack.cli.deleted_things import DeletedThing
 from kvstack.cli.picking import Picking, pressed, screen
@@ -37,11 +40,7 @@ def on_a_terminal() -> bool:
 def picked(things: list[DeletedThing], name_of: Callable[[str], str]) -> list[DeletedThing]:
     """Let somebody choose. Returns what is to be recovered, nothing where they left."""
     state = Picking(tuple(things))
-    terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
-    try:
-        tty.setraw(terminal)
-        sys.stdout.write(_ENTER)
+    with _taken(sys.stdin.fileno()) as terminal:
         while True:
             size = shutil.get_terminal_size()
             lines = screen(state, size.columns, size.lines, name_of)
@@ -54,10 +53,30 @@ def picked(things: list[DeletedThing], name_of: Callable[[str], str]) -> list[De
                     return []
                 case Picking() as following:
                     state = following
+
+
+@contextmanager
+def _taken(terminal: int) -> Iterator[int]:
+    """Have the terminal send each key as it is pressed, on a screen of our own. It is given back whatever ends this."""
+    before = termios.tcgetattr(terminal)
+    # Left to themselves these two end the process at once, and leave a terminal that shows nothing of what is typed.
+    handlers = {number: signal.signal(number, _ended) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        tty.setraw(terminal)
+        sys.stdout.write(_ENTER)
+        yield terminal
     finally:
-        sys.stdout.write(_LEAVE)
-        sys.stdout.flush()
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        try:
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+            sys.stdout.write(_LEAVE)
+            sys.stdout.flush()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _ended(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _key(terminal: int) -> str:

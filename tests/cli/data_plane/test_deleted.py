@@ -1,5 +1,11 @@
 """`kvstack deleted`: everything soft-deleted in one list, brought back or ended; and the picker."""
 
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +17,7 @@ from kvstack.cli.picking import Picking, pressed, screen
 from kvstack.cli.table import columns
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
+from tests.e2e.command_line import environment
 from tests.e2e.pseudo_terminal import on_a_terminal
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -109,6 +116,31 @@ def test_ctrl_c_leaves_the_picker_and_everything_as_it_was(emptied: Shell) -> No
     assert ran.code == 0, ran
     assert "\x1b[?1049l" in ran.out
     assert "Nothing was recovered." in ran.out
+    assert names(emptied) == ALL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_ends_the_picker_leaves_the_terminal_as_it_was(emptied: Shell, number: signal.Signals) -> None:
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kvstack.cli.main", "-C", str(emptied.folder), "deleted"],
+        env=environment(TERM="xterm-256color"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    seen = b""
+    while b"q quit" not in seen:
+        seen += os.read(ours, 65536)
+    assert termios.tcgetattr(theirs) != before  # it was the picker's
+    process.send_signal(number)
+    assert process.wait(timeout=30) == 128 + number
+    assert termios.tcgetattr(theirs) == before
+    os.set_blocking(ours, False)
+    assert b"\x1b[?1049l" in os.read(ours, 65536)
+    os.close(ours)
+    os.close(theirs)
     assert names(emptied) == ALL
 
 
