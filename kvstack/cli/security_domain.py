@@ -90,6 +90,11 @@ def download(
 @security_domain.command()
 @_hsm_or_own
 @_custodian_keys
+@click.option(
+    "--of-another-store",
+    is_flag=True,
+    help="Without HSM: take another store's, where this one has none yet, so that its vaults' HSM keys open here.",
+)
 @as_json
 @pass_context
 def upload(
@@ -99,6 +104,7 @@ def upload(
     custodian_keys: tuple[str, ...],
     password_env: str | None,
     password_file: str | None,
+    of_another_store: bool,
     as_json: bool,
 ) -> int:
     """Activate a new Managed HSM by the security domain of a lost one: its backups can be restored then.
@@ -106,9 +112,13 @@ def upload(
     Without HSM it brings the vaults' own HSM keys back, after `hsm recover` has made a new token.
     """
     document, keys = _brought(file, custodian_keys, password_env, password_file)
+    if hsm is not None and of_another_store:
+        raise KvstackError(
+            f"a Managed HSM takes any store's security domain: `--of-another-store` is not for {hsm}", "Leave it out."
+        )
     if hsm is None:
         with opened(context) as there:
-            there.service.upload_own_security_domain(there.caller, document, keys)
+            there.service.upload_own_security_domain(there.caller, document, keys, of_another_store=of_another_store)
         if as_json:
             answer_json({"uploaded": file})
         else:

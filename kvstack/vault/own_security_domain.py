@@ -57,11 +57,17 @@ class OwnSecurityDomainOperations(ItemOperations):
             return document
 
     def upload_own_security_domain(
-        self, caller: Caller, document: bytes, private_keys: "Sequence[CustodianKey]"
+        self,
+        caller: Caller,
+        document: bytes,
+        private_keys: "Sequence[CustodianKey]",
+        *,
+        of_another_store: bool = False,
     ) -> None:
         """Give a new token the root of the store's security domain, after the old token was lost: its keys can be used
-        again. private_keys: of a quorum of the custodians. Raises BadParameter for another domain's document, Conflict
-        where the token has its root."""
+        again. private_keys: of a quorum of the custodians; of_another_store: the domain is that store's, and this one
+        has none yet, so that vaults with HSM keys can move here. Raises BadParameter for another domain's document,
+        Conflict where the token has its root."""
         from kvstack.hsm.domain_root import join
         from kvstack.hsm.security_domain import from_document
 
@@ -72,14 +78,16 @@ class OwnSecurityDomainOperations(ItemOperations):
             if configuration.root:
                 raise Conflict("the token has the root of its security domain", code="HsmAlreadyActivated")
             domain = from_document(document)
-            if kept is None or from_document(kept).id != domain.id:
+            if from_document(kept).id != domain.id if kept is not None else not of_another_store:
                 raise BadParameter(
                     f"this is the security domain {domain.id}, not this store's",
-                    "It was written by `kvstack hsm security-domain download` here.",
+                    "It was written by `kvstack hsm security-domain download` here. A store that has none yet takes "
+                    "another one's with `--of-another-store`.",
                 )
             (joined,) = join([configuration], domain, private_keys, environ=self._pools.environ)
             with attempt.transaction():
-                self._own_document(attempt)
+                if self._own_document(attempt) is None:
+                    self._keep_own(attempt, domain, document)
                 attempt.details["domain"] = domain.id
             self._go_on_with(joined)
 

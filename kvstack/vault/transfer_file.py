@@ -55,6 +55,6 @@ def _derived(password: SecretValue, salt: bytes) -> bytes:
 
 def _foreign() -> BadParameter:
     return BadParameter(
-        "the file does not open: the password is another one, it is no exported vault, or it was changed",
+        "the file does not open: it has another password, is no exported vault, or was changed",
         "`kvstack vault export` makes them. Nothing was imported.",
     )

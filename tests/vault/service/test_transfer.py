@@ -1,11 +1,15 @@
 """A vault moves to another store with all in it, under a password, all at once or not at all."""
 
 import hashlib
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +28,8 @@ from kvstack.vault.initialise import initialise
 from kvstack.vault.records import NetworkRules
 from kvstack.vault.service import VaultService
 from kvstack.vault.transfer_rows import Content, Given, Left, read
-from tests.vault.certificates.policies import leaf
+from kvstack.vault.unlock import unlock
+from tests.vault.certificates.policies import Outside, leaf
 from tests.vault.service.world import StartClock, World
 
 VAULT = "payments-dev"
@@ -264,6 +269,53 @@ def test_an_import_that_breaks_off_leaves_nothing(dev: World, other: World) -> N
         BreaksOff(other.unlocked).import_vault(other.operator, blob, password=PASSWORD)
     assert other.service.list_vaults(other.operator) == ()
     other.service.import_vault(other.operator, blob, password=PASSWORD)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kvstack.terms.secret import SecretValue
+from kvstack.vault.service import VaultService
+from kvstack.vault.unlock import unlock
+
+class Killed(VaultService):
+    def _put_access(self, attempt, content):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+service = Killed(unlock(Path(sys.argv[1])))
+service.import_vault(service.operator, Path(sys.argv[2]).read_bytes(), password=SecretValue("correct horse"))
+"""
+
+
+def test_an_import_that_is_killed_leaves_nothing(dev: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer_file, "_COST", 2**17)
+    furnish(dev)
+    (tmp_path / "file").write_bytes(dev.service.export_vault(dev.operator, VAULT, password=PASSWORD).blob)
+    folder = tmp_path / "killed"
+    initialise(folder, hsm=False, prepare=initialise_access).close()
+    died = subprocess.run([sys.executable, "-c", _KILLED, folder, tmp_path / "file"], check=False)
+    assert died.returncode == -signal.SIGKILL
+    unlocked = unlock(folder)
+    service = VaultService(unlocked)
+    assert service.list_vaults(service.operator) == ()
+    service.import_vault(service.operator, (tmp_path / "file").read_bytes(), password=PASSWORD)
+    unlocked.close()
+
+
+def test_a_pending_request_is_merged_where_it_arrived(dev: World, other: World) -> None:
+    furnish(dev)
+    moved(dev, other)
+    csr = other.service.get_pending_certificate(other.operator, VAULT, "asked").csr
+    signed = Outside("ca", other.clock.now()).sign(csr)
+    merged = other.service.merge_certificate(other.operator, VAULT, "asked", signed.public_bytes(Encoding.PEM))
+    assert not merged.pending
+
+
+def test_both_are_audited(dev: World, other: World) -> None:
+    moved(dev, other)
+    for world, operation in ((dev, "VaultExport"), (other, "VaultImport")):
+        (record, *_) = world.unlocked.audit.records(newest_first=True)
+        assert (record.operation, record.result) == (operation, "Success")
 
 
 def test_the_real_work_factor_opens(dev: World, other: World, monkeypatch: pytest.MonkeyPatch) -> None:
