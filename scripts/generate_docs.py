@@ -73,7 +73,7 @@ def resource_page(resource: type[Resource], definitions: dict[str, Schema]) -> s
         _attributes(resource, body),
     ]
     if inside := _inside(resource):
-        parts.append(f"A vault also holds {inside}: each has a page of its own.")
+        parts.append(f"It also holds {inside}: each has a page of its own.")
     parts += list(_nested(body, definitions, leave_out=_collections(resource)))
     if resource.forbidden:
         parts.append("## What must not be written")
@@ -92,12 +92,13 @@ def _first_line(resource: type[Resource]) -> str:
 
 def _place(resource: type[Resource]) -> str:
     match resource.kind:
-        case "vault":
-            return "`vaults`"
+        case "vault" | "managed_hsm":
+            return f"the stack's `{resource.collection}`"
         case "role_assignment":
             return "a vault's `access`, or the stack's own `access`"
         case _:
-            return f"a vault's `{resource.collection}`"
+            container = "a vault" if resource.parent in (None, Vault) else "a Managed HSM"
+            return f"{container}'s `{resource.collection}`"
 
 
 def _words(text: str) -> str:

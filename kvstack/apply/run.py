@@ -89,11 +89,11 @@ class Run:
 
     def _waited_for(self, change: Change) -> str | None:
         """Return what takes long about a change, None where nothing does."""
+        makes = change.action in (Action.CREATE, Action.REPLACE) or change.new_version
         apart = self._backend.apart(change.kind)
         if apart is not None:
-            return apart
+            return apart if makes else "waiting for its turn"
         node = change.node
-        makes = change.action in (Action.CREATE, Action.REPLACE) or change.new_version
         if node is None or not makes:
             return None
         source = node.resource.value_source

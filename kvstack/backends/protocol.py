@@ -203,8 +203,7 @@ class Backend(Protocol):
         ...
 
     def apart(self, kind: str) -> str | None:
-        """Return what is being waited for where a change of this resource type stands in no batch (`its tokens`), else
-        None."""
+        """Return what a change of this resource type does that stands in no batch (`making its tokens`), else None."""
         ...
 
     def close(self) -> None:

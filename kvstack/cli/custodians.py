@@ -11,7 +11,8 @@ from kvstack.cli.password import password as password_of
 from kvstack.terms.diagnostic import KvstackError
 
 if TYPE_CHECKING:
-    from kvstack.hsm.security_domain import Custodian, CustodianKey
+    from kvstack.hsm.security_domain import CustodianKey
+    from kvstack.terms.custodian import Custodian
 
 F = TypeVar("F", bound=Callable[..., Any])
 _LONGEST_PEM: Final = 1 << 16

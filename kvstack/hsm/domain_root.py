@@ -24,7 +24,6 @@ from kvstack.hsm.release_root import RELEASE_ROOT, broken_promises, release_root
 from kvstack.hsm.return_values import LOST
 from kvstack.hsm.security_domain import (
     SECRET_BYTES,
-    Custodian,
     CustodianKey,
     SecurityDomain,
     derived,
@@ -33,6 +32,7 @@ from kvstack.hsm.security_domain import (
     restored,
 )
 from kvstack.hsm.token import ROOT, ROOT_LABEL
+from kvstack.terms.custodian import Custodian
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ import msgspec
 
 from kvstack.hsm.protocol import DomainUnfit
 from kvstack.hsm.shamir import Share, secret, shares
+from kvstack.terms.custodian import Custodian
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.padding import OAEP
@@ -24,15 +25,6 @@ LEAST_QUORUM: Final = 2
 LEAST_BITS: Final = 2048
 SECRET_BYTES: Final = 32
 LONGEST: Final = 256 * 1024  # bytes of a document
-
-
-class Custodian(msgspec.Struct, frozen=True):
-    """Who is to keep a share. name: of whom, as the certificate's subject says it; fingerprint: SHA-256 of the public
-    key (SubjectPublicKeyInfo, DER), hexadecimal; public: that key."""
-
-    name: str
-    fingerprint: str
-    public: bytes
 
 
 class Holder(msgspec.Struct, frozen=True):

@@ -39,15 +39,14 @@ def plan(
     planned = _Planning(desired, state, snapshot, now, values or {}, destroy)
     changes, bookkeeping = planned.changes() if not refresh_only else planned.nothing_but_unread()
     considered = len(desired.nodes)
-    diagnostics = list(planned.diagnostics)
+    diagnostics, unread = list(planned.diagnostics), planned.unread
     if targets:
         diagnostics += _unmatched(targets, desired, state)
-        changes, considered = _targeted(changes, targets, desired)
+        unread = [thing for thing in unread if any(is_within(thing.address, target) for target in targets)]
+        changes, considered = _targeted(changes, unread, targets, desired)
         bookkeeping = [entry for entry in bookkeeping if any(is_within(entry.address, target) for target in targets)]
     declared = frozenset(desired.nodes)
-    told = {change.address for change in changes} | {
-        thing.address for thing in planned.unread if not targets or any(is_within(thing.address, t) for t in targets)
-    }
+    told = {change.address for change in changes} | {thing.address for thing in unread}
     return Plan(
         stack=desired.stack,
         environment=desired.environment,
@@ -56,7 +55,7 @@ def plan(
         bookkeeping=tuple(bookkeeping),
         compared_at_apply=tuple(entry.address for entry in bookkeeping if entry.compared_at_apply),
         drift=drift(state, snapshot, desired.nodes),
-        unread=tuple(planned.unread),
+        unread=tuple(unread),
         diagnostics=tuple(diagnostics),
         lineage=state.lineage,
         serial=state.serial,
@@ -311,14 +310,18 @@ def _said_otherwise(recorded: Resource, declared: Resource) -> bool:
     return recorded.lifecycle != declared.lifecycle or recorded.value_source != declared.value_source
 
 
-def _targeted(changes: list[Change], targets: tuple[Address, ...], desired: Desired) -> tuple[list[Change], int]:
+def _targeted(
+    changes: list[Change], unread: list[UnreadThing], targets: tuple[Address, ...], desired: Desired
+) -> tuple[list[Change], int]:
     wanted = {change.address for change in changes if any(is_within(change.address, target) for target in targets)}
-    # What a target depends on comes along: a key cannot be made in a vault that is not there.
-    wanted |= {
-        Address(address.split("/", 1)[0])
-        for address in list(wanted)
-        if any(change.address == address and change.node is not None for change in changes)
-    }
+    # What a target depends on comes along: a key cannot be made in a vault that is not there, nor a role be given that
+    # nobody has defined.
+    nodes = {change.address: change.node for change in changes if change.address in wanted and change.node is not None}
+    nodes |= {thing.address: desired.nodes[thing.address] for thing in unread if thing.address in desired.nodes}
+    of_identity = {node.identity: address for address, node in desired.nodes.items()}
+    needed = {node.resource.needs(node.vault) for node in nodes.values()}
+    wanted |= {of_identity[identity] for identity in needed if identity in of_identity}
+    wanted |= {Address(address.split("/", 1)[0]) for address in nodes}
     wanted |= {
         change.address for change in changes if change.with_vault and Address(change.address.split("/", 1)[0]) in wanted
     }

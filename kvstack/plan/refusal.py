@@ -117,5 +117,7 @@ def _as_written(value: object) -> object:
             return "true" if value else "false"
         case None:
             return "null"
+        case frozenset() | tuple() | list():
+            return f"[{', '.join(sorted(map(str, value)))}]"
         case _:
             return value

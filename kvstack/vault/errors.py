@@ -119,6 +119,12 @@ def not_activated(hsm: str) -> Forbidden:
     )
 
 
+def why_not_activated(hsm: str) -> str:
+    """Return why nothing in such a Managed HSM can be read, and what mends it."""
+    (told,) = not_activated(hsm).diagnostics
+    return f"{told.summary}; {told.detail}".rstrip(".")
+
+
 def keys_only(hsm: str) -> BadParameter:
     """Return the refusal to keep something else than keys in a Managed HSM."""
     return BadParameter(

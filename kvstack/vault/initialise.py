@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from kvstack.hsm.security_domain import Custodian, require_custodians
+from kvstack.terms.custodian import Custodian
 from kvstack.terms.diagnostic import Diagnostic, KvstackError
 from kvstack.terms.name import resource_group_name_problem
 from kvstack.terms.principal import is_guid
@@ -54,6 +54,8 @@ def initialise(
     _check(subscription_id, resource_group, recovery_key)
     module = chosen_module(hsm, environ)
     if custodians:
+        from kvstack.hsm.security_domain import require_custodians
+
         require_custodians(custodians, quorum)
         if module is None:
             raise KvstackError("custodians are for keys in an HSM, and there is none", "Leave them out.")

@@ -15,7 +15,8 @@ from kvstack.vault.pools import SECURITY_DOMAINS, SecurityDomainRow, tokens_of
 from kvstack.vault.records import Pool, Vault
 
 if TYPE_CHECKING:
-    from kvstack.hsm.security_domain import Custodian, CustodianKey, SecurityDomain
+    from kvstack.hsm.security_domain import CustodianKey, SecurityDomain
+    from kvstack.terms.custodian import Custodian
 
 T = TypeVar("T")
 

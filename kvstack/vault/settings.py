@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from kvstack.hsm.security_domain import Custodian
+from kvstack.terms.custodian import Custodian
 from kvstack.vault.faults import CorruptStore
 from kvstack.vault.table import Row, Table
 from kvstack.vault.transaction import Transaction

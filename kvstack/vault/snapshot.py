@@ -149,7 +149,7 @@ def _local_access_readable(attempt: Attempt, pool: Vault, unread: list[Unread]) 
             return True
         reason = attempt.denied(READ_LOCAL_ASSIGNMENTS, here, data=True).summary
     else:
-        reason = errors.not_activated(pool.name).summary
+        reason = errors.why_not_activated(pool.name)
     unread.append(Unread(pool.name, "role_assignments", reason))
     return False
 
@@ -158,7 +158,7 @@ def _readable(attempt: Attempt, vault: Vault, kind: Kind[Any], unread: list[Unre
     here = attempt.scope_of(vault)
     address = attempt.caller.address
     if vault.pool is not None and vault.pool.activated is None:
-        reason = errors.not_activated(vault.name).summary
+        reason = errors.why_not_activated(vault.name)
     elif not attempt.may(kind.read, here, data=True):
         reason = attempt.denied(kind.read, here, data=True).summary
     elif address is not None and not lets_in(vault.network, address):

@@ -123,8 +123,13 @@ def test_a_managed_hsm_is_made_activated_and_filled(tmp_path: Path) -> None:
         "vaulting-hsm/access/payments-api/signer/keys/signing",
         "vaulting-hsm/access/auditors/managed-hsm-crypto-auditor",
     }
+    aimed = json.loads(kvstack("plan", "--json", "--target", "vaulting-hsm/keys/signing"))
+    assert [change["address"] for change in aimed["changes"]] == ["vaulting-hsm"]
+    assert [entry["address"] for entry in aimed["unread"]] == ["vaulting-hsm/keys/signing"]
     kvstack("apply", "--yes")
-    assert json.loads(kvstack("plan", "--json", "--detailed-exitcode", code=3))["changes"] == []
+    waiting = json.loads(kvstack("plan", "--json", "--detailed-exitcode", code=3))
+    assert waiting["changes"] == []
+    assert all("kvstack hsm security-domain download" in entry["reason"] for entry in waiting["unread"])
     download = ["hsm", "security-domain", "download", "vaulting-hsm", "--quorum", "2", "--file", str(folder / "domain")]
     for name in ("alice", "bob", "carol"):
         (folder / f"{name}.pem").write_bytes(public_pem(name))
@@ -133,6 +138,9 @@ def test_a_managed_hsm_is_made_activated_and_filled(tmp_path: Path) -> None:
     # As on Azure, an administrator may not use keys until somebody, he too, gives him the role.
     for role in ("Managed HSM Crypto User", "Managed HSM Crypto Officer"):
         kvstack("managed-hsm", "role", "assign", "vaulting-hsm", "--principal", "operator", "--role", role)
+    given = "vaulting-hsm/access/payments-api"
+    aimed = json.loads(kvstack("plan", "--json", "--target", given))["changes"]
+    assert {change["address"] for change in aimed} == {f"{given}/signer/keys/signing", "vaulting-hsm/roles/signer"}
     assert json.loads(kvstack("plan", "--json", "--detailed-exitcode", code=2))["summary"]["create"] == 5
     kvstack("apply", "--yes")
     assert json.loads(kvstack("plan", "--json", "--detailed-exitcode"))["changes"] == []

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 from kvstack.hsm.configuration import HsmConfiguration
 from kvstack.hsm.domain_root import establish
 from kvstack.hsm.pool_token import make_pool_token
-from kvstack.hsm.security_domain import Custodian, CustodianKey, SecurityDomain, custodian, custodian_key
+from kvstack.hsm.security_domain import CustodianKey, SecurityDomain, custodian, custodian_key
+from kvstack.terms.custodian import Custodian
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 PEOPLE = ("alice", "bob", "carol", "dave")

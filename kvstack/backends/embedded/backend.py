@@ -5,16 +5,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
-from kvstack.backends.embedded.certificate import CertificateHandler
-from kvstack.backends.embedded.hsm_key import HsmKeyHandler
-from kvstack.backends.embedded.hsm_roles import HsmRoleAssignmentHandler, HsmRoleDefinitionHandler
-from kvstack.backends.embedded.key import KeyHandler
-from kvstack.backends.embedded.managed_hsm import ManagedHsmHandler
+from kvstack.backends.embedded import handlers
 from kvstack.backends.embedded.places import Places
-from kvstack.backends.embedded.role_assignment import RoleAssignmentHandler
-from kvstack.backends.embedded.secret import SecretHandler
 from kvstack.backends.embedded.snapshot import snapshot
-from kvstack.backends.embedded.vault import VaultHandler
 from kvstack.backends.protocol import Handler, LastChange, Offer, Snapshot
 from kvstack.resources.certificate import Certificate, CertificateKey
 from kvstack.resources.key import Key
@@ -40,17 +33,7 @@ class EmbeddedBackend:
         self._owner = owner
         self._places = Places(unlocked.settings, {})
         self.id = f"embedded/{unlocked.settings.subscription_id}"
-        self._handlers: dict[str, Any] = {
-            "vault": VaultHandler(service, caller, self._places),
-            "key": KeyHandler(service, caller, self._places),
-            "secret": SecretHandler(service, caller, self._places),
-            "certificate": CertificateHandler(service, caller, self._places),
-            "role_assignment": RoleAssignmentHandler(service, caller, self._places, owner),
-            "managed_hsm": ManagedHsmHandler(service, caller, self._places),
-            "hsm_key": HsmKeyHandler(service, caller, self._places),
-            "hsm_role_definition": HsmRoleDefinitionHandler(service, caller, self._places, owner),
-            "hsm_role_assignment": HsmRoleAssignmentHandler(service, caller, self._places, owner),
-        }
+        self._handlers: dict[str, Any] = {}
 
     @classmethod
     def opened(
@@ -88,7 +71,9 @@ class EmbeddedBackend:
 
     def handler(self, kind: str) -> Handler[Resource] | None:
         """Return the handler of a resource type."""
-        return cast("Handler[Resource] | None", self._handlers.get(kind))
+        if kind not in self._handlers:
+            self._handlers[kind] = handlers.handler(kind, self._service, self._caller, self._places, self._owner)
+        return cast("Handler[Resource] | None", self._handlers[kind])
 
     def fingerprints(self, offers: Iterable[Offer]) -> tuple[str | None, ...]:
         """Return the fingerprint of each offered value, keyed in the vault; None where the caller may not set it."""
@@ -147,7 +132,7 @@ class EmbeddedBackend:
 
     def apart(self, kind: str) -> str | None:
         """Return what is being waited for where a change of this resource type stands in no batch."""
-        return "its tokens" if kind == "managed_hsm" else None
+        return "making its tokens" if kind == "managed_hsm" else None
 
     def close(self) -> None:
         """Close the vault."""

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from kvstack.hsm.security_domain import Custodian, CustodianKey, custodian, custodian_key
+from kvstack.hsm.security_domain import CustodianKey, custodian, custodian_key
+from kvstack.terms.custodian import Custodian
 from kvstack.terms.key import KeySpecification
 from kvstack.vault.caller import Caller
 from kvstack.vault.founding import initialise_access
