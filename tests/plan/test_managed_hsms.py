@@ -40,12 +40,11 @@ def test_a_target_that_gives_a_role_brings_the_role_along() -> None:
 
 def test_a_role_is_taken_from_everybody_before_it_ends() -> None:
     start = POOL.index("    roles:")
-    made = World.applied(POOL).declare(POOL[:start]).plan()
-    assert {change.address: change.action for change in made.changes} == {
+    ends = World.applied(POOL).declare(POOL[:start]).changes()
+    assert {address: change.action for address, change in ends.items()} == {
         "pool-a/roles/signer": Action.DELETE,
         "pool-a/access/api/signer/keys/one": Action.DELETE,
     }
-    ends = {change.address: change for change in made.changes}
     assert ends["pool-a/roles/signer"].depends_on == ("pool-a/access/api/signer/keys/one",)
 
 
@@ -66,7 +65,7 @@ def test_a_role_is_taken_from_everybody_before_it_ends() -> None:
 def test_what_never_changes_is_refused_in_words_a_stack_is_written_in(declared: str, words: str) -> None:
     before = POOL.replace("tokens: 2", "tokens: 2\n    administrators: [api]")
     world = World.applied(before).declare(before.replace("tokens: 2\n    administrators: [api]", declared))
-    change = world.changes()["pool-a"]  # type: ignore[index]  # an address is text
+    change = world.changes()["pool-a"]
     assert change.action is Action.REFUSE
     assert words in " ".join(change.reasons)
 
