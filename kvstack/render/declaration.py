@@ -17,6 +17,12 @@ _WIDTH: Final = 116
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Other readers of YAML take these for something else than text.
 _NOT_PLAIN: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_OF_SECRETS: Final = (
+    "Only the vault knows the values, and `ignore_changes: [value]` keeps what is there. Take it out where a value is",
+    "to come from its `value_from`. A rotated one is renewed as its `generate` says: see that this is what you want.",
+)
+# What a rotated secret is renewed with: a vault keeps when, and not how.
+_GENERATED: Final = {"generate": {"length": 48}}
 _ORDER: Final = ("access", "roles", "keys", "secrets", "certificates")
 
 
@@ -55,7 +61,9 @@ def written(
     for collection in _ORDER:
         things = [one for one in inside if type(one.resource).collection == collection]
         if things:
-            lines += [f"    {collection}:", *_collection(things, names)]
+            lines.append(f"    {collection}:")
+            lines += [f"      # {words}" for words in (_OF_SECRETS if collection == "secrets" else ())]
+            lines += _collection(things, names)
     if not own and not inside:
         lines[-1] += " {}"
     return Written("\n".join(lines) + "\n", tuple(left_out))
@@ -125,10 +133,10 @@ def _collection(things: list[Actual[Resource]], names: Mapping[str, str]) -> Ite
         resource = one.resource
         body = _attributes(resource)
         if one.kind == "secret":
-            # What is there stays as it is: nobody but the vault knows the value.
             variable = re.sub(r"[^A-Z0-9]", "_", resource.name.upper())
+            source = {"env": variable if variable[0].isalpha() else f"SECRET_{variable}"}
             body = {
-                "value_from": {"env": variable if variable[0].isalpha() else f"SECRET_{variable}"},
+                "value_from": _GENERATED if "rotation" in body else source,
                 **body,
                 "lifecycle": {"ignore_changes": ["value"]},
             }

@@ -41,7 +41,7 @@ def of_vault(vault: records.Vault, subscription: str) -> Actual[Resource]:
             ),
             lock=vault.lock,
             tags=without_owner(vault.tags),
-        ),
+        ).resolved(),
         owner=owner_of(vault.tags),
         version=None,
         deletion=deletion_of(vault.deletion, vault),

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvstack.cli.context import Context
 from kvstack.declare.yaml import data
 from kvstack.hsm.find import find_module
 from kvstack.render.declaration import flow
+from kvstack.vault.records import NetworkRules
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
 
@@ -67,6 +69,39 @@ def test_what_another_stack_has_is_left_to_it(shell: Shell) -> None:
     stack.unlink()
     assert "vaults/other-vault is the stack `theirs`'s" in shell.refused("import", "--all", "other-vault")
     assert not stack.exists()
+
+
+def test_what_another_stack_lets_go_of_is_taken_over_with_its_rotation_and_network(shell: Shell) -> None:
+    stack = shell.folder / "kvstack.yaml"
+    stack.write_text(
+        "stack: theirs\n"
+        "vaults:\n"
+        "  other-vault:\n"
+        "    network: {default_action: deny, ip_rules: [203.0.113.7]}\n"
+        "    keys: {k: {type: EC, rotation: {every: P90D, expire_after: P120D}}}\n"
+        "    secrets: {s: {value_from: {generate: {length: 20}}, rotation: {every: P30D, expire_after: P60D}}}\n"
+    )
+    shell.good("apply", "--yes")
+    value = shell.good("secret", "show", "other-vault/s", "--value").out
+    addresses = ("other-vault", "other-vault/keys/k", "other-vault/secrets/s")
+    removed = ", ".join(f"{{address: {address}, destroy: false}}" for address in addresses)
+    stack.write_text(f"stack: theirs\nvaults: {{}}\nremoved: [{removed}]\n")
+    shell.good("apply", "--yes")
+    stack.unlink()
+    shell.good("import", "--all", "other-vault")
+    assert "# Only the vault knows the values" in stack.read_text()
+    assert shell.good("plan", "--detailed-exitcode").text == "No changes. What is there is what is declared.\n"
+    shell.good("drift")
+    shell.good("apply", "--yes")
+    assert shell.good("secret", "show", "other-vault/s", "--value").out == value
+
+
+def test_a_network_rule_written_the_short_way_plans_empty(shell: Shell) -> None:
+    (shell.folder / "kvstack.yaml").unlink(missing_ok=True)
+    with Context.of(str(shell.folder), None, (), None).vault() as there:
+        there.service.update_vault(there.caller, VAULT, network=NetworkRules("deny", ("203.0.113.7", "10.0.0.0/8")))
+    shell.good("import", "--all", VAULT)
+    assert shell.good("plan", "--detailed-exitcode").text == "No changes. What is there is what is declared.\n"
 
 
 @pytest.mark.parametrize("name", ["nowhere-at-all", "gone-vault"])
