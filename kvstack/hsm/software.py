@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kvstack.hsm import public_half
 from kvstack.hsm.operands import TAG_BYTES, check_ciphertext, check_plaintext, encryption_iv, zero_padded
-from kvstack.hsm.plain_key import ec_public, post_quantum_key, raw_public, rsa_public
-from kvstack.hsm.protocol import Ciphertext, DecryptionFailed, HsmError, KeyMaterial, KeyReference, PublicKey
+from kvstack.hsm.plain_key import ec_public, of_oct, of_private, post_quantum_key, raw_public, rsa_public
+from kvstack.hsm.protocol import (
+    Ciphertext,
+    DecryptionFailed,
+    HsmError,
+    InputUnfit,
+    KeyMaterial,
+    KeyReference,
+    PublicKey,
+)
 from kvstack.terms.release import EPHEMERAL_BYTES
 
 if TYPE_CHECKING:
@@ -83,12 +91,21 @@ class SoftwareKeys:
         return encrypted + aes_key_wrap_with_padding(once, key.material.blob)
 
     def check(self, key: KeyReference) -> None:
-        """Raise HsmError where the material cannot be used."""
-        if key.specification.family != "oct":
-            try:
-                self._private(key)
-            except ValueError:
-                raise HsmError(f"what was kept for the key {key.id} is not that key") from None
+        """Raise HsmError where the material cannot be used, or is another key's than the public half says."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+
+        try:
+            with self._plain(key) as plain:
+                fits = (plain.specification, plain.public) == (key.specification, key.material.public)
+        except (ValueError, TypeError, UnsupportedAlgorithm, InputUnfit):
+            fits = False
+        if not fits:
+            raise HsmError(f"what was kept for the key {key.id} is not that key")
+
+    def _plain(self, key: KeyReference) -> PlainKey:
+        if key.specification.family == "oct":
+            return of_oct(key.material.blob)
+        return of_private(self._private(key))
 
     def require_portable(self, key: KeyReference) -> None:
         """Every software key is."""

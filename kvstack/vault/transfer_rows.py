@@ -91,7 +91,7 @@ def read(content: bytes) -> Content:
     """Return the vault a file held. Raises BadParameter where it is none, or its parts do not belong together."""
     try:
         found = msgspec.msgpack.decode(content, type=Content)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise BadParameter(
             "the exported vault has an unknown shape", "It was made by a newer kvstack; use that one."
         ) from None

@@ -1,6 +1,7 @@
 """Software keys do what their algorithms say, as `cryptography` and the RFCs say it."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from kvstack.hsm import public_half
-from kvstack.hsm.protocol import DecryptionFailed, InputUnfit, KeyMaterial, KeyReference, PublicKey
+from kvstack.hsm.protocol import DecryptionFailed, HsmError, InputUnfit, KeyMaterial, KeyReference, PublicKey
 from kvstack.hsm.software import SoftwareKeys
 from kvstack.terms.algorithm import ALGORITHMS, Algorithm
 from kvstack.terms.key import KeySpecification
@@ -211,3 +212,34 @@ def test_generating_an_rsa_key_lets_other_threads_run() -> None:
 
 def test_random_bytes_come_from_where_it_was_told() -> None:
     assert SoftwareKeys(random=lambda count: b"r" * count).random(5) == b"rrrrr"
+
+
+_UNFIT: dict[str, Callable[[KeyMaterial, KeyMaterial], tuple[bytes, PublicKey]]] = {
+    "another key of its kind": lambda made, other: (other.blob, made.public),
+    "another public half": lambda made, other: (made.blob, other.public),
+    "cut": lambda made, _: (made.blob[:-3], made.public),
+    "of an unknown algorithm": lambda made, _: (made.blob.replace(b"\x2a\x86\x48", b"\x00\x86\x48"), made.public),
+    "nothing": lambda made, _: (b"", made.public),
+}
+
+
+@pytest.mark.parametrize("specification", [KeySpecification("RSA", 2048), KeySpecification("EC", None, "P-256")])
+@pytest.mark.parametrize("how", _UNFIT)
+def test_material_that_is_not_the_keys_is_refused_before_it_is_taken(specification: KeySpecification, how: str) -> None:
+    keys = SoftwareKeys()
+    made, other = keys.generate(specification), keys.generate(specification)
+    keys.check(KeyReference("good", specification, made))
+    blob, public = _UNFIT[how](made, other)
+    with pytest.raises(HsmError, match="is not that key"):
+        keys.check(KeyReference("bad", specification, KeyMaterial("software", blob, public)))
+
+
+def test_material_of_another_kind_or_size_is_refused() -> None:
+    keys = SoftwareKeys()
+    made = {kind: keys.generate(kind) for kind in SOFTWARE}
+    for kind, material in made.items():
+        keys.check(KeyReference(f"{kind}", kind, material))
+        for other in SOFTWARE:
+            if other != kind:
+                with pytest.raises(HsmError, match="is not that key"):
+                    keys.check(KeyReference(f"{kind} {other}", other, material))
