@@ -16,9 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from kvstack.hsm.configuration import HsmConfiguration
 from kvstack.hsm.isolated.client import IsolatedCryptoki
+from kvstack.hsm.isolated.process import ModuleProcess
+from kvstack.hsm.isolated.wire import Lost
 from kvstack.hsm.module import Pkcs11Module
 from kvstack.hsm.pkcs11 import Pkcs11Keys
-from kvstack.hsm.protocol import HsmUnavailable
+from kvstack.hsm.protocol import HsmUnavailable, KeyReference
+from kvstack.terms.algorithm import algorithm
+from kvstack.terms.key import KeySpecification
 from tests.hsm.conftest import requires_softhsm, softhsm
 from tests.hsm.memory_twin import IMPORTING, SIGNING
 
@@ -112,6 +116,18 @@ def isolated(token: HsmConfiguration) -> HsmConfiguration:
     return msgspec.structs.replace(token, isolated=True)
 
 
+def gone(process: int) -> bool:
+    """Tell whether a process that is not our child ends within 5 seconds."""
+    for _ in range(100):
+        try:
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def process_of(module: Pkcs11Module) -> int:
     cryptoki = module.run(lambda connection: connection.cryptoki)
     assert isinstance(cryptoki, IsolatedCryptoki)
@@ -158,11 +174,101 @@ def test_it_ends_when_its_parent_is_killed(isolated: HsmConfiguration) -> None:
     process = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    for _ in range(100):
-        if not Path(f"/proc/{process}").exists() or "Z" in Path(f"/proc/{process}/stat").read_text().split()[2]:
-            return
-        time.sleep(0.05)
-    pytest.fail("the module's process outlived its parent")
+    assert gone(process)
+
+
+@LINUX
+def test_it_ends_when_its_parent_is_killed_that_has_forked_a_process_which_lives_on(isolated: HsmConfiguration) -> None:
+    program = (
+        "import os, sys, time, msgspec\nfrom kvstack.hsm.configuration import HsmConfiguration\n"
+        "from kvstack.hsm.module import Pkcs11Module\n"
+        "module = Pkcs11Module.open(msgspec.json.decode(sys.argv[1], type=HsmConfiguration))\n"
+        "forked = os.fork()\n"
+        "if forked: print(module.run(lambda connection: connection.cryptoki.process), forked, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = python(program, msgspec.json.encode(isolated).decode())
+    assert parent.stdout is not None
+    process, forked = map(int, parent.stdout.readline().split())
+    try:
+        parent.kill()
+        parent.wait()
+        assert gone(process)
+    finally:
+        os.kill(forked, signal.SIGKILL)
+        parent.communicate()
+
+
+def test_it_ends_with_its_last_user_at_once_though_a_fork_lives_on(isolated: HsmConfiguration) -> None:
+    module = Pkcs11Module.open(isolated)
+    process, forked = process_of(module), os.fork()
+    if not forked:
+        signal.pause()
+    try:
+        before = time.monotonic()
+        module.close()
+        assert time.monotonic() - before < 3  # seconds; one that would not go is killed after 5
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+    finally:
+        os.kill(forked, signal.SIGKILL)
+        os.waitpid(forked, 0)
+
+
+def test_a_call_that_finds_the_old_process_gone_late_leaves_the_new_one_alone(isolated: HsmConfiguration) -> None:
+    old = ModuleProcess(isolated.module, ("PATH",))
+    late = old.borrow()
+    os.kill(old.number, signal.SIGKILL)
+    new = ModuleProcess(isolated.module, ("PATH",))
+    try:
+        old.give_up(late)
+        assert new.usable
+        assert not old.usable
+        with pytest.raises(Lost):
+            old.borrow()
+    finally:
+        old.end()
+        new.end()
+
+
+@pytest.mark.parametrize(
+    ("specification", "name"),
+    [(KeySpecification("RSA-HSM", 2048, None), "RS256"), (KeySpecification("EC-HSM", None, "P-256"), "ES256")],
+    ids=["RSA", "EC"],
+)
+def test_killed_again_and_again_while_threads_sign_every_signature_given_is_good(
+    isolated: HsmConfiguration, specification: KeySpecification, name: str
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    module = Pkcs11Module.open(isolated)
+    keys, how = Pkcs11Keys(module), algorithm(name, "sign")
+    key = KeyReference("signing", specification, keys.generate(specification))
+
+    def signatures(_: int) -> tuple[int, int]:
+        good, lost, end = 0, 0, time.monotonic() + 1.5
+        while time.monotonic() < end:
+            try:
+                signature = keys.sign(key, how, bytes(32))
+            except HsmUnavailable:
+                lost += 1  # twice in a row: its second process was killed as well
+                continue
+            assert keys.verify(key, how, bytes(32), signature)
+            good += 1
+        return good, lost
+
+    with ThreadPoolExecutor(4) as pool:
+        working = [pool.submit(signatures, number) for number in range(4)]
+        instants = random.Random(11)
+        for _ in range(4):
+            time.sleep(instants.uniform(0.1, 0.3))
+            process = process_of(module)
+            if process:
+                os.kill(process, signal.SIGKILL)
+        done = [one.result() for one in working]
+    assert all(good for good, _ in done)
+    keys.sign(key, how, bytes(32))
+    module.close()
 
 
 def test_killed_while_threads_work_it_is_started_again_and_nobody_notices_for_long(isolated: HsmConfiguration) -> None:

@@ -1,15 +1,13 @@
 """A module in another process, as if it were in this one: the calls of `Cryptoki`, each over one of a few sockets."""
 
 import os
-import socket
-import sys
-import threading
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from kvstack.hsm.cryptoki import Cryptoki, CryptokiError, Mechanism, Template, TokenInfo
+from kvstack.hsm.isolated.process import ModuleProcess
 from kvstack.hsm.isolated.wire import (
     REFUSED,
     RETURNED,
@@ -22,11 +20,6 @@ from kvstack.hsm.isolated.wire import (
 )
 from kvstack.hsm.protocol import HsmUnavailable
 from kvstack.hsm.return_values import CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_REMOVED, CKR_FUNCTION_FAILED
-
-if TYPE_CHECKING:
-    from subprocess import Popen
-
-SOCKETS: Final = 8  # calls at once; more threads wait for one another
 
 # What a child needs of this process's environment; the PIN may be in it, and stays here.
 _ENVIRONMENT: Final = (
@@ -44,20 +37,17 @@ class IsolatedCryptoki(Cryptoki):
             raise OSError(f"{path} is not there")
         self._path = path
         self._names = (*_ENVIRONMENT, *environment)
-        self._child: Popen[bytes] | None = None
-        self._owner = 0  # the process that started it: a fork must not speak over its parent's sockets
-        self._free: list[socket.socket] = []
-        self._lost = True
-        self._returned = threading.Condition()
+        self._process: ModuleProcess | None = None
 
     # The process
 
     def initialise(self, parameters: str = "") -> None:
         """Start the process where there is none, and the module in it."""
-        if not self._lost and self._owner == os.getpid():
+        if self._process is not None and self._process.usable:
             self._ask("initialise", parameters)
             return
-        self._start()
+        self._stop()
+        self._process = ModuleProcess(self._path, self._names)
         try:
             self._ask("initialise", parameters)
         except BaseException:
@@ -76,62 +66,39 @@ class IsolatedCryptoki(Cryptoki):
     @property
     def process(self) -> int:
         """The id of the module's process, 0 where there is none."""
-        return self._child.pid if self._child is not None and self._owner == os.getpid() else 0
-
-    def _start(self) -> None:
-        import subprocess
-
-        self._stop()
-        pairs = [socket.socketpair() for _ in range(SOCKETS)]
-        theirs = [pair[1].fileno() for pair in pairs]
-        environment = {name: os.environ[name] for name in self._names if name in os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
-        try:
-            self._child = subprocess.Popen(  # our own interpreter, our own module
-                [sys.executable, "-P", "-m", "kvstack.hsm.isolated", self._path, *map(str, theirs)],
-                pass_fds=theirs,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=environment,
-            )
-        finally:
-            for pair in pairs:
-                pair[1].close()
-        with self._returned:
-            self._free = [pair[0] for pair in pairs]
-            self._owner, self._lost = os.getpid(), False
+        return self._process.number if self._process is not None and self._process.owner == os.getpid() else 0
 
     def _stop(self) -> None:
-        with self._returned:
-            self._lost = True
-            free, self._free = self._free, []
-            self._returned.notify_all()
-        for connection in free:
-            connection.close()
-        child, self._child = self._child, None
-        if child is not None and self._owner == os.getpid():
-            try:
-                child.wait(5)
-            except Exception:  # noqa: BLE001  # TimeoutExpired: a call hangs in the module
-                child.kill()
-                child.wait()
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+    def _running(self) -> ModuleProcess:
+        process = self._process
+        if process is None or process.owner != os.getpid():
+            raise CryptokiError("C_Initialize", CKR_CRYPTOKI_NOT_INITIALIZED)
+        return process
 
     # One call
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """Return what a method of the module gives. Raises CryptokiError."""
-        connection = self._borrowed()
+        process = self._running()
+        try:
+            connection = process.borrow()
+        except Lost:
+            raise CryptokiError(f"C_{method}", CKR_DEVICE_REMOVED) from None
         try:
             send(connection, Request(method, arguments))
             answer = received_answer(connection)
         except Lost:
-            self._give_up(connection)
+            process.give_up(connection)
             raise CryptokiError(f"C_{method}", CKR_DEVICE_REMOVED) from None
         except BaseException:
             # An answer may still come over it: this process no longer knows what the other one does.
-            self._give_up(connection)
+            process.give_up(connection)
             raise
-        self._give_back(connection)
+        process.give_back(connection)
         if answer.outcome == RETURNED:
             return answer.value
         if answer.outcome == REFUSED:
@@ -140,27 +107,6 @@ class IsolatedCryptoki(Cryptoki):
             f"the HSM module {self._path} cannot be loaded in a process of its own: {answer.value}",
             "See that it is a PKCS#11 module for this machine.",
         )
-
-    def _give_back(self, connection: socket.socket) -> None:
-        with self._returned:
-            self._free.append(connection)
-            self._returned.notify()
-
-    def _give_up(self, connection: socket.socket) -> None:
-        connection.close()
-        with self._returned:
-            self._lost = True
-            self._returned.notify_all()
-
-    def _borrowed(self) -> socket.socket:
-        if self._owner != os.getpid():
-            raise CryptokiError("C_Initialize", CKR_CRYPTOKI_NOT_INITIALIZED)
-        with self._returned:
-            while not self._free:
-                if self._lost:
-                    raise CryptokiError("C_Initialize", CKR_DEVICE_REMOVED)
-                self._returned.wait()
-            return self._free.pop()
 
     # The module and its tokens
 
@@ -264,13 +210,19 @@ class IsolatedCryptoki(Cryptoki):
 
     def fill(self, session: int, buffer: bytearray) -> None:
         """Draw random bytes into memory that its owner wipes; what they came in is wiped here."""
-        connection = self._borrowed()
+        process = self._running()
+        try:
+            connection = process.borrow()
+        except Lost:
+            raise CryptokiError("C_GenerateRandom", CKR_DEVICE_REMOVED) from None
         try:
             send(connection, Request("random", (session, len(buffer))))
             drawn = received_bytes(connection, buffer)
-        except Lost:
-            self._give_up(connection)
-            raise CryptokiError("C_GenerateRandom", CKR_DEVICE_REMOVED) from None
-        self._give_back(connection)
+        except BaseException as error:
+            process.give_up(connection)
+            if isinstance(error, Lost):
+                raise CryptokiError("C_GenerateRandom", CKR_DEVICE_REMOVED) from None
+            raise
+        process.give_back(connection)
         if not drawn:
             raise CryptokiError("C_GenerateRandom", CKR_FUNCTION_FAILED)

@@ -25,9 +25,11 @@ _PR_SET_DUMPABLE: Final = 4
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve a module until every socket is closed. arguments: the module's path, and the descriptors of the sockets."""
+    """Serve a module until every socket is closed, or the parent has ended. arguments: the module's path, the parent's
+    process id, and the descriptors of the sockets."""
     _harden()
-    path, *descriptors = arguments
+    path, parent, *descriptors = arguments
+    threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
     sockets = [socket.socket(fileno=int(descriptor)) for descriptor in descriptors]
     try:
         module = Cryptoki(path)
@@ -55,6 +57,24 @@ def _harden() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def _end_with(parent: int) -> None:
+    """End as soon as the parent has, however it ended: what it forked may still hold its ends of the sockets."""
+    if sys.platform == "linux":
+        import select
+
+        try:
+            descriptor = os.pidfd_open(parent)
+        except OSError:
+            descriptor = -1  # it is gone, or the kernel is older than Linux 5.3: the sockets have to tell
+        if os.getppid() != parent:
+            os._exit(0)
+        if descriptor >= 0:
+            watch = select.poll()
+            watch.register(descriptor, select.POLLIN)
+            watch.poll()
+            os._exit(0)
+
+
 def _refuse(connection: socket.socket, words: str) -> None:
     try:
         received_request(connection)
@@ -64,12 +84,14 @@ def _refuse(connection: socket.socket, words: str) -> None:
 
 
 def _serve(module: Cryptoki, connection: socket.socket) -> None:
-    while True:
-        try:
-            request = received_request(connection)
-            send(connection, _answer(module, request.method, request.arguments))
-        except Lost:
-            return
+    # Whatever ends this thread, the parent must not wait for an answer for ever.
+    with connection:
+        while True:
+            try:
+                request = received_request(connection)
+                send(connection, _answer(module, request.method, request.arguments))
+            except Lost:
+                return
 
 
 def _answer(module: Cryptoki, method: str, arguments: tuple[Any, ...]) -> Answer:
