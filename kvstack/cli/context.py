@@ -62,6 +62,20 @@ class Context(msgspec.Struct, frozen=True):
             allow_files=allow_files,
         )
 
+    def isolated(self) -> bool:
+        """Tell whether the folder's stack wants the HSM's module in a process of its own."""
+        from kvstack.cli.first_files import FIRST_STACK
+
+        file = self.directory / FIRST_STACK
+        try:
+            # Most stacks say nothing of it, and a verb of the data plane does not read them for that.
+            if not file.is_file() or b"isolated" not in file.read_bytes():
+                return False
+            return self.declaration(allow_files=True).backend.hsm.isolated
+        except (OSError, KvstackError):
+            # It may want it and cannot be understood, as one whose variables are not given: isolating breaks nothing.
+            return True
+
     @contextmanager
     def vault(self) -> Iterator[OpenVault]:
         """Open the embedded vault of the folder for a verb of the data plane."""
@@ -69,7 +83,7 @@ class Context(msgspec.Struct, frozen=True):
         from kvstack.vault.service import VaultService
         from kvstack.vault.unlock import unlock
 
-        unlocked = unlock(self.directory)
+        unlocked = unlock(self.directory, isolated=self.isolated())
         try:
             service = VaultService(unlocked)
             caller: Caller = service.operator if self.principal is None else service.acting(self.principal)

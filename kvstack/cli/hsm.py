@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from kvstack.cli.content import taken
 from kvstack.cli.context import Context, pass_context
@@ -51,7 +52,8 @@ def info(context: Context, as_json: bool) -> int:
         from kvstack.hsm.configuration import read_configuration as read_hsm
         from kvstack.hsm.module import Pkcs11Module
 
-        module = Pkcs11Module.open(read_hsm(file))
+        written = read_hsm(file)
+        module = Pkcs11Module.open(msgspec.structs.replace(written, isolated=True) if context.isolated() else written)
         try:
             document = _document(module)
         finally:
@@ -88,7 +90,7 @@ def recover(
     require_operator(context, "hsm")
     from kvstack.vault.recover import recover as recovered
 
-    hsm, token = KeyHomeChoice(**home).chosen()
+    hsm, token = KeyHomeChoice(**home).chosen(isolated=context.isolated())
     private = taken(key_file, at_most=_LONGEST_PEM, what="the recovery key")
     password = password_of(password_env, password_file, encrypted=b"ENCRYPTED" in private, what="The recovery key")
     found = recovered(context.directory, private, password=password, hsm=hsm, token=token)

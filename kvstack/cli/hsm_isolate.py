@@ -29,6 +29,11 @@ def isolate(context: Context, how: str, as_json: bool) -> int:
     configuration = read_configuration(paths)
     if configuration.kek == "software":
         raise KvstackError("this vault has no HSM", "Its keys are software keys: there is no module to isolate.")
+    if how == "off" and context.isolated():
+        raise KvstackError(
+            "the stack in this folder wants the HSM's module in a process of its own",
+            "Take `isolated` out of its backend's `hsm` first.",
+        )
     file = paths.root / configuration.file
     write_configuration(msgspec.structs.replace(read_hsm(file), isolated=how == "on"), file)
     if as_json:

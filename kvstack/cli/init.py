@@ -56,7 +56,7 @@ def command(
     from kvstack.vault.founding import initialise_access
     from kvstack.vault.initialise import initialise
 
-    hsm, token = KeyHomeChoice(**home).chosen()
+    hsm, token = KeyHomeChoice(**home).chosen(isolated=context.isolated())
     public = taken(recovery_key, at_most=_LONGEST_PEM, what="the recovery key") if recovery_key is not None else None
     written: list[str] = []
 

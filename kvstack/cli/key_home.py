@@ -28,8 +28,9 @@ class KeyHomeChoice(msgspec.Struct, frozen=True):
     module_parameters: str = ""
     isolated_hsm: bool = False
 
-    def chosen(self) -> "tuple[HsmChoice, Token]":
-        """Return the choice as the vault takes it. Raises KvstackError."""
+    def chosen(self, *, isolated: bool = False) -> "tuple[HsmChoice, Token]":
+        """Return the choice as the vault takes it. isolated: the stack wants it, wherever the keys are to live. Raises
+        KvstackError."""
         from kvstack.vault.key_home import OWN_TOKEN, Token
 
         about_tokens = (
@@ -60,7 +61,7 @@ class KeyHomeChoice(msgspec.Struct, frozen=True):
             pin_file=str(Path(self.pin_file).absolute()) if self.pin_file else "",
             parameters=self.module_parameters,
             keys_in_token=self.token_keys,
-            isolated=self.isolated_hsm,
+            isolated=self.isolated_hsm or isolated,
         )
         if self.module:
             return Path(self.module).absolute(), token

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
+from tests.hsm.conftest import requires_softhsm
 
 KEY = f"{VAULT}/signing"
 
@@ -56,6 +57,34 @@ def test_its_module_goes_to_a_process_of_its_own_and_back_and_keys_work_in_both(
     assert "where it is used" in hsm.good("hsm", "isolate", "off").text
     signed = hsm.good("key", "sign", KEY, "--out", str(hsm.folder / "signature"), stdin=b"payload")
     assert "ES256" in signed.err
+
+
+@pytest.mark.parametrize(
+    ("stack", "isolated"),
+    [
+        ("stack: s\nbackend: {type: embedded, hsm: {isolated: true}}\n", True),
+        ("stack: s\nbackend: {type: embedded, hsm: {isolated: false}}\n", False),
+        ("stack: s\nbackend: {type: embedded}\n", False),
+        ("stack: s\nbackend: {hsm: {isolated: true}}\nvaults: {no such thing}\n", True),  # it may mean it
+    ],
+)
+def test_a_stack_that_wants_it_isolated_is_heard_by_verbs_that_do_not_read_the_stack(
+    hsm: Shell, stack: str, isolated: bool
+) -> None:
+    (hsm.folder / "kvstack.yaml").write_text(stack)
+    assert hsm.good("hsm", "info", "--json").json["isolated"] is isolated
+    hsm.good("key", "create", KEY, "--type", "EC-HSM")
+    if isolated:
+        assert "wants" in hsm.refused("hsm", "isolate", "off")
+    # What the vault was made with is not changed by a verb that only opens it.
+    assert "isolated" not in json.loads((hsm.folder / ".kvstack" / "hsm" / "hsm.json").read_bytes())
+
+
+@requires_softhsm
+def test_a_new_vault_of_a_stack_that_wants_it_isolated_is_made_so(tmp_path: Path) -> None:
+    (tmp_path / "kvstack.yaml").write_text("stack: s\nbackend: {type: embedded, hsm: {isolated: true}}\n")
+    Shell(tmp_path).good("init", "--hsm")
+    assert json.loads((tmp_path / ".kvstack" / "hsm" / "hsm.json").read_bytes())["isolated"] is True
 
 
 def test_a_vault_without_one_has_nothing_to_isolate(shell: Shell) -> None:
