@@ -26,7 +26,7 @@ from kvstack.vault.certificates.rows import (
 )
 from kvstack.vault.eligibility import ELIGIBLE
 from kvstack.vault.engine import Attempt
-from kvstack.vault.errors import BadParameter, VaultError
+from kvstack.vault.errors import BadParameter, Forbidden, VaultError
 from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS, pending_context
 from kvstack.vault.pool_rules import require_place
 from kvstack.vault.principals import WRITE as WRITE_PRINCIPAL
@@ -136,6 +136,13 @@ class TransferOperations(VaultOperations, AssignmentOperations):
         home = self._managed(attempt, name, READ)
         for kind in (KEY, SECRET, CERTIFICATE):
             attempt.vault(name, kind.action("backup/action"))
+        # No right of Azure's lets software keys out of a vault. Whoever runs the store has its files anyway.
+        if attempt.caller.id != self._settings.operator_id:
+            raise Forbidden(
+                f"vault `{home.name}` is exported by the operator of its store only",
+                "Its keys are in the file, for whoever has the password: `backup` writes what only this store opens.",
+                inner="ForbiddenByStore",
+            )
         return home
 
     def _require_leaving(self, reference: KeyReference) -> None:

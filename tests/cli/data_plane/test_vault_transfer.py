@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from kvstack.hsm.find import find_module
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
+from tests.vault.service.pools import custodian_pair
 
 PASSWORD = "correct horse battery"
 
@@ -78,3 +80,33 @@ def test_keys_in_another_token_stay_behind(hsm: Shell, there: Shell, tmp_path: P
     assert done.text.startswith("imported vault payments-dev with 0 keys, 1 secret")
     assert "left out keys/signing" in done.err
     assert there.good("secret", "show", f"{VAULT}/db-password", "--value").out == b"hunter2"
+
+
+@pytest.mark.skipif(find_module() is None, reason="NO PKCS#11 MODULE: install SoftHSM2")
+def test_keys_in_an_hsm_move_with_their_security_domain(tmp_path: Path, password: str) -> None:
+    shells, quorum = [], []
+    named: list[str] = []
+    for number in range(3):
+        public, private = custodian_pair(number)
+        (tmp_path / f"{number}.pem").write_bytes(public)
+        (tmp_path / f"{number}.key").write_bytes(private)
+        named += ["--custodian", str(tmp_path / f"{number}.pem")]
+        quorum += ["--custodian-key", str(tmp_path / f"{number}.key")]
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        shells.append(Shell(tmp_path / name))
+        shells[-1].good("init", "--hsm", *named, "--quorum", "2")
+    first, second = shells
+    domain, file = str(tmp_path / "domain"), str(tmp_path / "moving")
+    first.good("hsm", "security-domain", "download", "--file", domain)
+    first.good("vault", "create", VAULT, "--sku", "premium")
+    first.good("key", "create", f"{VAULT}/signing", "--type", "EC-HSM")
+    first.good("vault", "export", VAULT, "--file", file, "--password-file", password)
+    moving = ("vault", "import", "--file", file, "--password-file", password)
+    assert "keys/signing" in second.refused(*moving)
+    upload = ("hsm", "security-domain", "upload", "--file", domain, *quorum[:4])
+    assert "--of-another-store" in second.refused(*upload)
+    assert "is not for treasury" in second.refused(*upload, "treasury", "--of-another-store")
+    second.good(*upload, "--of-another-store")
+    assert "with 1 key" in second.good(*moving).text
+    second.good("key", "sign", f"{VAULT}/signing", "--algorithm", "ES256", "--digest", "00" * 32)
