@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.figures import DEEDS, Deed, Figures, Key, Signing
+from benchmarks.figures import DEEDS, Deed, Figures, Key, Operations, Signing
 from benchmarks.machine import described
 from benchmarks.measure import Measurement, environment
+from benchmarks.operations import operations
 from benchmarks.scenarios import Round, figures
 from benchmarks.signing import signing
 from benchmarks.table import page
@@ -21,6 +22,7 @@ SIZES = (10, 1_000, 10_000, 50_000)
 LARGEST_COMPARED = 10_000
 SECRETS_SIZE = 10_000
 SIGNING = "signing"
+OPERATIONS = "operations"
 REPEAT = 5
 
 
@@ -53,8 +55,12 @@ def main(arguments: Sequence[str]) -> int:
         if not options.only or SIGNING in options.only:
             _say("RSA-2048 signatures")
             signed = signing(world, folder, rounds=options.repeat)
+        done: Operations | str = "not asked for"
+        if not options.only or OPERATIONS in options.only:
+            _say("single operations")
+            done = operations(world, folder)
         text = page(
-            Figures(measurements, signed),
+            Figures(measurements, signed, done),
             machine=described(folder),
             versions={tool.name: tool.version() for tool in tools},
             date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -96,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="how many resources")
     parser.add_argument("--repeat", type=int, default=REPEAT, help="how often each is measured")
-    parser.add_argument("--only", nargs="+", default=[], choices=[*DEEDS, SIGNING], help="what is measured")
+    parser.add_argument("--only", nargs="+", default=[], choices=[*DEEDS, SIGNING, OPERATIONS], help="what is measured")
     parser.add_argument("--tools", nargs="+", default=[], choices=["kvstack", "tofu", "terraform"], help="of whom")
     parser.add_argument("--out", type=Path, help="where to write; without it, only a whole run is written")
     parser.add_argument("--work", type=Path, help="a folder on the file system to measure on")

@@ -27,11 +27,44 @@ class Signing(msgspec.Struct, frozen=True):
     rounds: int
 
 
+class Operation(msgspec.Struct, frozen=True):
+    """How often a second one operation is done, by 1 and by 8 threads: through `VaultService`, and raw, None where
+    there is nothing to compare with. Medians of interleaved rounds."""
+
+    name: str
+    service: float
+    service_by_8: float
+    raw: float | None
+    raw_by_8: float | None
+
+
+class SecretsAt(msgspec.Struct, frozen=True):
+    """How often a second a secret is read and set, with so many of them there. grouped: 100 sets in one batch."""
+
+    count: int
+    get: float
+    set: float
+    set_by_8: float
+    grouped: float
+
+
+class Operations(msgspec.Struct, frozen=True):
+    """Single operations. creation: seconds for 1,000 wrapped EC-HSM keys in one batch; used, listed: peak MiB of a
+    process that uses 1,000 of 100,000 keys, and of one that lists them."""
+
+    rows: tuple[Operation, ...]
+    creation: float
+    secrets: tuple[SecretsAt, ...]
+    used: float
+    listed: float
+
+
 class Figures(msgspec.Struct, frozen=True):
-    """All that was measured in one run. signing: None or a text where it was not measured."""
+    """All that was measured in one run. signing, operations: a text, why, where they were not measured."""
 
     measurements: Mapping[Key, Measurement]
     signing: Signing | str
+    operations: Operations | str = "not asked for"
 
     def seconds(self, deed: Deed, tool: str, size: int) -> float | None:
         """Return a median time in seconds, or None."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.figures import Deed, Figures, Signing
+from benchmarks.figures import Deed, Figures, Operations, Signing
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -28,6 +28,24 @@ class Goal(msgspec.Struct, frozen=True):
 
 def _signing_ratio(figures: Figures) -> float | None:
     return figures.signing.service / figures.signing.raw if isinstance(figures.signing, Signing) else None
+
+
+def _share(name: str) -> Callable[[Figures], float | None]:
+    """Return what one operation reaches of the raw one."""
+
+    def share(figures: Figures) -> float | None:
+        rows = figures.operations.rows if isinstance(figures.operations, Operations) else ()
+        return next((row.service / row.raw for row in rows if row.name == name and row.raw), None)
+
+    return share
+
+
+def _flat(figures: Figures) -> float | None:
+    """Return how many times slower a secret is read where there are many than where there are few."""
+    if not isinstance(figures.operations, Operations):
+        return None
+    by_count = {one.count: one.get for one in figures.operations.secrets}
+    return by_count[10] / by_count[100_000] if {10, 100_000} <= by_count.keys() else None
 
 
 def _growth(deed: Deed, small: int, large: int) -> Callable[[Figures], float | None]:
@@ -70,6 +88,8 @@ GOALS: tuple[Goal, ...] = (
         "×",
     ),
     Goal("RSA-2048 signatures through `VaultService`, beside raw PKCS#11", _signing_ratio, 0.8, "×", at_least=True),
+    Goal("P-256 signatures in the HSM, beside raw PKCS#11", _share("EC-HSM P-256 ES256 sign"), 0.5, "×", at_least=True),
+    Goal("Time to read one of 100,000 secrets, beside one of 10", _flat, _LINEAR, "×"),
     *(
         Goal(f"Time a resource, {deed} of {large:,} beside {small:,}", _growth(deed, small, large), _LINEAR, "×")
         for deed in _GROWING

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.figures import Deed, Figures, Key, Signing
+from benchmarks.figures import Deed, Figures, Key, Operation, Operations, SecretsAt, Signing
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement, Sample
 from benchmarks.table import page
@@ -49,3 +49,18 @@ def test_what_is_missing_is_named_with_its_reason() -> None:
     shown = text(figures("validate", 10, kvstack=Measurement(missing="`kvstack validate` answered 1"), tofu=took(1.0)))
     assert "| 10 | – | 1 (1) | – |" in shown
     assert "- validate of 10, kvstack: `kvstack validate` answered 1" in shown
+
+
+def test_single_operations_are_shown_beside_raw_ones_and_held_against_their_goals() -> None:
+    signed = Operation("EC-HSM P-256 ES256 sign", 6_000, 5_000, 24_000, 30_000)
+    wrapped = Operation("oct-HSM 256 A256KW wrap", 5_000, 4_000, None, None)
+    secrets = (SecretsAt(10, 20_000, 2_000, 2_500, 9_000), SecretsAt(100_000, 10_000, 1_500, 1_600, 3_000))
+    of = Figures({}, "not asked for", Operations((signed, wrapped), 0.5, secrets, 116, 337))
+    shown = text(of)
+    assert "| EC-HSM P-256 ES256 sign | 6,000 | 24,000 | 0.25 × | 5,000 | 30,000 | 0.17 × |" in shown
+    assert "| oct-HSM 256 A256KW wrap | 5,000 | – | – | 4,000 | – | – |" in shown
+    assert "| 100,000 | 10,000 | 1,500 | 1,600 | 3,000 |" in shown
+    assert "116 MiB where 1,000 of them are used" in shown
+    verdicts = {goal.text: goal.verdict(of) for goal in GOALS}
+    assert verdicts["P-256 signatures in the HSM, beside raw PKCS#11"] == "**missed** by 50%"
+    assert verdicts["Time to read one of 100,000 secrets, beside one of 10"] == "**missed** by 60%"
