@@ -44,6 +44,8 @@ def who_can(context: Context, written_right: str, resource: str, as_json: bool) 
         where = _resource(vault, resource)
         found = vault.service.who_can(vault.caller, asked.action, where, data=asked.data)
         known = directory(vault)
+    # By name: the vault's own order is of ids, which are drawn.
+    found = tuple(sorted(found, key=lambda one: (known.name(one[0]).lower(), one[0])))
     if as_json:
         able = [{"principal": known.name(who), "principal_id": who, "by": _grant(grant, known)} for who, grant in found]
         answer_json({"right": asked.name, "action": asked.action, "scope": written_scope(where), "principals": able})

@@ -49,6 +49,11 @@ def add_uses(group: Verbs) -> None:
         group.add_command(_opening(name, what))
 
 
+def _the(what: str) -> str:
+    """Return what stands after `the`: of `another key's bytes` they are the other key's."""
+    return what.removeprefix("an")
+
+
 @click.command()
 @_its_name
 @_algorithm
@@ -154,7 +159,9 @@ def _closing(name: str, what: str) -> click.Command:
     @click.command(name)
     @_its_name
     @_algorithm
-    @click.option("--file", metavar="FILE", default=STANDARD_INPUT, help=f"The {what}; standard input by default.")
+    @click.option(
+        "--file", metavar="FILE", default=STANDARD_INPUT, help=f"The {_the(what)}; standard input by default."
+    )
     @version
     @click.option("--out", metavar="FILE", help="Write the ciphertext's bytes into a new file.")
     @as_json
@@ -170,7 +177,7 @@ def _closing(name: str, what: str) -> click.Command:
     ) -> int:
         wanted = thing(context, written, "keys")
         require_free(out)
-        plaintext = SecretValue(taken(file, at_most=_LONGEST, what=f"the {what}"))
+        plaintext = SecretValue(taken(file, at_most=_LONGEST, what=f"the {_the(what)}"))
         with opened(context) as vault, recover_hint("key", wanted.written):
             purpose: Purpose = "encrypt" if name == "encrypt" else "wrap"
             used, fixed = _chosen(vault, wanted, purpose, algorithm, version)
@@ -211,7 +218,7 @@ def _opening(name: str, what: str) -> click.Command:
         "--file", metavar="FILE", help="A file with the ciphertext's bytes; else base64url in standard input."
     )
     @version
-    @click.option("--out", metavar="FILE", help=f"Write the {what} into a new file only its owner can read.")
+    @click.option("--out", metavar="FILE", help=f"Write the {_the(what)} into a new file only its owner can read.")
     @pass_context
     def open_(
         context: Context, written: str, algorithm: str | None, file: str | None, version: str | None, out: str | None
@@ -247,7 +254,7 @@ def _opening(name: str, what: str) -> click.Command:
 
     open_.help = (
         f"{name.capitalize()} {what}.\n\nStandard input is the base64url that `key {_OTHER_WAY[name]}` prints, --file "
-        f"the bytes it writes by --out. Prints the {what} as bytes. The algorithm is chosen as there."
+        f"the bytes it writes by --out. Prints the {_the(what)} as bytes. The algorithm is chosen as there."
     )
     return open_
 
