@@ -19,6 +19,7 @@ from kvstack.cli.lifecycle import add_lifecycle
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json, changed_attributes, given, new_attributes, version
 from kvstack.cli.output import answer, answer_json, say
+from kvstack.cli.rotation_policy import add_rotation_policy
 from kvstack.cli.table import facts, table
 from kvstack.cli.thing import recover_hint, thing, vault_name
 from kvstack.cli.words import tag_values, text
@@ -196,6 +197,7 @@ add_release(command)
 add_secrets(command)
 add_backup(command, "key")
 add_lifecycle(command, "keys")
+add_rotation_policy(command, "keys")
 
 
 def _tell(made: "KeyVersion", done: str, *, as_json: bool) -> int:

@@ -83,6 +83,20 @@ def add_lifecycle(group: Verbs, collection: Collection) -> None:
             answer(deleted_table(items, f"No soft-deleted {collection}."))
         return 0
 
+    @group.command("show-deleted", help=f"Show a soft-deleted {noun}.")
+    @its_name
+    @as_json
+    @pass_context
+    def show_deleted(context: Context, written: str, as_json: bool) -> int:
+        wanted = thing(context, written, collection)
+        with opened(context) as vault:
+            item = _of(vault.service, "get_deleted", noun)(vault.caller, wanted.vault, wanted.name)
+        if as_json:
+            answer_json(item_document(item))
+        else:
+            answer(deleted_table([item], ""))
+        return 0
+
     @group.command(help=f"Bring a soft-deleted {noun} back, with every version.")
     @its_name
     @as_json

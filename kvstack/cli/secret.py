@@ -16,6 +16,7 @@ from kvstack.cli.lifecycle import add_lifecycle
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json, changed_attributes, given, new_attributes, version
 from kvstack.cli.output import answer, answer_json, say
+from kvstack.cli.rotation_policy import add_rotation_policy
 from kvstack.cli.table import facts, table
 from kvstack.cli.thing import Thing, recover_hint, thing, vault_name
 from kvstack.cli.words import tag_values, text
@@ -185,6 +186,7 @@ def set_attributes(
 
 add_backup(command, "secret")
 add_lifecycle(command, "secrets")
+add_rotation_policy(command, "secrets")
 
 
 def _read(vault: "OpenVault", wanted: Thing, version: str | None, *, with_value: bool) -> "SecretVersion":

@@ -58,7 +58,7 @@ def require_policy(home: Vault, there: Key) -> None:
     if home.pool is not None and there.rotation is None:
         raise BadParameter(
             f"the key `{there.name}` in Managed HSM `{home.name}` has no rotation policy, and is not rotated without",
-            f"Give it one: `kvstack key rotation-policy set {home.name}/{there.name}`.",
+            f"Give it one: `kvstack key rotation-policy update {home.name}/{there.name}`.",
         )
 
 

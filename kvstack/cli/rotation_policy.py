@@ -1,0 +1,96 @@
+"""`rotation-policy` of a key or a secret: shown, and set as a whole."""
+
+from typing import Literal
+
+import click
+
+from kvstack.cli.context import Context, pass_context
+from kvstack.cli.group import Verbs, verbs
+from kvstack.cli.opened import opened
+from kvstack.cli.options import as_json
+from kvstack.cli.output import answer, answer_json
+from kvstack.cli.table import facts
+from kvstack.cli.thing import NOUNS, recover_hint, thing
+from kvstack.cli.words import text
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.duration import Duration, duration
+from kvstack.terms.rotation import RotationPolicy
+
+
+def _length(_: click.Context, __: click.Parameter, value: str | None) -> Duration | None:
+    try:
+        return None if value is None else duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def add_rotation_policy(group: Verbs, collection: Literal["keys", "secrets"]) -> None:
+    """Give `key` or `secret` the verbs of its rotation policy."""
+    noun = NOUNS[collection]
+    its_name = click.argument("written", metavar="VAULT/NAME", type=text)
+
+    @verbs(f"When new versions of a {noun} are made, and when they expire.")
+    def rotation_policy() -> None:
+        """Hold the verbs."""
+
+    @rotation_policy.command(help=f"Show a {noun}'s rotation policy.")
+    @its_name
+    @as_json
+    @pass_context
+    def show(context: Context, written: str, as_json: bool) -> int:
+        wanted = thing(context, written, collection)
+        with opened(context) as vault, recover_hint(noun, wanted.written):
+            policy = vault.service.get_rotation_policy(vault.caller, wanted.vault, collection, wanted.name)
+        _tell(policy, f"The {noun} {wanted.written} has no rotation policy.", as_json=as_json)
+        return 0
+
+    @rotation_policy.command(help=f"Set a {noun}'s rotation policy, as a whole. Durations are ISO 8601: P90D, P18M.")
+    @its_name
+    @click.option("--every", metavar="DURATION", callback=_length, help="A new version this long after the newest.")
+    @click.option("--before-expiry", metavar="DURATION", callback=_length, help="Or: this long before it expires.")
+    @click.option("--expire-after", metavar="DURATION", callback=_length, help="How long a version lives.")
+    @click.option("--notify-before-expiry", metavar="DURATION", callback=_length, help="When people are told.")
+    @click.option("--none", is_flag=True, help="Take the policy away.")
+    @as_json
+    @pass_context
+    def update(
+        context: Context,
+        written: str,
+        every: Duration | None,
+        before_expiry: Duration | None,
+        expire_after: Duration | None,
+        notify_before_expiry: Duration | None,
+        none: bool,
+        as_json: bool,
+    ) -> int:
+        wanted = thing(context, written, collection)
+        given = RotationPolicy(every, before_expiry, expire_after, notify_before_expiry)
+        if none != (given == RotationPolicy()):
+            raise KvstackError("a rotation policy is set, or taken away by `--none`", "One of both is to be said.")
+        with opened(context) as vault, recover_hint(noun, wanted.written):
+            policy = vault.service.set_rotation_policy(
+                vault.caller, wanted.vault, collection, wanted.name, None if none else given
+            )
+        _tell(policy, f"The {noun} {wanted.written} has no rotation policy any more.", as_json=as_json)
+        return 0
+
+    group.add_command(rotation_policy, "rotation-policy")
+
+
+def _tell(policy: RotationPolicy | None, nothing: str, *, as_json: bool) -> None:
+    shown = (
+        {}
+        if policy is None
+        else {
+            "every": policy.every,
+            "before_expiry": policy.before_expiry,
+            "expire_after": policy.expire_after,
+            "notify_before_expiry": policy.notify_before_expiry,
+        }
+    )
+    if as_json:
+        answer_json({"rotation": {name: str(length) for name, length in shown.items() if length} or None})
+    elif policy is None:
+        answer(nothing)
+    else:
+        answer(facts([(name.replace("_", " "), str(length)) for name, length in shown.items() if length]))
