@@ -63,7 +63,9 @@ def deleted_things(vault: OpenVault) -> tuple[list[DeletedThing], list[Diagnosti
     service, caller = vault.service, vault.caller
     found = [_home(one) for kind in _HOMES for one in _call(service, _WAYS[kind].listed)(caller)]
     unseen = []
-    for home in (*service.list_vaults(caller), *service.list_managed_hsms(caller)):
+    # Before it is activated there can be nothing in a Managed HSM.
+    activated = [one for one in service.list_managed_hsms(caller) if one.pool is not None and one.pool.activated]
+    for home in (*service.list_vaults(caller), *activated):
         for kind in ("certificate", "key", "secret") if home.pool is None else ("key",):
             try:
                 items = _call(service, _WAYS[kind].listed)(caller, home.name)

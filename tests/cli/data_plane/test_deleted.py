@@ -172,3 +172,9 @@ def test_whatever_is_pressed_the_cursor_is_on_something_and_the_screen_fits(
         lines = screen(state, width, height, str.upper)
         assert len(lines) <= max(height, 5)
         assert all(columns(line.replace("\x1b[7m", "").replace("\x1b[0m", "")) <= width for line in lines)
+
+
+def test_a_managed_hsm_that_nobody_has_activated_hides_nothing(hsm: Shell) -> None:
+    hsm.good("managed-hsm", "create", "treasury")
+    listed = hsm.good("deleted", "list")
+    assert (listed.text, listed.err) == ("Nothing is soft-deleted.\n", "")
