@@ -1,6 +1,5 @@
 """A pool of tokens that share a security domain: any opens any key, losses are survived and told, a new one joins."""
 
-import gc
 import hashlib
 import shutil
 import threading
@@ -18,7 +17,7 @@ from kvstack.hsm.pool import PoolKeys
 from kvstack.hsm.pool_token import destroy_pool_token, discard_token, make_pool_token
 from kvstack.hsm.probe import weaknesses
 from kvstack.hsm.protocol import DecryptionFailed, HsmError, HsmUnavailable, KeyReference
-from kvstack.hsm.security_domain import SecurityDomain, derived, restored
+from kvstack.hsm.security_domain import SecurityDomain
 from kvstack.hsm.token import InitialisedToken
 from kvstack.terms.algorithm import algorithm
 from kvstack.terms.key import KeySpecification
@@ -94,17 +93,23 @@ def test_the_loss_of_a_token_is_survived_under_load_and_told(pool: Pool, tmp_pat
         thread.join()
     assert not failures
     assert all(pool.keys.verify(one, ES256, DIGEST, pool.keys.sign(one, ES256, DIGEST)) for one in fresh)
-    pool.keys.close()
-    told = PoolKeys(ID, pool.tokens)
-    health = told.health()
+    health = pool.keys.health()
     assert [one.state for one in health] == ["lost", "ready"]
-    assert "prod-1" in health[0].words
-    # It comes back, and is used again.
-    told.close()
+    assert "`prod-1` is missing" in health[0].words
+    pool.keys.close()
+
+
+def test_a_token_that_comes_back_is_used_again(pool: Pool, tmp_path: Path) -> None:
+    key, lost = pool.generated(), pool.folder_of(0)
+    shutil.move(lost, tmp_path / "away")
+    assert pool.states() == ["lost", "ready"]
     shutil.move(tmp_path / "away", lost)
-    back = PoolKeys(ID, pool.tokens)
-    assert [one.state for one in back.health()] == ["ready", "ready"]
-    back.close()
+    # SoftHSM looks at its tokens when it is started: not while another of them is in use in this process (docs/hsm.md).
+    pool.keys.close()
+    shutil.rmtree(pool.folder_of(1))
+    assert pool.keys.verify(key, ES256, DIGEST, pool.keys.sign(key, ES256, DIGEST))
+    assert pool.states() == ["ready", "lost"]
+    pool.keys.close()
 
 
 def test_with_every_token_lost_nothing_works_and_the_reason_is_told(pool: Pool) -> None:
@@ -197,23 +202,6 @@ def test_a_holder_of_the_pin_gets_nothing_out_of_an_imported_root(pool: Pool) ->
 
         module.run(attacked)
         module.close()
-
-
-def test_the_secret_is_in_no_file_and_in_no_object_afterwards(pool: Pool, tmp_path: Path) -> None:
-    pool.keys.close()
-    whole = restored(pool.domain, keys("alice", "bob"))
-    patterns = [bytes(whole), *(bytes(derived(whole, purpose)) for purpose in ("wrapping root", "release root"))]
-    own = {id(whole), *map(id, patterns), id(patterns)}
-    for path in tmp_path.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            assert not any(pattern in content or pattern.hex().encode() in content for pattern in patterns), path
-    found = [
-        thing
-        for thing in gc.get_objects()
-        if isinstance(thing, bytes | bytearray) and id(thing) not in own and any(one in thing for one in patterns)
-    ]
-    assert not found
 
 
 def test_a_root_of_an_attempt_that_was_cut_short_is_gone_with_the_next(pool: Pool) -> None:
