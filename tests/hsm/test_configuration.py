@@ -69,3 +69,15 @@ def test_a_missing_pin_says_where_it_should_be(
     with pytest.raises(HsmUnavailable, match=message) as failure:
         pin(source, {})
     assert "secret-pin" not in str(failure.value)
+
+
+def test_the_examples_of_the_page_are_configurations(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "hsm.md").read_text()
+    examples = [part.split("```", 1)[0] for part in page.split("```json\n")[1:]]
+    assert len(examples) == 4
+    for number, text in enumerate(examples):
+        file = tmp_path / f"{number}.json"
+        file.write_text(text)
+        found = read_configuration(file)
+        assert found.lock == str(tmp_path / "lock")
+        assert (found.keys == "token") == (not found.root)
