@@ -27,7 +27,7 @@ from kvstack.cli.output import answer, answer_json, say
 from kvstack.cli.passwords import password_options, password_value
 from kvstack.cli.table import facts, table
 from kvstack.cli.thing import recover_hint, thing, vault_name
-from kvstack.cli.words import tag_values, text
+from kvstack.cli.words import retagged, tag_values, text
 from kvstack.terms.certificate import CONTENT_TYPES, ContentType
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def set_attributes(
     with opened(context) as vault, recover_hint("certificate", wanted.written), vault.service.batch():
         if labels or untag:
             before = vault.service.get_certificate(vault.caller, wanted.vault, wanted.name, version=version)
-            changes["tags"] = {name: value for name, value in before.tags.items() if name not in untag} | labels
+            changes["tags"] = retagged(before.tags, labels, untag)
         vault.service.update_certificate(vault.caller, wanted.vault, wanted.name, version=version, **changes)
         changed = vault.service.get_certificate(vault.caller, wanted.vault, wanted.name, version=version)
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from kvstack.cli.content import taken
-from kvstack.cli.password import password as password_of
+from kvstack.cli.passwords import password as password_of
 from kvstack.terms.diagnostic import KvstackError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from kvstack.cli.key_home import KeyHomeChoice, key_home_options
 from kvstack.cli.opened import require_operator
 from kvstack.cli.options import as_json
 from kvstack.cli.output import answer, answer_json, warn
-from kvstack.cli.password import password as password_of
+from kvstack.cli.passwords import password as password_of
 from kvstack.cli.security_domain import add_pool_verbs
 from kvstack.cli.table import counted, facts, table
 from kvstack.cli.words import text

@@ -22,7 +22,7 @@ from kvstack.cli.output import answer, answer_json, say
 from kvstack.cli.rotation_policy import add_rotation_policy
 from kvstack.cli.table import facts, table
 from kvstack.cli.thing import recover_hint, thing, vault_name
-from kvstack.cli.words import tag_values, text
+from kvstack.cli.words import retagged, tag_values, text
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.key import CURVES, KEY_TYPES, OPERATIONS, Curve, KeyType, Operation, specification
 
@@ -182,7 +182,7 @@ def set_attributes(
     with opened(context) as vault, recover_hint("key", wanted.written), vault.service.batch():
         if labels or untag:
             before = vault.service.get_key(vault.caller, wanted.vault, wanted.name, version=version)
-            changes["tags"] = {name: value for name, value in before.tags.items() if name not in untag} | labels
+            changes["tags"] = retagged(before.tags, labels, untag)
         changed = vault.service.update_key(vault.caller, wanted.vault, wanted.name, version=version, **changes)
     if as_json:
         answer_json(version_document(changed))

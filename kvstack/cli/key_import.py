@@ -15,7 +15,7 @@ from kvstack.cli.key_release import release_options, release_policy
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json, new_attributes
 from kvstack.cli.output import answer, answer_json, say
-from kvstack.cli.password import password as password_of
+from kvstack.cli.passwords import password as password_of
 from kvstack.cli.thing import recover_hint, thing
 from kvstack.cli.words import tag_values, text
 from kvstack.terms.key import OPERATIONS, Operation

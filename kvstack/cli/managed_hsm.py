@@ -17,7 +17,7 @@ from kvstack.cli.options import answer_yes, as_json
 from kvstack.cli.output import answer, answer_json, say, warn
 from kvstack.cli.table import counted, facts, table
 from kvstack.cli.thing import recover_hint, vault_name
-from kvstack.cli.words import tag_values, text
+from kvstack.cli.words import retagged, tag_values, text
 from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.limits import POOL_TOKENS, RETENTION_DAYS
 
@@ -150,13 +150,12 @@ def update(
     """Change a Managed HSM: give it tokens, purge protection, tags."""
     with opened(context) as there, recover_hint(_NOUN, name):
         before = there.service.get_managed_hsm(there.caller, vault_name(name))
-        kept = {tag: value for tag, value in before.tags.items() if tag not in untag}
         changed = there.service.update_managed_hsm(
             there.caller,
             before.name,
             tokens=UNSET if tokens is None else tokens,
             purge_protection=True if purge_protection else UNSET,
-            tags=kept | tag_values(tags) if tags or untag else UNSET,
+            tags=retagged(before.tags, tag_values(tags), untag) if tags or untag else UNSET,
         )
     if as_json:
         answer_json(hsm_document(changed))

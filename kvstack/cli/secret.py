@@ -19,7 +19,7 @@ from kvstack.cli.output import answer, answer_json, say
 from kvstack.cli.rotation_policy import add_rotation_policy
 from kvstack.cli.table import facts, table
 from kvstack.cli.thing import Thing, recover_hint, thing, vault_name
-from kvstack.cli.words import tag_values, text
+from kvstack.cli.words import retagged, tag_values, text
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.limits import SECRET_BYTES
 from kvstack.terms.secret import SecretValue
@@ -175,7 +175,7 @@ def set_attributes(
     with opened(context) as vault, recover_hint("secret", wanted.written), vault.service.batch():
         if labels or untag:
             before = vault.service.get_secret_properties(vault.caller, wanted.vault, wanted.name, version=version)
-            changes["tags"] = {name: value for name, value in before.tags.items() if name not in untag} | labels
+            changes["tags"] = retagged(before.tags, labels, untag)
         changed = vault.service.update_secret(vault.caller, wanted.vault, wanted.name, version=version, **changes)
     if as_json:
         answer_json(version_document(changed))

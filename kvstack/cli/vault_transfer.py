@@ -11,7 +11,7 @@ from kvstack.cli.group import Verbs
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json
 from kvstack.cli.output import answer, answer_json, say
-from kvstack.cli.password import password as password_of
+from kvstack.cli.passwords import password as password_of
 from kvstack.cli.passwords import password_options
 from kvstack.cli.table import counted, table
 from kvstack.cli.thing import recover_hint, vault_name

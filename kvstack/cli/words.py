@@ -1,5 +1,6 @@
 """What a user writes on the command line, as values: text, moments, tags."""
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -53,6 +54,11 @@ def span_words(span: timedelta) -> str:
     hours, rest = divmod(int(span.total_seconds()), 3600)
     parts = ([f"{hours} h"] if hours else []) + ([f"{rest // 60} min"] if rest >= 60 else [])
     return " ".join(parts) or f"{rest} s"
+
+
+def retagged(before: Mapping[str, str], tags: Mapping[str, str], untag: Collection[str]) -> dict[str, str]:
+    """Return tags with some set and some taken away; the others stay."""
+    return {name: value for name, value in before.items() if name not in untag} | dict(tags)
 
 
 def tag_values(texts: tuple[str, ...]) -> dict[str, str]:

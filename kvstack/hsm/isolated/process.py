@@ -83,6 +83,8 @@ class ModuleProcess:
 
     def end(self) -> None:
         """Let it end, and see that it did; calls under way fail. Of a parent's process nothing happens."""
+        import subprocess
+
         if self.owner != os.getpid():
             return
         with self._returned:
@@ -99,7 +101,7 @@ class ModuleProcess:
             connection.close()
         try:
             self._child.wait(5)
-        except Exception:  # noqa: BLE001  # TimeoutExpired: a call hangs in the module
+        except subprocess.TimeoutExpired:  # a call hangs in the module
             self._child.kill()
             self._child.wait()
 
