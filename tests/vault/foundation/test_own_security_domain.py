@@ -77,6 +77,9 @@ def test_a_lost_token_comes_back_by_the_recovery_key_and_a_quorum(tmp_path: Path
         signs(recovered)
     with pytest.raises(HsmError, match="needs the keys of 2"):
         service.upload_own_security_domain(service.operator, document, keys("alice"))
+    uploads = [one for one in recovered.audit.records() if one.operation == "SecurityDomainUpload"]
+    # What custodians bring wrong is their fault, not the vault's.
+    assert [(one.result, one.status) for one in uploads] == [("BadParameter", 400)]
     with pytest.raises(HsmError, match="wait for the security domain"):
         signs(recovered)
     service.upload_own_security_domain(service.operator, document, keys("alice", "carol"))
