@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from kvstack.hsm.private_file import write_private
+from kvstack.plan.access import AccessEffects
 from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
 from kvstack.render.documents import PlanDocument
 from kvstack.render.json import document
@@ -77,6 +78,7 @@ def plan_of(saved: SavedPlan) -> Plan:
         ),
         unread=msgspec.convert(shown["unread"], tuple[UnreadThing, ...]),
         diagnostics=tuple(_diagnostic(diagnostic) for diagnostic in shown["diagnostics"]),
+        access=msgspec.convert(shown.get("access", {}), AccessEffects),
         lineage=saved.lineage,
         serial=saved.serial,
         declaration_digest=saved.declaration_digest,

@@ -7,7 +7,7 @@ import msgspec
 from kvstack.apply.values import Values
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Wanted
 from kvstack.plan.change import Change, Sensitive
-from kvstack.schema.resource import Resource, attributes
+from kvstack.schema.resource import Resource, attributes, with_ignored
 from kvstack.state.state import Drop, Entry, Intend, Put, Record
 from kvstack.terms.action import Action
 from kvstack.terms.diagnostic import KvstackError
@@ -132,7 +132,7 @@ class Step:
             raise AssertionError(f"{change.action} of {change.address} needs what is declared")
         resource = node.resource
         if change.action not in (Action.CREATE, Action.REPLACE) and change.actual is not None:
-            resource = _with_ignored(resource, change.actual.resource)
+            resource = with_ignored(resource, change.actual.resource)
         return Wanted(resource, node.vault, Owner(self._stack, change.address), value)
 
     def _handler(self, change: Change) -> Handler[Any]:
@@ -173,19 +173,6 @@ def as_applied(declared: Resource, actual: Resource) -> Resource:
     planning."""
     known = {entry.name for entry in attributes(type(actual)) if entry.comparison != "compared"}
     return msgspec.structs.replace(actual, **{name: getattr(declared, name) for name in known})
-
-
-def _with_ignored(declared: Resource, actual: Resource) -> Resource:
-    """Return what is declared, with the attributes that are others' business as they are."""
-    ignored = declared.lifecycle.ignore_changes
-    if not ignored:
-        return declared
-    kept = {
-        entry.name: getattr(actual, entry.name)
-        for entry in attributes(type(declared))
-        if entry.comparison == "compared" and ("all" in ignored or entry.written in ignored)
-    }
-    return msgspec.structs.replace(declared, **kept)
 
 
 def _there(change: Change) -> Actual[Resource]:

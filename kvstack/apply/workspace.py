@@ -14,6 +14,7 @@ from kvstack.backends.protocol import Backend, LastChange, Offer, Snapshot
 from kvstack.declare.declaration import Declaration
 from kvstack.declare.digest import digest
 from kvstack.plan import people
+from kvstack.plan.access import NO_EFFECTS, AccessEffects
 from kvstack.plan.change import Change, Drifted, Plan
 from kvstack.plan.plan import plan
 from kvstack.render.events import Event, Outcome
@@ -22,6 +23,7 @@ from kvstack.state.state import Drop, Entry, Put, State, after
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError
+from kvstack.terms.principal import Principal
 
 
 def state_store(declaration: Declaration) -> FileStore:
@@ -90,7 +92,7 @@ class Workspace:
         wrong = tuple(diagnostic for diagnostic in made.diagnostics if diagnostic.severity == "error")
         if wrong:
             raise InvalidInput(wrong)
-        known = self.backend.principals() if self.desired.principals else {}
+        known = self.backend.principals() if self.desired.principals or made.changes else {}
         # Whoever may not know them cannot tell what is new either.
         principals = () if destroy or known is None else people.unknown(self.desired.principals, known)
         return msgspec.structs.replace(
@@ -98,6 +100,7 @@ class Workspace:
             changes=tuple(self._placed(made.changes)),
             drift=tuple(self._attributed(made.drift, state)),
             principals=principals,
+            access=self._access(made, snapshot, known, principals),
             diagnostics=(
                 *self.backend.notes,
                 *self.declaration.warnings,
@@ -217,6 +220,21 @@ class Workspace:
             for (address, _), fingerprint in zip(found, prints, strict=True)
             if fingerprint is not None
         }
+
+    def _access(
+        self,
+        made: Plan,
+        snapshot: Snapshot,
+        known: Mapping[str, Principal] | None,
+        principals: tuple[Principal, ...],
+    ) -> AccessEffects:
+        """Return who gains and loses what. known: the principals the backend tells; principals: the new ones."""
+        if not made.changes and not principals:
+            return NO_EFFECTS
+        from kvstack.plan.effects import effects  # most plans change nothing
+
+        declared = {} if made.destroy else self.desired.principals
+        return effects(made.changes, snapshot, known=known or {}, declared=declared, now=self.backend.clock.now())
 
     def _placed(self, changes: tuple[Change, ...]) -> Iterator[Change]:
         """Yield the changes, the refused ones with the line they stand at."""

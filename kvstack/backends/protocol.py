@@ -56,10 +56,12 @@ class Unread(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Everything in the vaults of a stack, by identity (Resource.identity), read in bulk."""
+    """Everything in the vaults of a stack, by identity (Resource.identity), read in bulk. resource_group: where vaults
+    are that name none."""
 
     things: Mapping[str, Actual[Resource]]
     unread: tuple[Unread, ...] = ()
+    resource_group: str = ""
 
     def unread_because(self, identity: str) -> str | None:
         """Return why a thing could not be read; None where it was, or is known not to be there."""

@@ -8,6 +8,7 @@ import msgspec
 
 from kvstack.backends.protocol import Actual
 from kvstack.declare.graph import Node
+from kvstack.plan.access import NO_EFFECTS, AccessEffects
 from kvstack.schema.resource import Resource
 from kvstack.state.state import Record
 from kvstack.terms.action import Action
@@ -91,7 +92,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What would change. changes: everything that is not a no-op, in the order of the declaration (deletions at the
     end); unchanged: how many no-ops there are; bookkeeping: no-ops whose record in
     the state is missing or out of date; compared_at_apply: secrets whose value was not there to compare;
-    principals: those the backend does not know yet, or knows otherwise."""
+    principals: those the backend does not know yet, or knows otherwise; access: who gains and loses what."""
 
     stack: str
     environment: str | None
@@ -103,6 +104,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     unread: tuple[UnreadThing, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     principals: tuple[Principal, ...] = ()
+    access: AccessEffects = NO_EFFECTS
     lineage: str = ""
     serial: int = 0
     declaration_digest: str = ""

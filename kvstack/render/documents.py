@@ -104,6 +104,68 @@ class DriftDocument(msgspec.Struct, frozen=True):
     operation: Annotated[str | None, Meta(description="By which operation.", examples=["KeyUpdate"])]
 
 
+class HoldDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a right is had: for good, where nothing is said."""
+
+    starts: Annotated[Annotated[datetime, Meta(tz=True)] | None, Meta(description="It is in force from then on.")] = (
+        None
+    )
+    until: Annotated[Annotated[datetime, Meta(tz=True)] | None, Meta(description="It ends then.")] = None
+    on_request: Annotated[bool, Meta(description="It has to be taken up first, each time for a while.")] = False
+    conditional: Annotated[bool, Meta(description="It is had only where a condition holds.")] = False
+
+
+class ThroughDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a right rests on."""
+
+    role: Annotated[str, Meta(examples=["Key Vault Secrets User"])]
+    scope: Annotated[str, Meta(description="Where the role was given.", examples=["vault/payments-prod"])]
+    group: Annotated[str, Meta(description="The id of the group it was given to, where it was one.")] = ""
+
+
+class AccessChangeDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Rights that somebody gains, loses, or keeps otherwise than before."""
+
+    verb: Literal["gains", "loses", "keeps"]
+    rights: Annotated[tuple[str, ...], Meta(examples=[["secrets/get", "secrets/list"]])]
+    words: Annotated[str, Meta(description="The rights as people say them.", examples=["read, list secrets"])]
+    scope: Annotated[str, Meta(description="Where.", examples=["vault/payments-prod/secrets/db-password"])]
+    through: ThroughDocument
+    hold: HoldDocument
+    before: Annotated[HoldDocument | None, Meta(description="How it was had before, of what is kept.")] = None
+    still_at: Annotated[
+        tuple[str, ...], Meta(description="Of what is lost: narrower places where some of it is still had.")
+    ] = ()
+
+
+class PrincipalAccessDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What changes for one principal."""
+
+    id: str
+    name: str
+    type: Annotated[str, Meta(description="Empty where it is not known.", examples=["service_principal"])]
+    members: Annotated[tuple[str, ...], Meta(description="Of a group: the names of those who have it.")] = ()
+    changes: tuple[AccessChangeDocument, ...]
+
+
+class NobodyAnyMoreDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Rights that somebody had, and that nobody will have."""
+
+    rights: tuple[str, ...]
+    words: str
+    scope: str
+    because: Annotated[str, Meta(description="What stands in the way.", examples=["purge protection"])] = ""
+
+
+class AccessDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who gains and loses what."""
+
+    principals: tuple[PrincipalAccessDocument, ...]
+    nobody: tuple[NobodyAnyMoreDocument, ...]
+    unread: Annotated[str, Meta(description="Why not all of it could be told; left out where it could.")] = ""
+    names: Annotated[dict[str, str], Meta(description="Names of the groups rights come through, by id.")] = {}
+
+
 class UnreadDocument(msgspec.Struct, frozen=True):
     """A declared thing that could not be read."""
 
@@ -144,6 +206,9 @@ class PlanDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     destroy: Annotated[bool, Meta(description="Whether everything declared is to go.")] = False
     refresh_only: Annotated[bool, Meta(description="Whether what is there is recorded, and nothing changed.")] = False
     targets: Annotated[tuple[str, ...], Meta(description="The addresses the plan is limited to.")] = ()
+    access: Annotated[
+        AccessDocument | None, Meta(description="Who gains and loses what; left out where nobody does.")
+    ] = None
     compared_at_apply: Annotated[
         tuple[str, ...],
         Meta(description="Secrets whose value was not there to compare: apply may make a new version of them."),

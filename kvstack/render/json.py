@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from kvstack.plan.access import AccessEffects
 from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
 from kvstack.render import documents as doc
 from kvstack.render.escape import encodable, in_json
@@ -27,6 +28,7 @@ def document(plan: Plan) -> dict[str, Any]:
             destroy=plan.destroy,
             refresh_only=plan.refresh_only,
             targets=plan.targets,
+            access=_access(plan.access),
             compared_at_apply=plan.compared_at_apply,
         )
     )
@@ -139,6 +141,12 @@ def _drifted(drifted: Drifted) -> doc.DriftDocument:
         at=drifted.at,
         operation=drifted.operation,
     )
+
+
+def _access(effects: AccessEffects) -> doc.AccessDocument | None:
+    if not effects:
+        return None
+    return msgspec.convert(effects, doc.AccessDocument, from_attributes=True)
 
 
 def _unread(thing: UnreadThing) -> doc.UnreadDocument:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from kvstack.plan.change import Change, Plan
-from kvstack.render import changes, diagnostics, sections, values
+from kvstack.render import access, changes, diagnostics, sections, values
 from kvstack.render.escape import code_span, in_fence
 from kvstack.render.layout import Line, unfitted
 from kvstack.render.words import counted, drift_line, summary_line, to_do
@@ -20,7 +20,7 @@ LIMIT = 65_536  # characters GitHub takes in one comment
 _NOTE = 400  # characters kept free to say what was left out
 
 # What must not be missing comes first into a comment that cannot hold everything.
-_REFUSED, _FOREVER, _DANGEROUS, _UNREAD, _LISTED, _DRIFT, _COMPARED, _DETAILS = range(8)
+_REFUSED, _FOREVER, _DANGEROUS, _ACCESS, _UNREAD, _LISTED, _DRIFT, _COMPARED, _DETAILS = range(9)
 _DANGERS = frozenset({Action.DELETE, Action.PURGE, Action.REPLACE, Action.FORGET})
 
 
@@ -49,7 +49,7 @@ def markdown(plan: Plan, *, limit: int = LIMIT) -> str:
         head += [f"{code_span(unfitted(sections.legend(plan)).strip())}", ""]
     for remark in sections.remarks(plan):
         head += [code_span(unfitted(remark).strip()), ""]
-    found = [*_alerts(plan), *_listed(plan), *_drift(plan), *_compared(plan)]
+    found = [*_alerts(plan), *_listed(plan), *_access(plan), *_drift(plan), *_compared(plan)]
     return _within(limit, head, found)
 
 
@@ -138,6 +138,13 @@ def _listed(plan: Plan) -> Iterator[_Section]:
 
 def _is_dangerous(change: Change) -> bool:
     return change.irreversible or change.action in _DANGERS
+
+
+def _access(plan: Plan) -> Iterator[_Section]:
+    """Yield who gains and loses access, all of one principal's lines together or none."""
+    items = [_item(_ACCESS, block[0], block[1:]) for block in access.blocks(plan.access, indent=0)]
+    if items:
+        yield _Section((f"### {access.TITLE}", ""), items, language="diff")
 
 
 def _drift(plan: Plan) -> Iterator[_Section]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kvstack.plan.change import Plan
-from kvstack.render import changes, diagnostics, sections, values
+from kvstack.render import access, changes, diagnostics, sections, values
 from kvstack.render.layout import BOLD, BOLD_RED, BOLD_YELLOW, DIM, KEEP, PLAIN, Line, fitted, text_line
 from kvstack.render.words import VERBS, drift_line, summary_line
 
@@ -35,6 +35,7 @@ def _plan(plan: Plan) -> Iterator[Line]:
             yield changes.headline(change)
             yield from changes.details(change)
         yield _EMPTY
+    yield from _access(plan)
     yield from _unread(plan)
     yield from _compared(plan)
     yield from _warnings(plan)
@@ -76,6 +77,14 @@ def _drift(plan: Plan) -> Iterator[Line]:
         yield changes.drifted(drifted, align=align)
         yield from changes.drift_details(drifted)
     yield _EMPTY
+
+
+def _access(plan: Plan) -> Iterator[Line]:
+    lines = [line for block in access.blocks(plan.access) for line in block]
+    if lines:
+        yield text_line(access.TITLE, style=BOLD)
+        yield from lines
+        yield _EMPTY
 
 
 def _unread(plan: Plan) -> Iterator[Line]:

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_type_hints
 
 import msgspec
 
 from kvstack.schema.attribute import META, Attribute, attribute, doc
 from kvstack.schema.change_rule import REPLACE
 from kvstack.schema.obstacle import Hint, Obstacle, ValueSource
+
+R = TypeVar("R", bound="Resource")
 
 
 class Lifecycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -187,6 +189,19 @@ def attributes(resource: type[Resource]) -> tuple[Attribute, ...]:
         )
         for field in msgspec.structs.fields(resource)
     )
+
+
+def with_ignored(declared: R, actual: Resource) -> R:
+    """Return what is declared, with the attributes that are others' business as they are."""
+    ignored = declared.lifecycle.ignore_changes
+    if not ignored:
+        return declared
+    kept = {
+        entry.name: getattr(actual, entry.name)
+        for entry in attributes(type(declared))
+        if entry.comparison == "compared" and ("all" in ignored or entry.written in ignored)
+    }
+    return msgspec.structs.replace(declared, **kept)
 
 
 @cache

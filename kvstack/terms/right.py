@@ -1,5 +1,7 @@
 """What somebody can do, as people say it: the actions of Azure that matter around a vault, by name and in words."""
 
+import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
@@ -8,6 +10,17 @@ import msgspec
 from kvstack.terms.near import meant
 
 _VAULT: Final = "Microsoft.KeyVault/vaults/"
+# `back up` `secrets`, `sign` `with keys`: what is done, and to what.
+_VERB_AND_OBJECT = re.compile(
+    r"(?P<verb>.+?) (?P<object>(?:with )?(?:secrets|keys|certificates|the vault|who|access|roles)\b.*)"
+)
+_WHOLE: Final = {
+    "secrets": "secrets",
+    "keys": "keys",
+    "certificates": "certificates",
+    "vaults": "the vault",
+    "access": "access",
+}
 
 
 class Right(msgspec.Struct, frozen=True):
@@ -100,3 +113,48 @@ def right(name: str) -> Right:
         near = meant(name.lower(), names) or f"; there are {', '.join(names)}"
         raise ValueError(f"there is no right `{name}`{near}")
     return found
+
+
+@cache
+def rights_at(level: str, collection: str = "") -> tuple[Right, ...]:
+    """Return the rights that can be had at a level of scopes. collection: of the thing, at the level `item`.
+
+    A deleted vault is purged with a right at the subscription: its own scope is gone with it.
+    """
+    match level:
+        case "item":
+            return tuple(one for one in RIGHTS if one.collection in (collection, "access"))
+        case "subscription":
+            return RIGHTS
+        case _:
+            return tuple(one for one in RIGHTS if one.name != "vaults/purge")
+
+
+def phrase(names: Iterable[str], among: tuple[Right, ...]) -> str:
+    """Return rights in words: `read, list secrets; everything with keys`. among: all that could be had there."""
+    held = frozenset(names)
+    # Nearly every role has it: beside another right it says nothing.
+    if len(held) > 1 and not held.issuperset(one.name for one in among if one.collection == "access"):
+        held -= {"access/see"}
+    whole: list[str] = []
+    by_object: dict[str, list[str]] = {}
+    for collection, what in _WHOLE.items():
+        possible = [one for one in among if one.collection == collection]
+        if len(possible) > 1 and held.issuperset(one.name for one in possible):
+            whole.append(what)
+            continue
+        for one in possible:
+            if one.name in held:
+                found = _VERB_AND_OBJECT.fullmatch(one.words)
+                verb, thing = (found["verb"], found["object"]) if found is not None else (one.words, "")
+                by_object.setdefault(thing, []).append(verb)
+    parts = [f"everything with {_listed(whole)}"] if whole else []
+    by_verbs: dict[tuple[str, ...], list[str]] = {}
+    for thing, verbs in by_object.items():
+        by_verbs.setdefault(tuple(verbs), []).append(thing)
+    parts += [f"{', '.join(verbs)} {', '.join(things)}".rstrip() for verbs, things in by_verbs.items()]
+    return "; ".join(parts)
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

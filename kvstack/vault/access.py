@@ -128,6 +128,18 @@ class Assignments:
                     ):
                         yield assignment
 
+    def in_force(
+        self, principals: tuple[str, ...], scope: Scope, now: datetime
+    ) -> Iterator[tuple[RoleAssignment, Permissions]]:
+        """Yield every assignment that reaches a scope now, with what its role allows, nearest scope first."""
+        mine = [found for principal in principals if (found := self._by_principal.get(principal))]
+        for key in scope_keys(scope) if mine else ():
+            for found in mine:
+                for assignment in found.get(key, ()):
+                    role = self._permissions.get(assignment.role_id)
+                    if role is not None and assignment.holds(now):
+                        yield assignment, role
+
     def permissions(self, assignment: RoleAssignment) -> Permissions | None:
         """Return what an assignment's role allows, None for a role that is not known."""
         return self._permissions.get(assignment.role_id)

@@ -1,10 +1,11 @@
 """Who may do what inside one Managed HSM: its local roles and assignments, asked of the one evaluator."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from kvstack.terms.local_role import local_action, local_data_actions, local_roles
 from kvstack.terms.principal import PrincipalType
+from kvstack.terms.right import Right
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault import errors
@@ -65,6 +66,20 @@ class LocalAccess:
         if local is None:
             return DENIED
         return decision(Request(principals, local, True, _place(_within(local, scope))), self._evaluated, now)
+
+    def reach(
+        self, principals: tuple[str, ...], scope: str, rights: Iterable[Right], now: datetime
+    ) -> Iterator[tuple[Right, str]]:
+        """Yield each of these rights that somebody has at a local scope, with the id of every assignment it rests on.
+
+        What is done with keys, and with no one key, is looked for at `/keys`, as it is decided.
+        """
+        place = _place("/keys" if scope == "/" else scope)
+        for assignment, role in self._evaluated.in_force(principals, place, now):
+            for right in rights:
+                local = local_action(right.action)
+                if local is not None and role.allow(local, data=True):
+                    yield right, assignment.id
 
     def smallest_role(self, action: str) -> RoleDefinition | None:
         """Return the role that allows an action and the least beside it."""

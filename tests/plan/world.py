@@ -109,9 +109,11 @@ class World:
     def state(self) -> State:
         return State(stack="s", environment=None, lineage="l", serial=1, records=self.records, intents=self.intents)
 
+    def snapshot(self) -> Snapshot:
+        return Snapshot(dict(self.things), tuple(self.unread))
+
     def plan(self, **options: Any) -> Plan:
-        snapshot = Snapshot(dict(self.things), tuple(self.unread))
-        return plan(self.desired, self.state(), snapshot, now=options.pop("now", NOW), **options)
+        return plan(self.desired, self.state(), self.snapshot(), now=options.pop("now", NOW), **options)
 
     def changes(self, **options: Any) -> dict[str, Change]:
         return {change.address: change for change in self.plan(**options).changes}

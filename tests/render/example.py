@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from kvstack.plan.access import AccessChange, AccessEffects, Hold, NobodyAnyMore, PrincipalAccess, Through
 from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
 from kvstack.render.events import Event, Failed, Finished, Skipped, Started, Waiting, outcome
 from kvstack.terms.action import Action
@@ -152,6 +153,55 @@ RICH = Plan(
             detail="Take it out of this environment.",
             place=Place("kvstack.yaml", 51, 5),
         ),
+    ),
+    access=AccessEffects(
+        principals=(
+            PrincipalAccess(
+                id="0c3c2c6e-1b1f-4c3e-8f58-7a9f2f0b6c22",
+                name="on-call",
+                type="group",
+                members=("alice", "bob"),
+                changes=(
+                    AccessChange(
+                        verb="gains",
+                        rights=("keys/sign", "keys/verify"),
+                        words="sign, verify with keys",
+                        scope="vault/payments-prod/keys/signing",
+                        through=Through("Key Vault Crypto User", "vault/payments-prod/keys/signing"),
+                        hold=Hold(until=datetime(2027, 1, 31, tzinfo=UTC)),
+                    ),
+                    AccessChange(
+                        verb="keeps",
+                        rights=("secrets/get",),
+                        words="read secrets",
+                        scope="vault/payments-prod",
+                        through=Through("Key Vault Secrets User", "vault/payments-prod"),
+                        hold=Hold(on_request=True, conditional=True),
+                        before=Hold(),
+                    ),
+                ),
+            ),
+            PrincipalAccess(
+                id="6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11",
+                name="payments-api",
+                type="service_principal",
+                changes=(
+                    AccessChange(
+                        verb="loses",
+                        rights=("secrets/get", "secrets/set"),
+                        words="read, set secrets",
+                        scope="subscription",
+                        through=Through(
+                            "Key Vault Secrets Officer", "subscription", "11111111-1b1f-4c3e-8f58-7a9f2f0b6c22"
+                        ),
+                        hold=Hold(),
+                        still_at=("vault/payments-prod/secrets/db-password",),
+                    ),
+                ),
+            ),
+        ),
+        nobody=(NobodyAnyMore(("secrets/purge",), "purge secrets", "vault/payments-prod", "purge protection"),),
+        names={"11111111-1b1f-4c3e-8f58-7a9f2f0b6c22": "apps"},
     ),
     made_at=datetime(2026, 11, 3, 8, 0, tzinfo=UTC),
 )

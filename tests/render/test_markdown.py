@@ -155,6 +155,7 @@ def test_headings_are_the_same_whatever_changes() -> None:
         "### `payments-prod`",
         "### `payments-old`",
         "### `access`",
+        "### Who gains and loses access",
         "### Changed outside kvstack since the last apply",
         "### Values compared at apply",
     ]

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from kvstack.backends.embedded import handlers
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.snapshot import snapshot
@@ -67,7 +69,8 @@ class EmbeddedBackend:
             (vault.folded, vault.resource_group) for vault in (*taken.vaults, *taken.managed_hsms)
         )
         self._places.managed_hsms.update(pool.folded for pool in taken.managed_hsms)
-        return snapshot(taken, self._unlocked.settings.subscription_id, self._owner)
+        read = snapshot(taken, self._unlocked.settings.subscription_id, self._owner)
+        return msgspec.structs.replace(read, resource_group=self._unlocked.settings.resource_group)
 
     def handler(self, kind: str) -> Handler[Resource] | None:
         """Return the handler of a resource type."""
