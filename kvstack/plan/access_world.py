@@ -11,11 +11,11 @@ from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Resource
-from kvstack.terms.local_role import local_action, local_roles
+from kvstack.terms.local_role import local_roles
 from kvstack.terms.local_role import named as local_role_named
 from kvstack.terms.membership import Memberships
 from kvstack.terms.principal import Principal
-from kvstack.terms.right import RIGHTS, Right, rights_at
+from kvstack.terms.right import Right, rights_at
 from kvstack.terms.role import RoleDefinition, built_in_roles_by_id
 from kvstack.terms.role import role as built_in_role
 from kvstack.terms.scope import Scope
@@ -55,6 +55,7 @@ class AccessWorld:
         self.unknown_roles: set[str] = set()
         self._group = group
         self._now = now
+        self._scopes: dict[str, Scope] = {}
         self._evaluator = Assignments((), built_in_roles_by_id())
         self._local = _local_access(things)
         for identity, thing in things.items():
@@ -78,24 +79,25 @@ class AccessWorld:
         """Return the rights somebody has at a place, by name, each with everything it rests on, the best hold first."""
         principals = (principal, *self.members.ways(principal))
         found: dict[str, tuple[Given, ...]] = {}
-        for right, given in self._reaching(principals, place):
-            found[right.name] = (*found.get(right.name, ()), given)
+        for given, rights in self._reaching(principals, place):
+            for right in rights:
+                found[right.name] = (*found.get(right.name, ()), given)
         for name, rests_on in found.items():
             if len(rests_on) > 1:
                 found[name] = tuple(sorted(rests_on, key=lambda given: given.hold.weakness))
         return found
 
-    def _reaching(self, principals: tuple[str, ...], place: str) -> Iterator[tuple[Right, Given]]:
+    def _reaching(self, principals: tuple[str, ...], place: str) -> Iterator[tuple[Given, tuple[Right, ...]]]:
         if place.startswith("managed_hsm/"):
             _, home, *inside = place.split("/", 2)
             local = self._local.get(home)
             if local is not None:
                 scope = f"/{inside[0] if inside else ''}"
-                for right, identity in local.reach(principals, scope, rights_of(place), self._now):
-                    yield right, self.given[identity]
+                for identity, rights in local.reach(principals, scope, self._now):
+                    yield self.given[identity], rights
             return
-        for right, assignment in reach(self._evaluator, principals, self._scope(place), rights_of(place), self._now):
-            yield right, self.given[assignment.id]
+        for assignment, rights in reach(self._evaluator, principals, self._scope(place), self._now):
+            yield self.given[assignment.id], rights
 
     def _give(self, identity: str, thing: RoleAssignment) -> None:
         role = self._role(thing.role)
@@ -146,6 +148,12 @@ class AccessWorld:
             return None
 
     def _scope(self, place: str) -> Scope:
+        known = self._scopes.get(place)
+        if known is None:
+            known = self._scopes[place] = self._made_scope(place)
+        return known
+
+    def _made_scope(self, place: str) -> Scope:
         match place.split("/", 2):
             case ["resource_group", group]:
                 return Scope(_TOP, group)
@@ -165,26 +173,26 @@ class AccessWorld:
         return self._scope(wide).contains(self._scope(narrow))
 
 
-def rights_of(place: str) -> tuple[Right, ...]:
-    """Return the rights that can be had at a place, which is a scope as a stack writes it in full."""
+def level_of(place: str) -> tuple[str, str]:
+    """Return the level of a place, which is a scope as a stack writes it in full, and the collection of a thing."""
     match place.split("/"):
-        case ["managed_hsm", *_]:
-            return _LOCAL
         case ["vault", _, collection, _]:
-            return rights_at("item", collection)
+            return "item", collection
         case [level, *_]:
-            return rights_at(level)
+            return level, ""
         case _:
-            return ()
+            return "", ""
+
+
+def rights_of(place: str) -> tuple[Right, ...]:
+    """Return the rights that can be had at a place."""
+    return rights_at(*level_of(place))
 
 
 def home_of(place: str) -> str:
     """Return the place of the vault or Managed HSM that a place is, or is in; empty for a wider one."""
     parts = place.split("/", 2)
     return "/".join(parts[:2]) if parts[0] in ("vault", "managed_hsm") else ""
-
-
-_LOCAL = tuple(right for right in RIGHTS if right.data and local_action(right.action) is not None)
 
 
 def _local_access(things: Mapping[str, Resource]) -> dict[str, LocalAccess]:

@@ -16,7 +16,7 @@ from kvstack.plan.access import (
     Through,
     Verb,
 )
-from kvstack.plan.access_world import AccessWorld, Given, home_of, rights_of
+from kvstack.plan.access_world import AccessWorld, Given, home_of, level_of, rights_of
 from kvstack.plan.afterwards import afterwards, alive
 from kvstack.plan.change import Change
 from kvstack.resources.vault import Vault
@@ -220,7 +220,7 @@ class _Comparison:
             if self.after.exists(place, self.before) and not self._anybody(self.after, place, right):
                 gone.setdefault(place, []).append(right)
         for place, rights in gone.items():
-            yield NobodyAnyMore(tuple(rights), phrase(rights, rights_of(place)), place)
+            yield NobodyAnyMore(tuple(rights), phrase(tuple(rights), *level_of(place)), place)
 
     def _anybody(self, world: AccessWorld, place: str, right: str) -> bool:
         """Tell whether anybody has a right at a place, or at one below it."""
@@ -235,7 +235,7 @@ class _Comparison:
         for place in sorted(protected):
             rights = [right for right in _PURGES if self._anybody(self.before, place, right)]
             if rights:
-                yield NobodyAnyMore(tuple(rights), phrase(rights, rights_of(place)), place, "purge protection")
+                yield NobodyAnyMore(tuple(rights), phrase(tuple(rights), *level_of(place)), place, "purge protection")
 
 
 def _difference(had: tuple[Given, ...], has: tuple[Given, ...]) -> _Difference | None:
@@ -271,7 +271,7 @@ def _told(
     return AccessChange(
         verb=difference.verb,
         rights=names,
-        words=phrase(names, rights_of(place)),
+        words=phrase(names, *level_of(place)),
         scope=place,
         through=Through(given.role, given.scope, given.principal if given.principal != principal else ""),
         hold=given.hold,

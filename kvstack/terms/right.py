@@ -1,12 +1,12 @@
 """What somebody can do, as people say it: the actions of Azure that matter around a vault, by name and in words."""
 
 import re
-from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import msgspec
 
+from kvstack.terms.local_role import local_action
 from kvstack.terms.near import meant
 
 _VAULT: Final = "Microsoft.KeyVault/vaults/"
@@ -117,11 +117,14 @@ def right(name: str) -> Right:
 
 @cache
 def rights_at(level: str, collection: str = "") -> tuple[Right, ...]:
-    """Return the rights that can be had at a level of scopes. collection: of the thing, at the level `item`.
+    """Return the rights that can be had at a level of scopes. collection: of the thing, at the level `item`; inside a
+    Managed HSM the level is `managed_hsm`.
 
     A deleted vault is purged with a right at the subscription: its own scope is gone with it.
     """
     match level:
+        case "managed_hsm":
+            return tuple(one for one in RIGHTS if one.data and local_action(one.action) is not None)
         case "item":
             return tuple(one for one in RIGHTS if one.collection in (collection, "access"))
         case "subscription":
@@ -130,16 +133,18 @@ def rights_at(level: str, collection: str = "") -> tuple[Right, ...]:
             return tuple(one for one in RIGHTS if one.name != "vaults/purge")
 
 
-def phrase(names: Iterable[str], among: tuple[Right, ...]) -> str:
-    """Return rights in words: `read, list secrets; everything with keys`. among: all that could be had there."""
+@lru_cache(maxsize=4096)
+def phrase(names: tuple[str, ...], level: str, collection: str = "") -> str:
+    """Return rights in words: `read, list secrets; everything with keys`. level, collection: where they are had."""
+    among = rights_at(level, collection)
     held = frozenset(names)
     # Nearly every role has it: beside another right it says nothing.
     if len(held) > 1 and not held.issuperset(one.name for one in among if one.collection == "access"):
         held -= {"access/see"}
     whole: list[str] = []
     by_object: dict[str, list[str]] = {}
-    for collection, what in _WHOLE.items():
-        possible = [one for one in among if one.collection == collection]
+    for kind, what in _WHOLE.items():
+        possible = [one for one in among if one.collection == kind]
         if len(possible) > 1 and held.issuperset(one.name for one in possible):
             whole.append(what)
             continue

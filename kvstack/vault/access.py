@@ -88,6 +88,11 @@ class Assignments:
         else:
             self._denials.pop(key, None)
 
+    @property
+    def any_denials(self) -> bool:
+        """Whether there is a denial at all: mostly there is none."""
+        return bool(self._denials)
+
     def denying(self, request: Request) -> DenyAssignment | None:
         """Return the nearest denial that forbids what is asked."""
         # Else a denial of everything could never be taken away again.

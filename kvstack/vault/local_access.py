@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kvstack.terms.local_role import local_action, local_data_actions, local_roles
 from kvstack.terms.principal import PrincipalType
-from kvstack.terms.right import Right
+from kvstack.terms.right import Right, rights_at
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault import errors
@@ -67,19 +67,16 @@ class LocalAccess:
             return DENIED
         return decision(Request(principals, local, True, _place(_within(local, scope))), self._evaluated, now)
 
-    def reach(
-        self, principals: tuple[str, ...], scope: str, rights: Iterable[Right], now: datetime
-    ) -> Iterator[tuple[Right, str]]:
-        """Yield each of these rights that somebody has at a local scope, with the id of every assignment it rests on.
+    def reach(self, principals: tuple[str, ...], scope: str, now: datetime) -> Iterator[tuple[str, tuple[Right, ...]]]:
+        """Yield the id of every assignment that gives somebody rights at a local scope, with these rights.
 
         What is done with keys, and with no one key, is looked for at `/keys`, as it is decided.
         """
         place = _place("/keys" if scope == "/" else scope)
         for assignment, role in self._evaluated.in_force(principals, place, now):
-            for right in rights:
-                local = local_action(right.action)
-                if local is not None and role.allow(local, data=True):
-                    yield right, assignment.id
+            rights = tuple(right for right in rights_at("managed_hsm") if role.allow(_local(right), data=True))
+            if rights:
+                yield assignment.id, rights
 
     def smallest_role(self, action: str) -> RoleDefinition | None:
         """Return the role that allows an action and the least beside it."""
@@ -124,6 +121,10 @@ class LocalAccess:
         """Let assignments of a role allow nothing."""
         del self.custom_roles[role.id]
         self._evaluated.remove_role(role.id)
+
+
+def _local(right: Right) -> str:
+    return local_action(right.action) or right.action
 
 
 def local_scope(scope: Scope) -> str:

@@ -1,29 +1,40 @@
 """All that somebody may do at a place, at once: the evaluator, asked by those who compare and not by a caller."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 
-from kvstack.terms.right import Right
+from kvstack.terms.right import Right, rights_at
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Assignments, Request
 from kvstack.vault.assignment import RoleAssignment
+from kvstack.vault.permissions import Permissions
 
 
 def reach(
-    assignments: Assignments, principals: tuple[str, ...], scope: Scope, rights: Iterable[Right], now: datetime
-) -> Iterator[tuple[Right, RoleAssignment]]:
-    """Yield each of these rights that somebody has at a scope, with every assignment it rests on, nearest scope first.
+    assignments: Assignments, principals: tuple[str, ...], scope: Scope, now: datetime
+) -> Iterator[tuple[RoleAssignment, tuple[Right, ...]]]:
+    """Yield every assignment that gives somebody rights at a scope, with these rights, the nearest scope first.
 
     principals: the ids somebody acts under. Conditions are decided for what the scope names: at a vault none of those
     that look at a secret's name holds.
     """
-    held = tuple(assignments.in_force(principals, scope, now))
-    if not held:
-        return
-    for right in rights:
-        found = [one for one, allowed in held if allowed.allow(right.action, data=right.data)]
-        if not found or assignments.denying(Request(principals, right.action, right.data, scope)) is not None:
-            continue
-        for one in found:
-            if one.covers(right.action, scope):
-                yield right, one
+    collection = scope.item.partition("/")[0].lower()
+    denied: dict[str, bool] = {}
+    for assignment, role in assignments.in_force(principals, scope, now):
+        rights = _allowed(role, scope.level, collection)
+        if assignments.any_denials:
+            for right in rights:
+                if right.name not in denied:
+                    asked = Request(principals, right.action, right.data, scope)
+                    denied[right.name] = assignments.denying(asked) is not None
+            rights = tuple(right for right in rights if not denied[right.name])
+        if assignment.condition:
+            rights = tuple(right for right in rights if assignment.covers(right.action, scope))
+        if rights:
+            yield assignment, rights
+
+
+@lru_cache(maxsize=4096)
+def _allowed(role: Permissions, level: str, collection: str) -> tuple[Right, ...]:
+    return tuple(right for right in rights_at(level, collection) if role.allow(right.action, data=right.data))

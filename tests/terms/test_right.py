@@ -37,7 +37,7 @@ def test_a_name_that_is_not_there_is_told_with_the_nearest() -> None:
     ],
 )
 def test_rights_are_said_in_as_few_words_as_they_need(names: list[str], place: tuple[str, str], words: str) -> None:
-    assert phrase(names, rights_at(*place)) == words
+    assert phrase(tuple(names), *place) == words
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_rights_are_said_in_as_few_words_as_they_need(names: list[str], place: t
 )
 def test_every_right_has_a_verb_and_an_object(place: tuple[str, ...]) -> None:
     for one in rights_at(*place):
-        assert phrase([one.name], rights_at(*place)) == one.words
+        assert phrase((one.name,), *place) == one.words
 
 
 def test_a_deleted_vault_is_purged_with_a_right_at_the_subscription_only() -> None:
