@@ -125,6 +125,7 @@ def _diagnostic(shown: dict[str, Any]) -> Diagnostic:
         detail=shown["detail"],
         place=place,
         address=shown["address"],
+        code=shown.get("code"),
     )
 
 

@@ -75,8 +75,10 @@ class Workspace:
         destroy: bool = False,
         refresh_only: bool = False,
         with_digest: bool = False,
+        policies: Path | None = None,
     ) -> Plan:
-        """Read what is there and return the plan. with_digest: for a plan that is saved."""
+        """Read what is there and return the plan. with_digest: for a plan that is saved; policies: a folder of Python
+        policies."""
         state = self.state() if state is None else state
         snapshot = self.snapshot(state)
         made = plan(
@@ -106,6 +108,7 @@ class Workspace:
                 *self.declaration.warnings,
                 *made.diagnostics,
                 *people.membership(principals, known or {}),
+                *self._linted(made, policies),
             ),
             declaration_digest=digest(self.desired) if with_digest else "",
         )
@@ -220,6 +223,15 @@ class Workspace:
             for (address, _), fingerprint in zip(found, prints, strict=True)
             if fingerprint is not None
         }
+
+    def _linted(self, made: Plan, policies: Path | None) -> tuple[Diagnostic, ...]:
+        """Return what lint has to say of what a plan changes."""
+        if made.destroy or made.refresh_only or not (made.changes or policies or self.desired.rules):
+            return ()
+        from kvstack.apply.linted import linted, of_plan  # most plans change nothing
+
+        found = linted(self.declaration, now=self.backend.clock.now(), policies=policies)
+        return of_plan(found, (change.address for change in made.changes))
 
     def _access(
         self,

@@ -15,7 +15,7 @@ import click
 from kvstack.cli.context import Context, pass_context
 from kvstack.cli.output import answer, answer_json, coloured, say, width
 from kvstack.cli.plan import is_refused, show
-from kvstack.cli.plan_options import allow_file, as_json, targets
+from kvstack.cli.plan_options import allow_file, as_json, policies, targets
 from kvstack.cli.workspace import interactive, locked, workspace
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import InvalidInput, KvstackError
@@ -35,10 +35,17 @@ INTERRUPTED = 130
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json("What was done, as one JSON document.")
 @targets
+@policies
 @allow_file
 @pass_context
 def command(
-    context: Context, plan: Path | None, yes: bool, as_json: bool, targets: tuple[Address, ...], allow_files: bool
+    context: Context,
+    plan: Path | None,
+    yes: bool,
+    as_json: bool,
+    targets: tuple[Address, ...],
+    policies: Path | None,
+    allow_files: bool,
 ) -> int:
     """Make what is there what is declared. With PLAN, do exactly what that plan says, or nothing."""
     saved: SavedPlan | None = None
@@ -48,7 +55,9 @@ def command(
         if targets:
             raise KvstackError("a saved plan has its targets", "Leave --target out.")
         saved = read(plan)
-    return applied(context, saved=saved, yes=yes, as_json=as_json, targets=targets, allow_files=allow_files)
+    return applied(
+        context, saved=saved, yes=yes, as_json=as_json, targets=targets, policies=policies, allow_files=allow_files
+    )
 
 
 def applied(
@@ -58,6 +67,7 @@ def applied(
     yes: bool,
     as_json: bool,
     targets: tuple[Address, ...] = (),
+    policies: Path | None = None,
     allow_files: bool = False,
     destroy: bool = False,
     verb: str = "apply",
@@ -71,6 +81,7 @@ def applied(
             destroy=saved.destroy if saved else destroy,
             refresh_only=saved.refresh_only if saved else False,
             with_digest=saved is not None,
+            policies=policies,
         )
         if saved is not None:
             from kvstack.apply.saved import require_current

@@ -21,6 +21,7 @@ TRACEBACK_VARIABLE = "KVSTACK_TRACEBACK"
 VERBS: dict[str, tuple[str, str]] = {
     "init": ("init", "Make an embedded vault here, and a first kvstack.yaml if there is none."),
     "validate": ("validate", "Check the declaration alone; touches nothing."),
+    "lint": ("lint", "Tell what is allowed, and yet worth a warning; the stack's rules, and policies."),
     "plan": ("plan", "Show what would change."),
     "apply": ("apply", "Change it; asks first."),
     "destroy": ("destroy", "Plan the end of everything declared, then do it."),

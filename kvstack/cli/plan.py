@@ -8,7 +8,7 @@ import click
 
 from kvstack.cli.context import Context, pass_context
 from kvstack.cli.output import answer, answer_json, coloured, say, width
-from kvstack.cli.plan_options import allow_file, as_json, targets
+from kvstack.cli.plan_options import allow_file, as_json, policies, targets
 from kvstack.cli.workspace import workspace
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import KvstackError
@@ -37,6 +37,7 @@ CHANGES, INCOMPLETE = 2, 3
     help="Exit with 2 where there are changes, 3 where something could not be read.",
 )
 @targets
+@policies
 @allow_file
 @pass_context
 def command(
@@ -48,13 +49,20 @@ def command(
     refresh_only: bool,
     detailed_exitcode: bool,
     targets: tuple[Address, ...],
+    policies: Path | None,
     allow_files: bool,
 ) -> int:
     """Show what would change, why, and what of it cannot be undone. Changes nothing."""
     if as_json and as_markdown:
         raise KvstackError("--json and --markdown exclude each other")
     with workspace(context, allow_files=allow_files) as opened:
-        made = opened.plan(targets=targets, destroy=destroy, refresh_only=refresh_only, with_digest=out is not None)
+        made = opened.plan(
+            targets=targets,
+            destroy=destroy,
+            refresh_only=refresh_only,
+            with_digest=out is not None,
+            policies=policies,
+        )
     if out is not None and is_refused(made):
         say("The plan is not saved: it holds what cannot be done.")
     elif out is not None:

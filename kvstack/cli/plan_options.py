@@ -1,6 +1,7 @@
 """Options that several planning verbs share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -26,6 +27,17 @@ def allow_file(function: F) -> F:
     """Add `--allow-file`."""
     return click.option(
         "--allow-file", "allow_files", is_flag=True, help="Let secrets come from files outside the stack's folder."
+    )(function)
+
+
+def policies(function: F) -> F:
+    """Add `--policies`."""
+    return click.option(
+        "--policies",
+        "policies",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="Check with the Python policies in this folder, which is not the stack's.",
     )(function)
 
 

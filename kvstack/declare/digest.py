@@ -19,6 +19,7 @@ def digest(desired: Desired) -> str:
                 "removals": list(desired.removals.values()),
                 "imports": sorted(desired.imports),
                 "principals": dict(desired.principals),
+                "rules": desired.rules,
             }
         )
     )

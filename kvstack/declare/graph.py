@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from kvstack.declare.rules import Rule, Silence
 from kvstack.schema.resource import Resource
 from kvstack.terms.address import Address
 from kvstack.terms.principal import Principal
@@ -45,7 +46,8 @@ class Import(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole declaration. digest: of everything in it that planning looks at, so that a stale plan is noticed."""
+    """The whole declaration. production: whether its environment is marked so; rules: of the stack's own; silences:
+    warnings that are not told."""
 
     stack: str
     environment: str | None
@@ -54,6 +56,9 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     removals: Mapping[Address, Removal] = {}
     imports: frozenset[Address] = frozenset()
     principals: Mapping[str, Principal] = {}
+    production: bool = False
+    rules: tuple[Rule, ...] = ()
+    silences: tuple[Silence, ...] = ()
 
     @property
     def owner(self) -> str:

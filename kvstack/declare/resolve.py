@@ -10,6 +10,7 @@ import msgspec
 from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.resolve_access import Access
 from kvstack.declare.resolve_local_access import LocalAccess
+from kvstack.declare.rule_problems import rule_problems
 from kvstack.declare.stack import StackFile
 from kvstack.declare.stack_file import stack_file
 from kvstack.declare.variables import Located
@@ -79,6 +80,7 @@ class _Resolution:
         self.problems.extend(access.redundant())
         self._references()
         self._lines()
+        self.problems.extend(rule_problems(self.stack.rules))
         return Desired(
             stack=self.stack.stack,
             environment=self.environment,
@@ -87,6 +89,9 @@ class _Resolution:
             removals={removal.address: removal for removal in self.stack.removed},
             imports=frozenset(line.address for line in self.stack.imports),
             principals=principals,
+            production=self.environment is not None and self.stack.environments[self.environment].production,
+            rules=self.stack.rules,
+            silences=self.stack.silence,
         )
 
     def _container(self, key: str, container: Resource, path: Path) -> None:

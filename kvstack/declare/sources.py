@@ -12,7 +12,7 @@ from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError, Pla
 
 FILE = "kvstack.yaml"
 _MAPPINGS = ("principals", "vaults", "managed_hsms")
-_LISTS = ("access", "moved", "removed", "import")
+_LISTS = ("access", "rules", "silence", "moved", "removed", "import")
 
 
 class Sources:

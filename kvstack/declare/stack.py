@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from kvstack.declare.graph import Import, Move, Removal
+from kvstack.declare.rules import Rule, Silence
 from kvstack.resources.catalog import RESOURCES, inside
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
@@ -70,6 +71,7 @@ class Environment(_Part, frozen=True):
 
     variables: Annotated[dict[str, VariableValue], doc("Values of variables.", {"env": "prod"})] = {}
     backend: Annotated[BackendChoice | None, doc("Where this environment's vaults are.")] = None
+    production: Annotated[bool, doc("Whether real things depend on it: `lint` is stricter there.", True)] = False
 
 
 class StatePlace(_Part, frozen=True):
@@ -111,6 +113,8 @@ class Included(_Part, frozen=True):
         dict[str, ManagedHsmBlock],  # type: ignore[valid-type]
         doc("The Managed HSMs; the key of one is its address and its default name."),
     ] = {}
+    rules: Annotated[tuple[Rule, ...], doc("Rules of the stack's own, for what may be declared.")] = ()
+    silence: Annotated[tuple[Silence, ...], doc("Warnings that are right here, and why.")] = ()
     moved: Annotated[tuple[Move, ...], doc("Addresses that changed.", [{"from": "a/keys/x", "to": "a/keys/y"}])] = ()
     removed: Annotated[
         tuple[Removal, ...],

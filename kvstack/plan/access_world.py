@@ -100,7 +100,7 @@ class AccessWorld:
             yield self.given[assignment.id], rights
 
     def _give(self, identity: str, thing: RoleAssignment) -> None:
-        role = self._role(thing.role)
+        role = self.role(thing.role)
         if role is None:
             self.unknown_roles.add(thing.role)
             return
@@ -141,7 +141,8 @@ class AccessWorld:
             if self.covers(one.scope, place) or self.covers(place, one.scope):
                 yield one
 
-    def _role(self, name: str) -> RoleDefinition | None:
+    def role(self, name: str) -> RoleDefinition | None:
+        """Return a role by its name, None for one that is not known here."""
         try:
             return built_in_role(name)
         except ValueError:

@@ -29,8 +29,9 @@ def lines(diagnostic: Diagnostic, *, indent: int = 0) -> Iterator[Line]:
         if diagnostic.address is not None
         else ""
     )
+    code = f" {plain(diagnostic.code)}" if diagnostic.code is not None else ""
     yield Line(
-        ((style, f"{diagnostic.severity}:"), (PLAIN, f" {where}"), (BOLD, plain(diagnostic.summary))),
+        ((style, f"{diagnostic.severity}{code}:"), (PLAIN, f" {where}"), (BOLD, plain(diagnostic.summary))),
         indent,
         indent + 4,
     )

@@ -61,6 +61,10 @@ class DiagnosticDocument(msgspec.Struct, frozen=True):
     line: Annotated[int, Meta(ge=1)] | None
     column: Annotated[int, Meta(ge=1)] | None
     address: str | None
+    code: (
+        Annotated[str, Meta(description="The id of a warning that can be silenced, or of a rule.", examples=["KV007"])]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 class AttributeDocument(msgspec.Struct, frozen=True):

@@ -19,20 +19,22 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
-    """One message. `summary` says what is wrong, `detail` why and how to mend it; neither ever holds a secret value."""
+    """One message. `summary` says what is wrong, `detail` why and how to mend it; neither ever holds a secret value.
+    code: the stable id of a warning that can be silenced, or of the rule that is broken; None for all others."""
 
     severity: Severity = "error"
     summary: str
     detail: str = ""
     place: Place | None = None
     address: str | None = None
+    code: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else f"{self.address}: " if self.address else ""
         return f"{where}{self.summary}" + (f"\n  {self.detail}" if self.detail else "")
 
     def document(self) -> dict[str, Any]:
-        """Return the shape of design section 9: one flat object with every key present."""
+        """Return the shape of design section 9: one flat object with every key present; `code` where there is one."""
         return {
             "severity": self.severity,
             "summary": self.summary,
@@ -41,6 +43,7 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
             "line": self.place.line if self.place else None,
             "column": self.place.column if self.place else None,
             "address": self.address,
+            **({"code": self.code} if self.code is not None else {}),
         }
 
 

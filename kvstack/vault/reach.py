@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
 
-from kvstack.terms.right import Right, rights_at
+from kvstack.terms.right import RIGHTS, Right, rights_at
+from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Assignments, Request
 from kvstack.vault.assignment import RoleAssignment
-from kvstack.vault.permissions import Permissions
+from kvstack.vault.permissions import Permissions, permissions
 
 
 def reach(
@@ -38,3 +39,10 @@ def reach(
 @lru_cache(maxsize=4096)
 def _allowed(role: Permissions, level: str, collection: str) -> tuple[Right, ...]:
     return tuple(right for right in rights_at(level, collection) if role.allow(right.action, data=right.data))
+
+
+@lru_cache(maxsize=1024)
+def rights_of_role(role: RoleDefinition) -> frozenset[str]:
+    """Return the names of the rights a role gives, where it is given at the widest scope."""
+    allowed = permissions(role)
+    return frozenset(right.name for right in RIGHTS if allowed.allow(right.action, data=right.data))

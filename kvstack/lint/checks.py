@@ -1,0 +1,154 @@
+"""The warnings kvstack knows: what each is about, why it matters, how to mend it, and what it finds."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from kvstack.lint.stack import Found, Stack
+from kvstack.resources.hsm_role_definition import HsmRoleDefinition
+from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.vault import Vault
+from kvstack.terms.right import RIGHTS
+from kvstack.terms.role import RoleDefinition
+from kvstack.vault.reach import rights_of_role
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One warning. id: stable, it is what silences name; title: what is worth a word; why: what can go wrong; mend:
+    what to do instead."""
+
+    id: str
+    title: str
+    why: str
+    mend: str
+    find: Callable[[Stack], Iterator[Found]]
+
+
+def _permanent_administrators(stack: Stack) -> Iterator[Found]:
+    for address, given in stack.each(RoleAssignment):
+        if given.principal_type not in ("user", "group") or given.until is not None:
+            continue
+        held = _rights(stack, given)
+        if "access/give" in held or held.issuperset(_EVERYTHING):
+            who = stack.principal(given.principal)
+            yield Found(address, f"{who} has the administrator's role `{given.role}` for good")
+
+
+def _wildcards(stack: Stack) -> Iterator[Found]:
+    for address, role in stack.each(HsmRoleDefinition):
+        for pattern in sorted(role.data_actions):
+            if "*" in pattern:
+                yield Found(address, f"the role `{role.name}` allows `{pattern}`: what comes to match it later, too")
+
+
+def _data_at_the_subscription(stack: Stack) -> Iterator[Found]:
+    for address, given in stack.each(RoleAssignment):
+        if given.scope.lower() == "subscription" and any(name in _DATA for name in _rights(stack, given)):
+            who = stack.principal(given.principal)
+            yield Found(address, f"`{given.role}` reaches the data in every vault of the subscription, for {who}")
+
+
+def _deletes_and_purges(stack: Stack) -> Iterator[Found]:
+    """Yield who can do both with one kind of thing, where nothing holds a purge back."""
+    world = stack.access
+    told: set[tuple[str, str]] = set()
+    for given in world.given.values():
+        address = stack.addresses.get(given.id)
+        home = world.vaults.get(given.scope.split("/")[1]) if given.scope.startswith("vault/") else None
+        if address is None or (home is not None and home.purge_protection):
+            continue
+        for principal in sorted(world.members.within(given.principal)):
+            held = world.held(principal, given.scope)
+            both = [kind for kind in _KINDS if f"{kind}/delete" in held and f"{kind}/purge" in held]
+            if both and (principal, given.scope) not in told:
+                told.add((principal, given.scope))
+                yield Found(address, f"{stack.principal(principal)} can delete and purge {_listed(both)}")
+
+
+def _unprotected(stack: Stack) -> Iterator[Found]:
+    if stack.production:
+        for address, vault in stack.each(Vault):
+            if not vault.purge_protection:
+                yield Found(address, "a vault of production without purge protection")
+
+
+def _open_to_all(stack: Stack) -> Iterator[Found]:
+    for address, vault in stack.each(Vault):
+        if vault.network.default_action == "allow":
+            yield Found(address, "the vault can be reached from every network")
+
+
+def _self_granting(stack: Stack) -> Iterator[Found]:
+    for address, given in stack.each(RoleAssignment):
+        held = _rights(stack, given)
+        if "access/give" in held and not held & _DATA:
+            who = stack.principal(given.principal)
+            yield Found(address, f"{who} reads no value, and can give himself the right to with `{given.role}`")
+
+
+def _rights(stack: Stack, given: RoleAssignment) -> frozenset[str]:
+    definition: RoleDefinition | None = stack.access.role(given.role)
+    return frozenset() if definition is None else rights_of_role(definition)
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+_KINDS: Final = ("secrets", "keys", "certificates", "vaults")
+_DATA: Final = frozenset(right.name for right in RIGHTS if right.data)
+_EVERYTHING: Final = frozenset({"secrets/get", "secrets/delete", "keys/delete", "certificates/delete"})
+
+CHECKS: Final = (
+    Check(
+        "KV001",
+        "A person has an administrator's role for good",
+        "Whoever takes over that person's account has everything at once, at any time.",
+        "Make the role eligible, to be taken up for hours with a reason; or give it an end with `until`.",
+        _permanent_administrators,
+    ),
+    Check(
+        "KV002",
+        "A role of one's own allows by a wildcard",
+        "What the pattern will match tomorrow, nobody has looked at today.",
+        "Name the actions.",
+        _wildcards,
+    ),
+    Check(
+        "KV003",
+        "Data is reached at the scope of the subscription",
+        "The assignment holds in every vault there is, and in every one made later by anybody.",
+        "Give the role in the vaults that are meant, or at one thing in them.",
+        _data_at_the_subscription,
+    ),
+    Check(
+        "KV004",
+        "One principal can delete and purge",
+        "Nothing is left to recover once one account did both.",
+        "Switch `purge_protection` on, or give purging to somebody else: `Key Vault Purge Operator`.",
+        _deletes_and_purges,
+    ),
+    Check(
+        "KV005",
+        "A vault of production is without purge protection",
+        "Deleted by mistake or malice and purged after it, its keys and all they encrypted are lost.",
+        "Write `purge_protection: true`. It cannot be switched off again.",
+        _unprotected,
+    ),
+    Check(
+        "KV007",
+        "A vault can be reached from every network",
+        "A stolen token works from anywhere.",
+        "Write `network: {default_action: deny, ip_rules: [...]}`.",
+        _open_to_all,
+    ),
+    Check(
+        "KV009",
+        "Who manages access can give himself the right to values",
+        "The role alone reads nothing, and takes one step to read everything. Each such step is in the audit.",
+        "Give `Key Vault Data Access Administrator`, make the role eligible with an approver, or give it an end.",
+        _self_granting,
+    ),
+)
+BY_ID: Final = {check.id: check for check in CHECKS}
