@@ -134,6 +134,14 @@ say "The next plan puts it right, and apply does."
 run 0 "kvstack apply --yes"
 run 0 "kvstack drift"
 
+say "Who may do what, and why? And what would a change of access come to, for whom? The plan of it says so."
+run 0 "kvstack access explain alice secrets/set shop-dev/secrets/db-password"
+cp kvstack.yaml kvstack.keep
+sed -i.bak -e 's/{principal: shop-api, role: Key Vault Secrets User}/{principal: shop-api, role: Key Vault Administrator}/' \
+    -e '/{principal: on-call, role: Key Vault Secrets Officer}/d' kvstack.yaml && rm kvstack.yaml.bak
+run 0 "kvstack plan"
+mv kvstack.keep kvstack.yaml
+
 say "A file signed by the key: it never left $where."
 run 0 "kvstack key sign shop-dev/signing --file kvstack.yaml --out kvstack.sig"
 run 0 "kvstack key verify shop-dev/signing --file kvstack.yaml --signature-file kvstack.sig"
@@ -185,9 +193,33 @@ if [ "$where" = "the HSM" ] && command -v openssl >openssl.log; then
     run 0 "kvstack key verify shop-hsm/root --file kvstack.yaml --signature-file elsewhere.sig"
 fi
 
-say "Every operation is in the audit, and the audit cannot be changed unnoticed."
+say "Access for a while, in a vault whose clock is simulated: taken up with a reason, and over by itself."
+mkdir later
+run 0 "kvstack -C later init --no-hsm --simulated-clock"
+cat >later/kvstack.yaml <<'YAML'
+stack: later
+principals:
+  alice: {type: user, id: 91aa0c5e-6f0d-4a53-9a3e-0d7d1f6b2c10}
+vaults:
+  later:
+    secrets: {pager: {value_from: {generate: {length: 20}}}}
+YAML
+run 0 "kvstack -C later apply --yes"
+run 0 "kvstack -C later access eligible add --principal alice --role 'Key Vault Secrets User' --scope vault/later --at-most PT4H"
+run 1 "kvstack -C later --as alice secret download later/pager --file pager"
+run 0 "kvstack -C later --as alice access activate 'Key Vault Secrets User' --for PT1H --justification 'INC-4711: who is called?'"
+run 0 "kvstack -C later --as alice secret download later/pager --file pager"
+run 0 "kvstack -C later run-due --at $(python3 -c \
+    'import datetime as d; print(f"{d.datetime.now(d.UTC) + d.timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}")')"
+run 1 "kvstack -C later --as alice secret download later/pager --file again"
+run 0 "kvstack -C later access explain alice secrets/get later/secrets/pager"
+
+say "Every operation is in the audit, and the audit cannot be changed unnoticed: not by who owns its file, either."
 run 0 "kvstack audit verify"
 run 0 "kvstack audit tail -n 5"
+run 0 "python3 -c 'import sqlite3; vault = sqlite3.connect(\"later/.kvstack/vault/vault.db\"); vault.execute(
+    \"UPDATE audit SET time = time - 86400000000 WHERE position = 9\"); vault.commit()'"
+run 1 "kvstack -C later audit verify"
 
 say "And everything is as declared."
 run 0 "kvstack plan --detailed-exitcode"
