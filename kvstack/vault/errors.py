@@ -7,6 +7,7 @@ from typing import Self
 import msgspec
 
 from kvstack.terms.diagnostic import Diagnostic, KvstackError
+from kvstack.terms.kind import with_article
 
 
 class VaultError(KvstackError):
@@ -158,7 +159,7 @@ def not_found(kind: str, name: str, where: str, near: Iterable[str] = (), *, cod
 def already_there(kind: str, name: str, vault: str) -> "Conflict":
     """Return the refusal to make what somebody made meanwhile."""
     return Conflict(
-        f"there is a {kind} `{name}` in vault `{vault}` already",
+        f"there is {with_article(kind)} `{name}` in vault `{vault}` already",
         "Somebody made it since the plan was made: run `kvstack plan` again.",
     )
 

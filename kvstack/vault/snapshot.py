@@ -1,8 +1,9 @@
 """Everything a plan needs to know of vaults, read in bulk, and never a value; and who changed things last."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -12,30 +13,36 @@ from kvstack.vault import errors
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
 from kvstack.vault.caller import Caller
-from kvstack.vault.certificates.rows import CERTIFICATES
+from kvstack.vault.certificates.issuers import READ_ISSUERS
+from kvstack.vault.certificates.rows import CERTIFICATES, CONTACTS, ISSUERS, ContactsRow, Issuer
 from kvstack.vault.engine import READ_HSM, Attempt
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.firewall import lets_in
-from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS, ItemOperations, Kind
+from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS, ItemOperations
 from kvstack.vault.local_access import LocalAssignment, LocalRole
 from kvstack.vault.local_roles import READ as READ_LOCAL_ASSIGNMENTS
 from kvstack.vault.managed_hsms import READ_DELETED as READ_DELETED_HSM
 from kvstack.vault.records import Certificate, Key, Secret, Vault
 from kvstack.vault.vaults import READ, READ_DELETED
 
+Collection = Literal["keys", "secrets", "certificates", "issuers", "contacts"]
+# What stands beside certificates is no scope a right could be given at: it is seen with its vault.
+_BESIDE_CERTIFICATES = re.compile(r"/(issuers/[^/]+|contacts)$")
+
 
 class Unread(msgspec.Struct, frozen=True):
     """What could not be read, and why. vault: as asked for; empty for role assignments outside the vaults."""
 
     vault: str
-    kind: Literal["vault", "keys", "secrets", "certificates", "role_assignments"]
+    kind: Collection | Literal["vault", "role_assignments"]
     reason: str
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     """What there was at one moment. Vaults, keys, secrets and certificates are live or soft-deleted, as their
     `deletion` says; what is in a soft-deleted vault is there too, it comes back with the vault. managed_hsms: their
-    keys are among `keys`; local_assignments, local_roles: what is given and defined inside them."""
+    keys are among `keys`; local_assignments, local_roles: what is given and defined inside them; contacts: one for each
+    vault that has any."""
 
     taken: datetime
     vaults: tuple[Vault, ...]
@@ -47,6 +54,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     managed_hsms: tuple[Vault, ...] = ()
     local_assignments: tuple[LocalAssignment, ...] = ()
     local_roles: tuple[LocalRole, ...] = ()
+    issuers: tuple[Issuer, ...] = ()
+    contacts: tuple[ContactsRow, ...] = ()
 
 
 class LastChange(msgspec.Struct, frozen=True):
@@ -70,19 +79,26 @@ class SnapshotOperations(ItemOperations):
             keys: list[Key] = []
             secrets: list[Secret] = []
             certificates: list[Certificate] = []
+            issuers: list[Issuer] = []
+            contacts: list[ContactsRow] = []
             pools = [vault for vault in vaults if vault.pool is not None]
             vaults = [vault for vault in vaults if vault.pool is None]
             for vault in vaults:
-                if _readable(attempt, vault, KEY, unread):
+                if _readable(attempt, vault, KEY.read, "keys", unread):
                     keys += KEYS.scan(attempt.tx, vault_id=vault.id)
-                if _readable(attempt, vault, SECRET, unread):
+                if _readable(attempt, vault, SECRET.read, "secrets", unread):
                     secrets += SECRETS.scan(attempt.tx, vault_id=vault.id)
-                if _readable(attempt, vault, CERTIFICATE, unread):
+                if _readable(attempt, vault, CERTIFICATE.read, "certificates", unread):
                     certificates += CERTIFICATES.scan(attempt.tx, vault_id=vault.id)
+                if _readable(attempt, vault, READ_ISSUERS, "issuers", unread):
+                    issuers += ISSUERS.scan(attempt.tx, vault_id=vault.id)
+                if _readable(attempt, vault, CERTIFICATE.read, "contacts", unread):
+                    told = CONTACTS.get(attempt.tx, vault.id)
+                    contacts += (told,) if told is not None else ()
             local_assignments: list[LocalAssignment] = []
             local_roles: list[LocalRole] = []
             for pool in pools:
-                if _readable(attempt, pool, KEY, unread):
+                if _readable(attempt, pool, KEY.read, "keys", unread):
                     keys += KEYS.scan(attempt.tx, vault_id=pool.id)
                 if _local_access_readable(attempt, pool, unread):
                     local = attempt.registry.local(pool.name)
@@ -104,6 +120,8 @@ class SnapshotOperations(ItemOperations):
                 tuple(pools),
                 tuple(local_assignments),
                 tuple(local_roles),
+                tuple(issuers),
+                tuple(contacts),
             )
 
     def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:
@@ -154,18 +172,18 @@ def _local_access_readable(attempt: Attempt, pool: Vault, unread: list[Unread]) 
     return False
 
 
-def _readable(attempt: Attempt, vault: Vault, kind: Kind[Any], unread: list[Unread]) -> bool:
+def _readable(attempt: Attempt, vault: Vault, read: str, what: Collection, unread: list[Unread]) -> bool:
     here = attempt.scope_of(vault)
     address = attempt.caller.address
     if vault.pool is not None and vault.pool.activated is None:
         reason = errors.why_not_activated(vault.name)
-    elif not attempt.may(kind.read, here, data=True):
-        reason = attempt.denied(kind.read, here, data=True).summary
+    elif not attempt.may(read, here, data=True):
+        reason = attempt.denied(read, here, data=True).summary
     elif address is not None and not lets_in(vault.network, address):
         reason = f"the firewall of vault `{vault.name}` does not let {address} in"
     else:
         return True
-    unread.append(Unread(vault.name, kind.collection, reason))
+    unread.append(Unread(vault.name, what, reason))
     return False
 
 
@@ -185,7 +203,7 @@ def _assignments(attempt: Attempt, vaults: Sequence[Vault], unread: list[Unread]
 
 def _change_visible(attempt: Attempt, path: str) -> bool:
     try:
-        place = scope(path)
+        place = scope(_BESIDE_CERTIFICATES.sub("", path))
     except ValueError as error:
         raise BadParameter(str(error)) from None
     return attempt.may(READ_HSM if place.managed_hsm else READ, place, data=False)

@@ -1,10 +1,11 @@
 """Issuers a vault's policies can name, and whom to tell about its certificates."""
 
-import re
 from collections.abc import Sequence
 
-from kvstack.terms.certificate import SELF, UNKNOWN, authority_path
-from kvstack.terms.name import folded, item_name_problem, vault_name_problem
+from kvstack.terms import contact as contact_rules
+from kvstack.terms import issuer as issuer_rules
+from kvstack.terms.issuer import OWN_PROVIDER
+from kvstack.terms.name import folded
 from kvstack.vault import errors
 from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.rows import CONTACTS, ISSUERS, Contact, ContactsRow, Issuer
@@ -16,10 +17,6 @@ READ_ISSUERS = "Microsoft.KeyVault/vaults/certificatecas/read"
 WRITE_ISSUERS = "Microsoft.KeyVault/vaults/certificatecas/write"
 DELETE_ISSUERS = "Microsoft.KeyVault/vaults/certificatecas/delete"
 WRITE_CONTACTS = "Microsoft.KeyVault/vaults/certificatecontacts/write"
-# The provider of certificate authorities in this store's own vaults.
-OWN_PROVIDER = "kvstack"
-_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
-_MOST_CONTACTS = 100
 
 
 class IssuerOperations(Engine):
@@ -36,13 +33,18 @@ class IssuerOperations(Engine):
         account_id: str = "",
         organization_id: str = "",
         enabled: bool = True,
+        only_if_absent: bool = False,
     ) -> Issuer:
         """Make an issuer, or change one. authority: VAULT/certificates/NAME, for the provider `kvstack`; another
-        provider is only written down: this vault asks no company for anything."""
+        provider is only written down: this vault asks no company for anything. only_if_absent: raise Conflict where
+        there is one."""
         with self._attempt(caller, "CertificateIssuerSet", self._scope(vault)) as attempt, attempt.transaction():
             home = attempt.vault(vault, WRITE_ISSUERS)
             _require_valid(name, provider, authority, account_id, organization_id)
             there = ISSUERS.get(attempt.tx, home.id, folded(name))
+            attempt.at_item(home, f"issuers/{there.name if there is not None else name}")
+            if there is not None and only_if_absent:
+                raise errors.already_there("issuer", there.name, home.name)
             issuer = Issuer(
                 vault_id=home.id,
                 folded=folded(name),
@@ -81,22 +83,27 @@ class IssuerOperations(Engine):
             found = ISSUERS.get(attempt.tx, home.id, folded(name))
             if found is None:
                 raise errors.not_found("issuer", name, f" in vault `{home.name}`", code="CertificateIssuerNotFound")
+            attempt.at_item(home, f"issuers/{found.name}")
             attempt.details["issuer"] = found.name
             ISSUERS.delete(attempt.tx, home.id, found.folded)
             return found
 
-    def set_contacts(self, caller: Caller, vault: str, contacts: Sequence[Contact]) -> tuple[Contact, ...]:
-        """Set whom to tell about a vault's certificates, in place of those before; nobody with none."""
+    def set_contacts(
+        self, caller: Caller, vault: str, contacts: Sequence[Contact], *, only_if_absent: bool = False
+    ) -> tuple[Contact, ...]:
+        """Set whom to tell about a vault's certificates, in place of those before; nobody with none. only_if_absent:
+        raise Conflict where somebody is told already."""
         with self._attempt(caller, "CertificateContactsSet", self._scope(vault)) as attempt, attempt.transaction():
             home = attempt.vault(vault, WRITE_CONTACTS)
+            attempt.at_item(home, "contacts")
             wanted = tuple({contact.email.lower(): contact for contact in contacts}.values())
-            if len(wanted) > _MOST_CONTACTS:
-                raise BadParameter(f"a vault has at most {_MOST_CONTACTS} contacts, not {len(wanted)}")
+            if len(wanted) > contact_rules.MOST:
+                raise BadParameter(f"a vault has at most {contact_rules.MOST} contacts, not {len(wanted)}")
             for contact in wanted:
-                if not _EMAIL.fullmatch(contact.email):
-                    raise BadParameter(f"`{contact.email}` is no e-mail address")
-                if max(len(contact.name), len(contact.phone)) > 256:
-                    raise BadParameter("a contact's name and phone have at most 256 characters")
+                if found := list(contact_rules.problems(contact.email, contact.name, contact.phone)):
+                    raise BadParameter.of(found)
+            if only_if_absent and CONTACTS.get(attempt.tx, home.id) is not None:
+                raise errors.Conflict(f"vault `{home.name}` has contacts already")
             if wanted:
                 CONTACTS.put(attempt.tx, ContactsRow(vault_id=home.id, contacts=wanted))
             else:
@@ -112,19 +119,7 @@ class IssuerOperations(Engine):
 
 
 def _require_valid(name: str, provider: str, authority: str, account_id: str, organization_id: str) -> None:
-    if name.lower() in (SELF.lower(), UNKNOWN.lower()):
-        raise BadParameter(f"`{name}` means something else already: an issuer has a name of its own")
-    if (wrong := item_name_problem(name)) is not None:
-        raise BadParameter(wrong.replace("key, secret or certificate", "issuer"))
-    if not provider or max(len(provider), len(account_id), len(organization_id)) > 256:
-        raise BadParameter("a provider, an account and an organization have at most 256 characters")
-    path = authority_path(authority)
-    if (provider == OWN_PROVIDER) != bool(authority):
-        raise BadParameter(
-            f"the provider `{OWN_PROVIDER}` is for an authority in a vault, given as VAULT/certificates/NAME, "
-            "and no other provider has one"
-        )
-    if authority and path is None:
-        raise BadParameter(f"`{authority}` is no authority: write VAULT/certificates/NAME")
-    if path is not None and (wrong := vault_name_problem(path[0]) or item_name_problem(path[1])) is not None:
+    if (wrong := issuer_rules.name_problem(name)) is not None:
         raise BadParameter(wrong)
+    if found := list(issuer_rules.problems(provider, authority, account_id, organization_id)):
+        raise BadParameter.of(found)

@@ -10,6 +10,7 @@ from kvstack.terms.key import KeySpecification
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import Caller
+from kvstack.vault.certificates.rows import Contact
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.records import NetworkRules
 from tests.vault.service.world import START, World
@@ -73,7 +74,12 @@ def test_what_may_not_be_read_is_told_kind_by_kind(full: World) -> None:
     found = full.service.snapshot(reader, [VAULT])
     assert [key.name for key in found.keys] == ["k"]
     assert found.secrets == ()
-    assert [(one.vault, one.kind) for one in found.unread] == [(VAULT, "secrets"), (VAULT, "certificates")]
+    assert [(one.vault, one.kind) for one in found.unread] == [
+        (VAULT, "secrets"),
+        (VAULT, "certificates"),
+        (VAULT, "issuers"),
+        (VAULT, "contacts"),
+    ]
     assert "readMetadata" in found.unread[0].reason
 
 
@@ -102,6 +108,8 @@ def test_a_firewall_leaves_things_unread_and_the_rest_is_read(full: World) -> No
         (VAULT, "keys"),
         (VAULT, "secrets"),
         (VAULT, "certificates"),
+        (VAULT, "issuers"),
+        (VAULT, "contacts"),
     ]
     assert "firewall" in found.unread[0].reason
     assert {secret.name for secret in found.secrets} == {"elsewhere"}
@@ -121,3 +129,36 @@ def test_who_changed_a_thing_last_is_told(full: World) -> None:
     assert full.service.last_changes(full.person(), [path]) == {}
     with pytest.raises(BadParameter):
         full.service.last_changes(full.operator, ["payments-dev/secrets/live"])
+
+
+def test_issuers_and_contacts_are_read_with_the_rights_for_them(full: World) -> None:
+    full.service.put_issuer(full.operator, VAULT, "Corp", provider="DigiCert")
+    full.service.set_contacts(full.operator, VAULT, [Contact("a@example.com"), Contact("b@example.com")])
+    for role, issuers, contacts in (
+        ("Key Vault Certificates Officer", True, True),
+        ("Key Vault Reader", True, True),
+        ("Key Vault Certificate User", False, True),
+        ("Key Vault Crypto User", False, False),
+    ):
+        found = full.service.snapshot(full.person(role, "Reader"), [VAULT])
+        unread = {one.kind: one.reason for one in found.unread}
+        assert [one.name for one in found.issuers] == (["Corp"] if issuers else []), role
+        assert [len(one.contacts) for one in found.contacts] == ([2] if contacts else []), role
+        assert ("certificatecas/read" in unread.get("issuers", "")) != issuers, role
+        assert ("certificates/read" in unread.get("contacts", "")) != contacts, role
+
+
+def test_who_changed_issuers_and_contacts_last_is_told_and_of_the_vault_that_nobody_did(full: World) -> None:
+    officer = full.person("Key Vault Certificates Officer", name="olivia")
+    full.service.put_issuer(officer, VAULT, "Corp", provider="DigiCert")
+    full.service.set_contacts(officer, VAULT, [Contact("a@example.com")])
+    paths = [full.scope(VAULT, item).path for item in ("issuers/corp", "contacts", "")]
+    found = full.service.last_changes(full.operator, paths)
+    assert [(found[path].caller_name, found[path].operation) for path in paths] == [
+        ("olivia", "CertificateIssuerSet"),
+        ("olivia", "CertificateContactsSet"),
+        ("operator", "VaultPut"),
+    ]
+    full.service.delete_issuer(full.operator, VAULT, "corp")
+    assert full.service.last_changes(full.operator, paths)[paths[0]].operation == "CertificateIssuerDelete"
+    assert full.service.last_changes(full.person(), paths) == {}
