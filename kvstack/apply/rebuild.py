@@ -2,12 +2,17 @@
 
 import os
 import uuid
+from collections.abc import Mapping
 
 import msgspec
 
 from kvstack.apply.step import recorded
 from kvstack.apply.workspace import Workspace
+from kvstack.backends.protocol import Actual
+from kvstack.declare.graph import Node
 from kvstack.plan.change import Change
+from kvstack.schema.differences import to_change
+from kvstack.schema.resource import Resource
 from kvstack.state.state import Record, State
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
@@ -18,7 +23,7 @@ def rebuilt(opened: Workspace) -> State:
     nothing.
 
     Looks into the vaults that are declared. Role assignments have no tags: those that are declared and carry the name
-    kvstack gives them are taken.
+    kvstack gives them are taken. What nothing marks is, where it is declared just so in a vault of this stack's.
     """
     empty = State(
         stack=opened.desired.stack,
@@ -33,7 +38,7 @@ def rebuilt(opened: Workspace) -> State:
         node = by_identity.get(identity)
         if actual.owner is not None and actual.owner.stack == opened.desired.owner:
             address = Address(actual.owner.address)
-        elif actual.named_by_us and node is not None:
+        elif node is not None and (actual.named_by_us or _is_as_declared(opened, node, actual, things)):
             address = node.address
         else:
             continue
@@ -45,3 +50,11 @@ def rebuilt(opened: Workspace) -> State:
         # A value that nothing declares any more is nobody's to compare.
         records[address] = msgspec.structs.replace(put.record, identity=identity)
     return msgspec.structs.replace(empty, records=records)
+
+
+def _is_as_declared(
+    opened: Workspace, node: Node, actual: Actual[Resource], things: Mapping[str, Actual[Resource]]
+) -> bool:
+    home = things.get(f"vaults/{actual.vault.lower()}")
+    ours = home is not None and home.owner is not None and home.owner.stack == opened.desired.owner
+    return ours and node.resource.ours_by_state and not to_change(actual.resource, node.resource)

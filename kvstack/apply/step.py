@@ -52,12 +52,17 @@ class Step:
         """Return what has to be kept before a change, where the vault alone could not tell afterwards that it was
         made."""
         node = change.node
-        source = node.resource.value_source if node is not None else None
-        if node is None or source is None or source.read_at_plan or not sets_value(change):
+        if node is None:
+            return None
+        if node.resource.ours_by_state and change.action in (Action.CREATE, Action.REPLACE):
+            return Intend(change.address, change.kind, node.resource, None, node.vault)
+        source = node.resource.value_source
+        if source is None or source.read_at_plan or not sets_value(change):
             return None  # nothing is made, or the value's fingerprint tells
         if change.record is None:
             return None  # what carries our tags and was never recorded is as it was made
-        return Intend(change.address, change.kind, node.resource, change.actual.version if change.actual else None)
+        version = change.actual.version if change.actual else None
+        return Intend(change.address, change.kind, node.resource, version, node.vault)
 
     def done(self, change: Change, value: SecretValue | None) -> Done:
         """Do one change. Raises KvstackError."""
@@ -121,7 +126,8 @@ class Step:
         return self._gone(change)
 
     def _gone(self, change: Change) -> Done:
-        return Done((Drop(change.record.address),) if change.record is not None else (), None)
+        # What was made by a run that ended early, and never recorded, may still be intended.
+        return Done((Drop(change.record.address if change.record is not None else change.address),), None)
 
     def _recorded(self, change: Change, actual: Actual[Resource]) -> Done:
         return Done((recorded(change, actual),), actual)

@@ -15,7 +15,7 @@ _REQUIRED = {
     (section, resource.collection): frozenset(entry.written for entry in attributes(resource) if entry.required)
     for section, container in CONTAINERS.items()
     for resource in inside(container)
-    if not resource.listed
+    if not resource.listed and not resource.written_as
 }
 _OF_A_CONTAINER = {
     section: tuple(entry.written for entry in attributes(container)) for section, container in CONTAINERS.items()

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from kvstack.declare.graph import Desired, Node, Path
+from kvstack.declare.references import with_real_names
 from kvstack.declare.resolve_access import Access
 from kvstack.declare.resolve_local_access import LocalAccess
 from kvstack.declare.rule_problems import rule_problems
@@ -78,7 +79,7 @@ class _Resolution:
         for index, assignment in enumerate(self.stack.access):
             self._assignment(access, assignment, ("access", index), None)
         self.problems.extend(access.redundant())
-        self._references()
+        self.nodes = with_real_names(self.nodes, self.identities, self.problems)
         self._lines()
         self.problems.extend(rule_problems(self.stack.rules))
         return Desired(
@@ -99,7 +100,9 @@ class _Resolution:
         self._check(path, container)
         self._add(Address(key), container, container.name, None, path)
         for resource in inside(type(container)):
-            if not resource.listed:
+            if resource.written_as:
+                self._only_one(key, container, resource, path)
+            elif not resource.listed:
                 self._items(key, container, resource, path)
 
     def _managed_hsm(self, principals: Mapping[str, Principal], key: str, block: ManagedHsm) -> None:
@@ -167,6 +170,17 @@ class _Resolution:
                 self._check_file(path, item.value_source)
             self._add(Address(f"{key}/{collection}/{name}"), item, vault.name, Address(key), path)
 
+    def _only_one(self, key: str, vault: Resource, resource: type[Resource], above: Path) -> None:
+        """Add what a vault has one of, written as its one attribute; an empty one is none."""
+        declared = getattr(self._block(above), resource.collection)
+        if not declared:
+            return
+        path: Path = (*above, resource.collection)
+        thing = resource(**{resource.written_as: declared})
+        for problem in thing.problems():
+            self.problems.append(Located.below(path, msgspec.structs.replace(problem, path=problem.path[1:])))
+        self._add(joined(key, resource.collection), thing.resolved(), vault.name, Address(key), path)
+
     def _with_file(self, path: Path, item: Resource) -> Resource:
         """Return a thing with the part of its declaration that is in a file."""
         named = item.named_file()
@@ -224,38 +238,6 @@ class _Resolution:
                         at_key=True,
                     )
                 )
-
-    def _references(self) -> None:
-        """Put real names in the place of addresses by which things name one another. Nothing may need itself."""
-        refers = {address: node for address, node in self.nodes.items() if node.resource.refers_to() is not None}
-        for address, node in refers.items():
-            self.nodes[address] = msgspec.structs.replace(node, resource=node.resource.referring(self._real_names))
-        for address, node in refers.items():
-            above = [node.identity]
-            needed = self.nodes[address].resource.needs(node.vault)
-            while needed is not None and needed not in above:
-                above.append(needed)
-                next_address = self.identities.get(needed)
-                following = self.nodes[next_address] if next_address in refers else None
-                needed = following.resource.needs(following.vault) if following is not None else None
-            if needed == node.identity:
-                kind = kind_words(node.resource.kind)
-                problem = f"a {kind} cannot be needed for itself: {' -> '.join((*above, needed))}"
-                self.problems.append(Located(node.path, problem, "Take one of them out of the circle."))
-                continue
-            other = self.identities.get(self.nodes[address].resource.needs(node.vault) or "")
-            if other in self.nodes:
-                found = self.nodes[address].resource.problems_with(self.nodes[other].resource)
-                self.problems.extend(Located.below(node.path, problem) for problem in found)
-
-    def _real_names(self, written: str) -> str:
-        """Return the vault and name a thing has, for its address; what is declared nowhere is written by real names."""
-        node = self.nodes.get(Address(written))
-        if node is None:
-            vault, _, rest = written.partition("/")
-            declared = self.nodes.get(Address(vault))
-            return f"{declared.resource.name}/{rest}" if declared is not None else written
-        return node.identity.removeprefix("vaults/")
 
     def _block(self, path: Path) -> Resource:
         """Return a vault or Managed HSM as it is written."""

@@ -12,7 +12,7 @@ from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
-from kvstack.schema.resource import Resource
+from kvstack.schema.resource import Resource, attributes
 from kvstack.terms.kind import kind_words
 from kvstack.terms.name import ResourceGroupName
 from kvstack.terms.principal import GUID, Guid, PrincipalType
@@ -86,11 +86,17 @@ def _block(container: type[C]) -> type[C]:
     annotations: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
     for resource in inside(container):
-        many: Any = tuple[resource, ...] if resource.listed else dict[str, resource]  # type: ignore[valid-type]
-        annotations[resource.collection] = Annotated[many, doc(_words(resource))]
-        defaults[resource.collection] = () if resource.listed else {}
+        annotations[resource.collection] = Annotated[_written(resource), doc(_words(resource))]
+        defaults[resource.collection] = () if resource.listed or resource.written_as else {}
     body = {"__annotations__": annotations, "__module__": __name__, "__doc__": container.__doc__, **defaults}
     return types.new_class(f"{container.__name__}Block", (container,), {}, lambda namespace: namespace.update(body))
+
+
+def _written(resource: type[Resource]) -> Any:
+    """Return the type of what is written for all things of a type in one vault or Managed HSM."""
+    if resource.written_as:
+        return next(entry.type for entry in attributes(resource) if entry.name == resource.written_as)
+    return tuple[resource, ...] if resource.listed else dict[str, resource]  # type: ignore[valid-type]
 
 
 def _words(resource: type[Resource]) -> str:
@@ -151,6 +157,7 @@ class StackFile(Included, frozen=True, kw_only=True):
                 "key",
                 "secret",
                 "certificate",
+                "issuer",
                 "role_assignment",
                 "managed_hsm",
                 "hsm_key",

@@ -118,7 +118,8 @@ def _compared(
     refusals = [difference for difference in found if difference.attribute.rule.effect(difference.after) == "refuse"]
     if refusals:
         return refusal.not_changeable(situation, refusals, tuple(shown))
-    if "new_version" in effects and situation.needs_missing is not None:
+    needs_another = resource.needs(node.vault) != actual.resource.needs(node.vault)
+    if ("new_version" in effects or needs_another) and situation.needs_missing is not None:
         return refusal.nothing_to_be_for(situation, situation.needs_missing)
     if found:
         obstacle = actual.resource.obstacle_to_change(resource, (held.actual.resource for held in inside()))
@@ -267,7 +268,8 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
     if with_vault:
         reasons.append("it goes with its vault")
     elif situation.record is None:
-        reasons.append("it carries this stack's tags and is neither declared nor recorded")
+        whose = "was made by a run that ended early" if actual.owner is None else "carries this stack's tags"
+        reasons.append(f"it {whose} and is neither declared nor recorded")
     elif situation.destroyed is None:
         reasons.append("it is no longer declared")
     # Who may do what in it has no name, and goes with it as a matter of course.

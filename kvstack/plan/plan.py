@@ -99,6 +99,7 @@ class _Planning:
             for address, record in self.records.items()
             if record.identity not in self.declared_identities
         }
+        self.made_before = _made_before(state, snapshot)
         self.unread: list[UnreadThing] = []
         self.diagnostics: list[Diagnostic] = list(self.moved.diagnostics)
         self.decided: dict[Address, Change] = {}
@@ -169,8 +170,11 @@ class _Planning:
         return owner is not None and owner.address == address and owner.stack == self.desired.owner
 
     def _leftovers(self, claimed: set[str]) -> Iterator[Change]:
-        """Decide about what carries this stack's tags and is neither declared nor recorded: made just before a
-        crash."""
+        """Decide about what is this stack's by its tags, or by what a run that ended early was about to make, and is
+        neither declared nor recorded: made just before a crash."""
+        for identity, address in self.made_before.items():
+            if identity not in claimed and address not in self.nodes and address not in self.records:
+                yield from self._decided(address, None, None, identity)
         for identity, actual in self.snapshot.things.items():
             if (
                 actual.owner is not None
@@ -249,6 +253,7 @@ class _Planning:
             self.snapshot.things.get(identity),
             recorded or (record if record and record.identity == identity else None),
             self.desired.owner,
+            made_before=identity in self.made_before,
         )
 
     def _is_unread(self, identity: str) -> bool:
@@ -281,11 +286,25 @@ class _Planning:
         return tuple(
             Inside(
                 actual,
-                key in self.by_identity or (actual.owner is not None and actual.owner.stack == self.desired.owner),
+                key in self.by_identity
+                or key in self.made_before
+                or (actual.owner is not None and actual.owner.stack == self.desired.owner),
             )
             for key, actual in self.snapshot.things.items()
             if key.startswith(identity + "/")
         )
+
+
+def _made_before(state: State, snapshot: Snapshot) -> dict[str, Address]:
+    """Return what a run that ended early has made, where nothing but what it was about to do says so: by identity, the
+    address. Whatever differs from that is somebody else's."""
+    found = {}
+    for address, intent in state.intents.items():
+        identity = intent.resource.identity(intent.vault) if intent.resource.ours_by_state else ""
+        actual = snapshot.things.get(identity)
+        if actual is not None and not differences(intent.resource, actual.resource):
+            found[identity] = address
+    return found
 
 
 def _record_is_stale(change: Change) -> bool:
@@ -319,8 +338,14 @@ def _targeted(
     nodes = {change.address: change.node for change in changes if change.address in wanted and change.node is not None}
     nodes |= {thing.address: desired.nodes[thing.address] for thing in unread if thing.address in desired.nodes}
     of_identity = {node.identity: address for address, node in desired.nodes.items()}
-    needed = {node.resource.needs(node.vault) for node in nodes.values()}
-    wanted |= {of_identity[identity] for identity in needed if identity in of_identity}
+    waiting = list(nodes.values())
+    while waiting:
+        node = waiting.pop()
+        needed = of_identity.get(node.resource.needs(node.vault) or "")
+        if needed is not None and needed not in nodes:
+            nodes[needed] = desired.nodes[needed]
+            waiting.append(nodes[needed])
+    wanted |= set(nodes)
     wanted |= {Address(address.split("/", 1)[0]) for address in nodes}
     wanted |= {
         change.address for change in changes if change.with_vault and Address(change.address.split("/", 1)[0]) in wanted

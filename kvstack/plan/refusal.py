@@ -7,6 +7,7 @@ from kvstack.plan.situation import Decision, Missing, Situation
 from kvstack.schema.differences import Difference
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
+from kvstack.terms.kind import kind_words, with_article
 
 
 def refused(situation: Situation, summary: str, mend: str = "", shown: tuple[AttributeChange, ...] = ()) -> Decision:
@@ -30,7 +31,7 @@ def foreign(situation: Situation) -> Decision:
     whose = f"the stack `{owner.stack}`'s" if owner else "not this stack's"
     return refused(
         situation,
-        f"a {situation.kind.replace('_', ' ')} of that name is there, and {whose}",
+        f"{with_article(kind_words(situation.kind))} of that name is there, and {whose}",
         f"Take it over with `kvstack import {situation.address}`, or choose another name.",
     )
 
@@ -41,7 +42,7 @@ def deleted_foreign(situation: Situation) -> Decision:
     until = f" until {day(deletion.purge_at)}" if deletion is not None else ""
     return refused(
         situation,
-        f"a soft-deleted {situation.kind.replace('_', ' ')} that is not this stack's keeps the name{until}",
+        f"a soft-deleted {kind_words(situation.kind)} that is not this stack's keeps the name{until}",
         f"Recover it and take it over with `kvstack import {situation.address}`, purge it, or choose another name.",
     )
 

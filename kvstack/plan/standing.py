@@ -18,15 +18,19 @@ class Standing(enum.Enum):
     UNREAD = "unread"
 
 
-def standing(actual: Actual[Resource] | None, record: Record | None, stack: str) -> Standing:
-    """Return how a thing stands. record: what the state has under its identity; stack: what stands in our owner tags.
+def standing(
+    actual: Actual[Resource] | None, record: Record | None, stack: str, *, made_before: bool = False
+) -> Standing:
+    """Return how a thing stands. record: what the state has under its identity; stack: what stands in our owner tags;
+    made_before: a run that ended early was about to make just this.
 
     A thing is ours by the state or by its tags: lost tags do not change its owner, and a thing made just before a
     crash is known.
     """
     if actual is None:
         return Standing.ABSENT
-    ours = record is not None or actual.named_by_us or (actual.owner is not None and actual.owner.stack == stack)
+    tagged = actual.owner is not None and actual.owner.stack == stack
+    ours = tagged or actual.named_by_us or made_before or record is not None
     # What is alive in a deleted vault comes back with it: it counts as alive.
     deleted = actual.deletion is not None and not actual.deletion.with_vault
     match (ours, deleted):

@@ -23,7 +23,7 @@ _OF_SECRETS: Final = (
 )
 # What a rotated secret is renewed with: a vault keeps when, and not how.
 _GENERATED: Final = {"generate": {"length": 48}}
-_ORDER: Final = ("access", "roles", "keys", "secrets", "certificates")
+_ORDER: Final = ("access", "roles", "keys", "secrets", "contacts", "issuers", "certificates")
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -119,6 +119,9 @@ def _principal(principal: Principal, names: Mapping[str, str]) -> str:
 
 
 def _collection(things: list[Actual[Resource]], names: Mapping[str, str]) -> Iterator[str]:
+    if attribute := type(things[0].resource).written_as:
+        yield from (f"      - {flow(entry)}" for entry in _plain(getattr(things[0].resource, attribute)))
+        return
     if type(things[0].resource).listed:
         for one in things:
             body = _assignment(one.resource, names)

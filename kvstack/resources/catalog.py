@@ -3,9 +3,11 @@
 from functools import cache
 
 from kvstack.resources.certificate import Certificate
+from kvstack.resources.contact_list import ContactList
 from kvstack.resources.hsm_key import HsmKey
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
+from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
@@ -18,6 +20,8 @@ RESOURCES: tuple[type[Resource], ...] = (
     Key,
     Secret,
     Certificate,
+    Issuer,
+    ContactList,
     RoleAssignment,
     ManagedHsm,
     HsmKey,

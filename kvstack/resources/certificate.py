@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 
 from kvstack.resources import tags
+from kvstack.resources.issuer import Issuer, certificate_authority_is_ahead, issuer_identity
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import NEW_VERSION
@@ -133,12 +134,7 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
         for path, summary in certificate.problems(self.policy):
             yield Problem(path, summary)
         if self.authority is not None or certificate.authority_path(self.issuer):
-            yield Problem(
-                ("authority" if self.authority is not None else "issuer",),
-                "certificate authorities in a vault are ahead of Azure: no Azure Key Vault has them",
-                "The embedded vault does; the same declaration is refused in a plan for Azure.",
-                severity="warning",
-            )
+            yield certificate_authority_is_ahead("authority" if self.authority is not None else "issuer")
         yield from tags.problems(self.tags)
 
     def problems_within(self, container: Resource) -> Iterator[Problem]:
@@ -151,14 +147,38 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
             )
 
     def needs(self, vault: str) -> str | None:
-        """Return the authority that issues it, where one in a vault does."""
+        """Return the authority or the vault's issuer that issues it, where one does."""
+        if self.issuer in (certificate.SELF, certificate.UNKNOWN):
+            return None
         path = certificate.authority_path(self.issuer)
-        return f"vaults/{path[0].lower()}/certificates/{path[1].lower()}" if path is not None else None
+        if path is None:
+            return issuer_identity(vault, self.issuer)
+        return f"vaults/{path[0].lower()}/certificates/{path[1].lower()}"
 
     def problems_with(self, needed: Resource) -> Iterator[Problem]:
-        """Yield what its authority, as declared, would not issue."""
-        if not isinstance(needed, Certificate):
-            return
+        """Yield what its authority or its vault's issuer, as declared, would not issue."""
+        match needed:
+            case Issuer():
+                yield from self._problems_with_issuer(needed)
+            case Certificate():
+                yield from self._problems_with_authority(needed)
+
+    def _problems_with_issuer(self, needed: Issuer) -> Iterator[Problem]:
+        if not needed.enabled:
+            yield Problem(
+                ("issuer",),
+                f"the issuer `{needed.name}` is disabled: it issues nothing new, and renews nothing",
+                severity="warning",
+            )
+        elif not needed.authority:
+            yield Problem(
+                ("issuer",),
+                f"`{needed.name}` is `{needed.provider}`, which no embedded vault can ask",
+                "There, write `issuer: Unknown`, have them sign the request, and merge what they send.",
+                severity="warning",
+            )
+
+    def _problems_with_authority(self, needed: "Certificate") -> Iterator[Problem]:
         if needed.authority is None:
             yield Problem(("issuer",), f"`{needed.name}` is no certificate authority", "Write `authority: {}` in it.")
             return
@@ -178,11 +198,15 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
                 yield Problem((attribute,), summary)
 
     def refers_to(self) -> str | None:
-        """Return the authority that issues it, as it is written."""
-        return self.issuer if certificate.authority_path(self.issuer) is not None else None
+        """Return the authority that issues it, as it is written, or its vault's issuer as `issuers/NAME`."""
+        if self.issuer in (certificate.SELF, certificate.UNKNOWN):
+            return None
+        return self.issuer if certificate.authority_path(self.issuer) is not None else f"issuers/{self.issuer}"
 
     def referring(self, to: Callable[[str], str]) -> Self:
-        """Return the certificate with its authority by real names."""
+        """Return the certificate with its authority or issuer by real names."""
+        if certificate.authority_path(self.issuer) is None:
+            return msgspec.structs.replace(self, issuer=to(f"issuers/{self.issuer}").removeprefix("issuers/"))
         return msgspec.structs.replace(self, issuer=to(self.issuer).lower())
 
     def also_takes(self, vault: str) -> tuple[str, ...]:

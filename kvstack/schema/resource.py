@@ -33,8 +33,8 @@ class Lifecycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class ResourceMeta(msgspec.StructMeta):
-    """Takes a resource type's class keywords: kind, collection, parent, and words for attributes that must not be
-    written."""
+    """Takes a resource type's class keywords: kind, collection, parent, words for attributes that must not be written,
+    and the one attribute that stands for all of it."""
 
     def __new__(
         mcs,
@@ -46,11 +46,18 @@ class ResourceMeta(msgspec.StructMeta):
         collection: str = "",
         parent: "type[Resource] | None" = None,
         forbidden: Mapping[str, str] | None = None,
+        written_as: str = "",
         **options: Any,
     ) -> Any:
         """Make the class. kind: its name in plans and state; collection: where it stands in a declaration."""
         if kind:
-            namespace.update(kind=kind, collection=collection, parent=parent, forbidden=dict(forbidden or {}))
+            namespace.update(
+                kind=kind,
+                collection=collection,
+                parent=parent,
+                forbidden=dict(forbidden or {}),
+                written_as=written_as,
+            )
         always = {"frozen": True, "kw_only": True, "omit_defaults": True, "forbid_unknown_fields": True}
         return super().__new__(mcs, name, bases, namespace, **{**always, **options})
 
@@ -67,15 +74,18 @@ class Problem(msgspec.Struct, frozen=True):
 class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True):
     """A thing as declared, as recorded, and as read from a vault: the same attributes each time.
 
-    listed: it stands in a list, and its address is made of what it says; else it stands under a name. soft_deleted: a
-    deleted one can be recovered, and keeps its name taken. versions_by_vault: a new version with the declared
-    attributes is nobody's
-    drift, the vault makes them itself. schema_version: of its attributes as a state keeps them; it grows when an
-    attribute changes its meaning.
+    listed: it stands in a list, and its address is made of what it says; else it stands under a name. written_as: a
+    vault has one at most, without a name, and what is written is this attribute alone. soft_deleted: a deleted one can
+    be recovered, and keeps its name taken. ours_by_state: nothing in a vault says whose it is. versions_by_vault: a new
+    version with the declared attributes is nobody's drift, the vault makes them itself. stands_for_what_it_needs: it is
+    but another name for that. schema_version: of its attributes as a state keeps them; it grows when an attribute
+    changes its meaning.
     """
 
     listed: ClassVar[bool] = False
     soft_deleted: ClassVar[bool] = True
+    ours_by_state: ClassVar[bool] = False
+    stands_for_what_it_needs: ClassVar[bool] = False
     versions_by_vault: ClassVar[bool] = False
     schema_version: ClassVar[int] = 1
     looks_at_in_a_vault: ClassVar[frozenset[str]] = frozenset()  # the attributes `problems_within` depends on
@@ -83,6 +93,7 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     collection: ClassVar[str]
     parent: ClassVar["type[Resource] | None"]
     forbidden: ClassVar[dict[str, str]]
+    written_as: ClassVar[str]
 
     name: Annotated[
         str,

@@ -113,7 +113,7 @@ def decoded_entry(line: bytes) -> Entry:
             return Drop(written.address)
         if written.intended:
             resource = _decoder(written.kind).decode(written.attributes)
-            return Intend(written.address, written.kind, resource, written.version)
+            return Intend(written.address, written.kind, resource, written.version, written.vault)
         return Put(_record(written), written.was)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableState(f"a line of its journal cannot be read ({error})") from None
@@ -123,14 +123,14 @@ def _encoded_entry(entry: Entry) -> bytes:
     match entry:
         case Put(record, was):
             return _encoded_record(record, was=was)
-        case Intend(address, kind, resource, version):
+        case Intend(address, kind, resource, version, vault):
             return _encoder.encode(
                 _Written(
                     address=address,
                     kind=kind,
                     identity="",
                     id="",
-                    vault="",
+                    vault=vault,
                     version=version,
                     intended=True,
                     attributes=msgspec.Raw(_encoder.encode(resource)),

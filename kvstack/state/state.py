@@ -31,7 +31,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """All records of one stack and environment.
 
     lineage: drawn once, tells this state from any other of the same name; serial: grows with every write; backend:
-    which vaults it is about (Backend.id); intents: values that were about to be made when a run ended early.
+    which vaults it is about (Backend.id); intents: what was about to be made when a run ended early.
     """
 
     stack: str
@@ -62,16 +62,19 @@ class Drop(msgspec.Struct, frozen=True):
 
 
 class Intend(msgspec.Struct, frozen=True):
-    """A new value is about to be made, which only happens once. resource: as declared then; version: the newest one
-    before.
+    """Something is about to be made of which the vault alone cannot tell afterwards that it was: a new value, or a
+    thing that nothing marks as ours. resource: as declared then; version: the newest one before; vault: real name of
+    the vault it goes into.
 
-    Found without an end, it tells the next run that a newer version is that value: it is not made a second time.
+    Found without an end, it tells the next run that a newer version is that value: it is not made a second time. And
+    that a thing just like this, where there was none, is ours.
     """
 
     address: Address
     kind: str
     resource: Resource
     version: str | None
+    vault: str = ""
 
 
 Entry = Put | Drop | Intend

@@ -11,6 +11,8 @@ import pytest
 
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Snapshot, Wanted
 from kvstack.resources.certificate import Certificate, CertificateKey, LifetimeTrigger
+from kvstack.resources.contact_list import Contact, ContactList
+from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.release_policy import KeyReleasePolicy
 from kvstack.resources.role_assignment import RoleAssignment
@@ -46,7 +48,9 @@ CERTIFICATE = Certificate(
     tags={"e": "f"},
 ).resolved()
 ACCESS = RoleAssignment(principal=API, principal_type="user", role="Key Vault Reader", scope="vault/dev")
-IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS]
+ISSUER = Issuer(name="Corp", authority="trust/certificates/root")
+CONTACTS = ContactList(people=(Contact("a@example.com", "Ann"), Contact("b@example.com"))).resolved()
+IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, ISSUER, CONTACTS]
 SOFT: list[Resource] = [VAULT, KEY, SECRET, CERTIFICATE]
 KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT], ids=lambda resource: resource.kind)
 SOFT_KINDS = pytest.mark.parametrize("resource", SOFT, ids=lambda resource: resource.kind)
@@ -122,7 +126,8 @@ def test_what_is_made_is_there_as_declared_and_ours(backend: Backend, resource: 
         assert found.owner == Owner(STACK, f"dev/{resource.kind}")
         assert found.resource.tags == resource.tags  # type: ignore[attr-defined]
     else:
-        assert found.named_by_us
+        # Nothing in a vault says whose an issuer or a list of contacts is: the state does.
+        assert found.named_by_us != resource.ours_by_state
     assert (found.version is not None) == (resource.kind in ("key", "secret", "certificate"))
     assert (found.fingerprint is not None) == (resource.kind == "secret")
 
@@ -142,6 +147,8 @@ def test_the_same_creation_twice_is_one_thing(backend: Backend, resource: Resour
         (SECRET, {"enabled": False}),
         (CERTIFICATE, {"enabled": False}),
         (ACCESS, {"description": "x"}),
+        (ISSUER, {"enabled": False}),
+        (CONTACTS, {"people": (Contact("a@example.com"),)}),
     ],
 )
 def test_a_name_that_is_taken_by_something_else_is_refused(
@@ -194,6 +201,9 @@ def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource)
         (CERTIFICATE, {"notify": LifetimeTrigger(lifetime_percentage=80)}),
         (ACCESS, {"until": LATER}),
         (ACCESS, {"starts": LATER, "description": "why"}),
+        (ISSUER, {"enabled": False, "authority": "trust/certificates/other"}),
+        (ISSUER, {"provider": "DigiCert", "authority": "", "account_id": "7", "organization_id": "9"}),
+        (CONTACTS, {"people": (Contact("c@example.com", "Cleo", "+1"),)}),
     ],
 )
 def test_what_is_changed_is_there_as_declared(backend: Backend, resource: Resource, changes: dict[str, Any]) -> None:
@@ -320,7 +330,7 @@ def test_a_vault_takes_everything_along_and_back_but_its_access(backend: Backend
     secrets = handler(backend, "secret")
     secrets.delete(secrets.create(own))
     handler(backend, "vault").delete(vault)
-    for resource in (KEY, SECRET, CERTIFICATE):
+    for resource in (KEY, SECRET, CERTIFICATE, ISSUER, CONTACTS):
         found = there(backend, resource)
         assert found is not None
         assert found.deletion is not None
@@ -333,7 +343,8 @@ def test_a_vault_takes_everything_along_and_back_but_its_access(backend: Backend
     deleted = there(backend, VAULT)
     assert deleted is not None
     handler(backend, "vault").recover(deleted)
-    assert [there(backend, KEY), there(backend, SECRET), there(backend, CERTIFICATE)] == inside[:3]
+    back = [there(backend, resource) for resource in IN_VAULT if resource is not ACCESS]
+    assert back == [one for one in inside if one.kind != "role_assignment"]
     assert there(backend, ACCESS) is None
     own_end = there(backend, own.resource)
     assert own_end is not None

@@ -70,7 +70,7 @@ class MemoryBackend:
                 return _SoftDeleted(self)
             case "key" | "secret" | "certificate":
                 return _Versioned(self)
-            case "role_assignment":
+            case "role_assignment" | "issuer" | "contact_list":
                 return _Plain(self)
             case _:
                 return None
@@ -160,7 +160,7 @@ class MemoryBackend:
             version=before.version if before is not None and not version
             else f"{next(self._numbers):032x}" if versioned else None,
             fingerprint=fingerprint,
-            named_by_us=not hasattr(resource, "tags"),
+            named_by_us=not hasattr(resource, "tags") and not resource.ours_by_state,
         )  # fmt: skip
         with self._lock:
             self.things[identity] = made
@@ -183,7 +183,8 @@ class _Plain:
             same_value = value is None or there.fingerprint == self._backend._fingerprint(
                 wanted.vault, wanted.resource.name, value.reveal()
             )
-            ours = there.owner == wanted.owner if hasattr(there.resource, "tags") else there.named_by_us
+            marked = there.owner == wanted.owner if hasattr(there.resource, "tags") else there.named_by_us
+            ours = marked or there.resource.ours_by_state
             if ours and same_value and there.deletion is None and not differences(there.resource, wanted.resource):
                 return there
             raise KvstackError(f"there is a {wanted.resource.kind} already")

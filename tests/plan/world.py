@@ -141,7 +141,7 @@ def as_declared(node: Node, owner: str) -> Actual[Resource]:
         owner=Owner(owner, node.address) if hasattr(resource, "tags") else None,
         version="v1" if versioned else None,
         fingerprint="print-1" if isinstance(resource, Secret) else None,
-        named_by_us=not hasattr(resource, "tags"),
+        named_by_us=not hasattr(resource, "tags") and not resource.ours_by_state,
     )
 
 

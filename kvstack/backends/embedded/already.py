@@ -18,7 +18,9 @@ def already(
     there = things.get(resource.identity(wanted.vault))
     if there is None or there.deletion is not None or to_change(there.resource, resource):
         return None
-    ours = there.owner == wanted.owner if hasattr(resource, "tags") else there.named_by_us
+    # Nothing says whose a thing of some kinds is: that it is just as wanted has to be enough.
+    marked = there.owner == wanted.owner if hasattr(resource, "tags") else there.named_by_us
+    ours = marked or resource.ours_by_state
     if wanted.value is not None:
         (fingerprint,) = service.fingerprints(caller, [(vault, resource.name, wanted.value)])
         ours = ours and fingerprint == there.fingerprint

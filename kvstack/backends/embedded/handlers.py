@@ -26,6 +26,14 @@ def handler(kind: str, service: VaultService, caller: Caller, places: Places, ow
             from kvstack.backends.embedded.certificate import CertificateHandler
 
             return CertificateHandler(service, caller, places)
+        case "issuer":
+            from kvstack.backends.embedded.issuer import IssuerHandler
+
+            return IssuerHandler(service, caller, places)
+        case "contact_list":
+            from kvstack.backends.embedded.contact_list import ContactListHandler
+
+            return ContactListHandler(service, caller, places)
         case "role_assignment":
             from kvstack.backends.embedded.role_assignment import RoleAssignmentHandler
 

@@ -45,7 +45,9 @@ class Places:
         match identity.split("/"):
             case ["vaults", name]:
                 return self.vault(name)
-            case ["vaults", name, "keys" | "secrets" | "certificates" as collection, item]:
+            case ["vaults", name, "keys" | "secrets" | "certificates" | "issuers" as collection, item]:
                 return self.vault(name, f"{collection}/{item}")
+            case ["vaults", name, "contacts"]:
+                return self.vault(name, "contacts")
             case _:
                 return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kvstack.backends.embedded import reading, reading_hsm
+from kvstack.backends.embedded import reading, reading_hsm, reading_people
 from kvstack.backends.protocol import Actual, Snapshot, Unread
 from kvstack.schema.resource import Resource
 from kvstack.vault.snapshot import Snapshot as VaultSnapshot
@@ -38,6 +38,16 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
         things[f"vaults/{home.folded}/certificates/{certificate.folded}"] = reading.of_certificate(
             certificate, paths[certificate.vault_id], reading.deletion_of(certificate.deletion, home)
         )
+    for issuer in taken.issuers:
+        home = homes[issuer.vault_id]
+        things[f"vaults/{home.folded}/issuers/{issuer.folded}"] = reading_people.of_issuer(
+            issuer, home.name, paths[home.id], reading.deletion_of(None, home)
+        )
+    for contacts in taken.contacts:
+        home = homes[contacts.vault_id]
+        things[f"vaults/{home.folded}/contacts"] = reading_people.of_contacts(
+            contacts.contacts, home.name, paths[home.id], reading.deletion_of(None, home)
+        )
     # A role taken up for a while comes and goes: nothing declares it.
     for assignment in (one for one in taken.role_assignments if not one.activation):
         actual = reading.of_assignment(assignment, owner)
@@ -64,6 +74,8 @@ def _unread(told: tuple[VaultUnread, ...], managed_hsms: frozenset[str]) -> Iter
                 yield Unread(f"vaults/{vault}/roles/", entry.reason)
             case "role_assignments":
                 yield Unread(f"assignments/vault/{vault}/" if vault else "assignments/", entry.reason)
+            case "contacts":
+                yield Unread(f"vaults/{vault}/contacts", entry.reason)
             case "vault":
                 yield Unread(f"vaults/{vault}", entry.reason)
             case collection:

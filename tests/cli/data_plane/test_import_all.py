@@ -25,6 +25,9 @@ def furnished(shell: Shell) -> Shell:
     shell.good("secret", "set-attributes", f"{VAULT}/a1", "--disabled")
     shell.good("key", "create", f"{VAULT}/vouch", "--type", "EC", "--curve", "P-521", "--operation", "sign")
     shell.good("certificate", "create", f"{VAULT}/web", "--subject", "CN=x, O=y: z", "--dns-name", "x.example.com")
+    shell.good("certificate", "issuer", "create", VAULT, "no", "--provider", "Digi: Cert", "--account-id", "07")
+    shell.good("certificate", "contact", "add", VAULT, "--email", "b@example.com", "--name", "yes")
+    shell.good("certificate", "contact", "add", VAULT, "--email", "a@example.com")
     shell.good("secret", "set", f"{VAULT}/gone", stdin=b"v")
     shell.good("secret", "delete", f"{VAULT}/gone")
     for who, scope in (("operator", f"vault/{VAULT}"), (SOMEBODY, f"vault/{VAULT}/secrets/on")):
@@ -38,11 +41,14 @@ def furnished(shell: Shell) -> Shell:
 def test_what_is_written_plans_empty_and_nothing_drifts(shell: Shell) -> None:
     furnished(shell)
     said = shell.good("import", "--all", VAULT)
-    assert said.text.startswith(f"Wrote {shell.folder / 'kvstack.yaml'}, and imported 11 things.")
+    assert said.text.startswith(f"Wrote {shell.folder / 'kvstack.yaml'}, and imported 13 things.")
     assert "left out: secrets/gone: it is soft-deleted" in said.err
     assert shell.good("plan", "--detailed-exitcode").text == "No changes. What is there is what is declared.\n"
     shell.good("drift")
     assert "is there already" in shell.refused("import", "--all", VAULT, "--file", "kvstack.yaml")
+    written = (shell.folder / "kvstack.yaml").read_text()
+    assert '      - {email: "b@example.com", name: "yes"}\n' in written
+    assert '    issuers:\n      "no": {provider: "Digi: Cert", account_id: "07"}\n' in written
     # It is a stack like any other from then on.
     shell.good("secret", "delete", f"{VAULT}/on")
     assert shell("drift").code == 2
