@@ -25,6 +25,10 @@ def facts(folder: Path) -> dict[str, Any]:
                 place = f"{vault.name}/secrets/{secret.name}"
                 things[place] = len(service.list_secret_versions(operator, vault.name, secret.name))
                 values[place] = _digest(service, vault.name, secret.name)
+            for issuer in service.list_issuers(operator, vault.name):
+                things[f"{vault.name}/issuers/{issuer.name}: {issuer.provider} {issuer.account_id}"] = 1
+            for contact in service.get_contacts(operator, vault.name):
+                things[f"{vault.name}/contacts: {contact.email} {contact.name} {contact.phone}"] = 1
             for key in service.list_deleted_keys(operator, vault.name):
                 things[f"{vault.name}/keys/{key.name} (deleted)"] = 1
             for secret in service.list_deleted_secrets(operator, vault.name):

@@ -10,6 +10,11 @@ vaults:
     sku: premium
     access:
       - {principal: alice, role: Key Vault Secrets User}
+    contacts: [{email: pki@example.com}, {email: ops@example.com, name: Ops}]
+    issuers:
+      corporate: {provider: DigiCert, account_id: "1"}
+      ending: {provider: GlobalSign}
+      renamed: {provider: GlobalSign}
     keys:
       signing: {type: EC%(hsm)s}
       wrapping: {type: EC, operations: [sign, verify]}
@@ -29,6 +34,8 @@ vaults:
       renamed: {value_from: {generate: {length: 16}}}
   pay-two:
     lifecycle: {purge_on_delete: true}
+    contacts: [{email: two@example.com}]
+    issuers: {inside: {provider: DigiCert}}
     secrets:
       inside: {value_from: {generate: {length: 16}}}
   pay-three:
@@ -51,6 +58,11 @@ vaults:
     sku: premium
     access:
       - {principal: alice, role: Key Vault Secrets User}
+    contacts: [{email: pki@example.com}, {email: ops@example.com, name: Ops}]
+    issuers:
+      corporate: {provider: DigiCert, account_id: "1"}
+      ending: {provider: GlobalSign}
+      renamed: {provider: GlobalSign}
     keys:
       signing: {type: EC%(hsm)s}
       wrapping: {type: EC, operations: [sign, verify]}
@@ -69,6 +81,8 @@ vaults:
       renamed: {value_from: {generate: {length: 16}}}
   pay-two:
     lifecycle: {purge_on_delete: true}
+    contacts: [{email: two@example.com}]
+    issuers: {inside: {provider: DigiCert}}
     secrets:
       inside: {value_from: {generate: {length: 16}}}
   pay-three:
@@ -87,6 +101,11 @@ vaults:
     tags: {team: payments}
     access:
       - {principal: alice, role: Key Vault Secrets User}
+    contacts: [{email: pki@example.com, phone: "1"}]
+    issuers:
+      corporate: {provider: DigiCert, account_id: "2"}
+      renamed: {name: other-name, provider: GlobalSign}
+      fresh: {provider: DigiCert}
     keys:
       signing: {type: EC%(hsm)s, curve: P-384}
       wrapping: {type: EC, operations: [verify]}
@@ -105,6 +124,8 @@ vaults:
   pay-two:
     location: elsewhere
     lifecycle: {purge_on_delete: true}
+    contacts: [{email: two@example.com}]
+    issuers: {inside: {provider: DigiCert}}
     secrets:
       inside: {value_from: {generate: {length: 16}}}
   pay-four:

@@ -10,9 +10,11 @@ import msgspec
 from kvstack.backends.protocol import Actual
 from kvstack.declare.graph import Node
 from kvstack.resources.certificate import Certificate
+from kvstack.resources.contact_list import ContactList
 from kvstack.resources.hsm_key import HsmKey
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
+from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.secret import Secret
@@ -21,6 +23,7 @@ from kvstack.terms.duration import duration
 from kvstack.terms.key import Curve, KeySpecification
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
+from kvstack.vault.certificates.rows import Contact
 from kvstack.vault.errors import VaultError
 from kvstack.vault.records import NetworkRules
 from tests.properties.worlds import World
@@ -73,6 +76,10 @@ def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
             return _to_a_local_role(of, node, role, actual.id)
         case HsmRoleAssignment():
             return iter([Deed("take away", lambda: _unassign(of, node, actual.id), node.address)])
+        case Issuer() as issuer:
+            return _to_an_issuer(of, node, issuer)
+        case ContactList() as contacts:
+            return _to_contacts(of, node, contacts)
         case _ if actual.kind == "vault":
             return _to_a_vault(of, node, actual.resource)
         case _:
@@ -194,6 +201,37 @@ def _to_a_certificate(of: World, node: Node, certificate: Certificate, *, pendin
     elif certificate.issuer != "Unknown":
         # A renewal is nobody's drift, whoever made it.
         yield Deed("renew", lambda: _renewed(of, vault, name))
+
+
+def _to_an_issuer(of: World, node: Node, issuer: Issuer) -> Iterator[Deed]:
+    service, operator, at, vault = of.service, of.operator, node.address, node.vault
+    own = {
+        name: getattr(issuer, name) for name in ("provider", "authority", "account_id", "organization_id", "enabled")
+    }
+
+    def put(**more: Any) -> Callable[[], object]:
+        return lambda: service.put_issuer(operator, vault, issuer.name.upper(), **own | more)
+
+    yield Deed("disable or enable", put(enabled=not issuer.enabled), at)
+    yield Deed("belong otherwise", put(organization_id="somebody's"), at)
+    ignored = "account_id" in node.resource.lifecycle.ignore_changes
+    yield Deed("charge another account", put(account_id="somebody's"), *(() if ignored else (at,)))
+    yield Deed("become another", put(provider="Other CA", authority=""), at)
+    yield Deed("make the same again", put())
+    yield Deed("delete", lambda: service.delete_issuer(operator, vault, issuer.name), at)
+
+
+def _to_contacts(of: World, node: Node, contacts: ContactList) -> Iterator[Deed]:
+    people = [Contact(one.email, one.name, one.phone) for one in contacts.people]
+
+    def told(*more: Contact, without: int = 0) -> Callable[[], object]:
+        return lambda: of.service.set_contacts(of.operator, node.vault, [*people[without:], *more])
+
+    yield Deed("tell one more", told(Contact("mallory@example.com")), node.address)
+    yield Deed("tell one less", told(without=1), node.address)
+    yield Deed("call one otherwise", told(Contact(people[0].email, "Mallory"), without=1), node.address)
+    yield Deed("tell nobody", told(without=len(people)), node.address)
+    yield Deed("tell the same", told(people[0], without=1))
 
 
 def _renewed(of: World, vault: str, name: str) -> None:

@@ -30,6 +30,7 @@ Declared = dict[str, Any]
 
 _tags = st.dictionaries(st.sampled_from(["a", "b", "é"]), st.sampled_from(["x", "y", ""]), max_size=2)
 _lifecycle = st.sampled_from([{"purge_on_delete": True}, {"ignore_changes": ["tags"]}, None, None])
+_ignoring = st.sampled_from([{"ignore_changes": ["account_id"]}, None])
 _expires = st.none() | st.just("2036-06-01T00:00:00Z")
 
 
@@ -87,7 +88,7 @@ _secrets = st.builds(
 _certificates = st.builds(
     lambda subject, issuer, more: {"subject": subject, "issuer": issuer, "key": {"type": "EC"}, **more},
     st.sampled_from(["CN=one", "CN = two, O=x"]),
-    st.sampled_from(["Self", "Unknown", "alpha/certificates/ca", "beta/certificates/ca"]),
+    st.sampled_from(["Self", "Unknown", "alpha/certificates/ca", "beta/certificates/ca", "corp"]),
     some(
         dns_names=st.sampled_from([["one.example.com"], ["one.example.com", "*.example.org"]]),
         enabled=st.booleans(),
@@ -100,6 +101,37 @@ _certificates = st.builds(
 )
 _authority = {"subject": "CN=ca", "key": {"type": "EC"}, "validity_months": 60, "authority": {"path_length": 0}}
 _authorities = st.sampled_from([{}, {"ca": _authority}, {"ca": {**_authority, "tags": {"a": "x"}}}])
+# What certificates name is an authority; a company is only written down, and nobody can be asked to issue by it.
+_issuers = st.builds(
+    lambda own, companies: {**own, **companies},
+    st.dictionaries(
+        st.just("corp"),
+        st.builds(
+            lambda authority, more: {"authority": authority, **more},
+            st.sampled_from(["alpha/certificates/ca", "beta/certificates/ca"]),
+            some(account_id=st.just("7"), name=st.sampled_from(["other", "OTHER"]), lifecycle=_ignoring),
+        ),
+        max_size=1,
+    ),
+    st.dictionaries(
+        st.sampled_from(["Digi", "global"]),
+        st.builds(
+            lambda provider, more: {"provider": provider, **more},
+            st.sampled_from(["DigiCert", "GlobalSign"]),
+            some(account_id=st.sampled_from(["7", "8"]), organization_id=st.just("9"), enabled=st.booleans()),
+        ),
+        max_size=2,
+    ),
+)
+_contacts = st.lists(
+    st.builds(
+        lambda email, more: {"email": email, **more},
+        st.sampled_from(["a@example.com", "b@example.com", "C@example.com"]),
+        some(name=st.sampled_from(["Ann", "é"]), phone=st.just("+1")),
+    ),
+    max_size=3,
+    unique_by=lambda line: line["email"],
+)
 _access = st.lists(
     st.builds(
         lambda who, role, scope, more: {"principal": who, "role": role, **({"scope": scope} if scope else {}), **more},
@@ -116,12 +148,14 @@ _access = st.lists(
     unique_by=lambda line: (line["principal"], line["role"], line.get("scope", "")),
 )
 _vaults = st.builds(
-    lambda more, keys, secrets, certificates, authorities, access: {
+    lambda more, keys, secrets, certificates, authorities, access, issuers, contacts: {
         **more,
         "keys": keys,
         "secrets": secrets,
         "certificates": {**certificates, **authorities},
         "access": access,
+        "issuers": issuers,
+        "contacts": contacts,
     },
     some(
         sku=st.sampled_from(["standard", "premium"]),
@@ -141,6 +175,8 @@ _vaults = st.builds(
     st.dictionaries(st.sampled_from(["web", "Mail"]), _certificates, max_size=1),
     _authorities,
     _access,
+    _issuers,
+    _contacts,
 )
 stacks = st.builds(
     lambda vaults: {
