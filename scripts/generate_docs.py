@@ -63,14 +63,14 @@ def index() -> str:
 
 def resource_page(resource: type[Resource], definitions: dict[str, Schema]) -> str:
     """Return the page of one resource type."""
-    body = definitions[_BLOCKS.get(resource, resource).__name__]
+    body = _definition(resource, definitions)
     parts = [
         f"{_GENERATED}\n# {_title(resource)}",
         _words(resource.__doc__ or ""),
         f"It stands in {_place(resource)}.",
         f"```yaml\n{_example(resource)}```",
-        "## Attributes",
-        _attributes(resource, body),
+        "## Attributes of each" if resource.written_as else "## Attributes",
+        _inner_attributes(body) if resource.written_as else _attributes(resource, body),
     ]
     if inside := _inside(resource):
         parts.append(f"It also holds {inside}: each has a page of its own.")
@@ -80,6 +80,14 @@ def resource_page(resource: type[Resource], definitions: dict[str, Schema]) -> s
         parts += [f"`{attribute}`: {_words(reason)}" for attribute, reason in resource.forbidden.items()]
     parts += ["## Names, limits, addresses", "\n".join(f"- {line}" for line in _limits(resource))]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _definition(resource: type[Resource], definitions: dict[str, Schema]) -> Schema:
+    """Return the schema of what is written of a thing; where that is a list, of each entry."""
+    if not resource.written_as or resource.parent is None:
+        return definitions[_BLOCKS.get(resource, resource).__name__]
+    block = definitions[_BLOCKS[resource.parent].__name__]
+    return definitions[_reference(block["properties"][resource.collection]["items"]) or ""]
 
 
 def _title(resource: type[Resource]) -> str:
@@ -148,15 +156,21 @@ def _nested(
             continue
         seen[named] = attribute
         inner = definitions[named]
-        rows = ["| Attribute | Type | Default | What it is |", "|---|---|---|---|"]
-        rows += [
-            f"| `{name_}` | {_type(part)} | {_plain_default(part)} | {_cell(part.get('description', ''))} |"
-            for name_, part in inner["properties"].items()
-        ]
         # The entries of a list are called by what they are.
         heading = inner["title"] if listed else attribute
-        yield f"### {heading}\n\n{_words(inner.get('description', ''))}\n\n" + "\n".join(rows)
+        yield f"### {heading}\n\n{_words(inner.get('description', ''))}\n\n{_inner_attributes(inner)}"
         yield from _nested(inner, definitions, seen=seen)
+
+
+def _inner_attributes(inner: Schema) -> str:
+    rows = ["| Attribute | Type | Default | What it is |", "|---|---|---|---|"]
+    required = inner.get("required", ())
+    rows += [
+        f"| `{name_}` | {_type(part)} | {'required' if name_ in required else _plain_default(part)} | "
+        f"{_cell(part.get('description', ''))} |"
+        for name_, part in inner["properties"].items()
+    ]
+    return "\n".join(rows)
 
 
 def _collections(resource: type[Resource]) -> frozenset[str]:
@@ -329,6 +343,17 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
             yield _tags(limits.TAG_NAME_CHARACTERS, limits.TAG_VALUE_CHARACTERS)
             yield "Address: `MANAGED-HSM/keys/NAME`."
             yield _imported("MANAGED-HSM/keys/NAME")
+        case "issuer":
+            yield f"{_NAME} `Self` and `Unknown` mean something else already."
+            yield "A provider, an account and an organization have at most 256 characters."
+            yield "It has no tags: whose it is stands in the state alone."
+            yield "Address: `VAULT/issuers/NAME`."
+            yield _imported("VAULT/issuers/NAME")
+        case "contact_list":
+            yield "A vault has one list, of at most 100 contacts; no two have the same e-mail address, whatever its case."
+            yield "It has no tags, and no lifecycle: whose it is stands in the state alone."
+            yield "Address: `VAULT/contacts`."
+            yield _imported("VAULT/contacts")
         case "secret":
             yield _NAME
             yield f"Value: at most {limits.SECRET_BYTES:,} bytes."

@@ -25,8 +25,8 @@ class ContactList(
     """Everybody who is told when certificates of a vault near their end. In any order; whoever is not in the list is
     not told.
 
-    A vault has one list, and it is one thing: without the line, or with an empty list, the stack leaves alone who is
-    told.
+    A vault has one list, and it is one thing. Without the line, or with an empty list, the stack has none, and leaves
+    alone whom others have told.
     """
 
     soft_deleted = False
