@@ -350,7 +350,7 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
             yield "Address: `VAULT/issuers/NAME`."
             yield _imported("VAULT/issuers/NAME")
         case "contact_list":
-            yield "A vault has one list, of at most 100 contacts; no two have the same e-mail address, whatever its case."
+            yield "A vault has one list, of at most 100 contacts; no two have the same e-mail address, in any case."
             yield "It has no tags, and no lifecycle: whose it is stands in the state alone."
             yield "Address: `VAULT/contacts`."
             yield _imported("VAULT/contacts")

@@ -261,11 +261,13 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
         return refusal.refused(situation, obstacle.summary, obstacle.mend)
     # What is in a vault goes with it, whether another takes the vault's place or not.
     ends = (Action.DELETE, Action.PURGE, Action.REPLACE)
-    with_vault = situation.vault is not None and situation.vault.action in ends
+    vault_ends = situation.vault is not None and situation.vault.action in ends
+    # What nothing marks as ours would come back with a recovered vault as somebody else's: it ends by itself.
+    with_vault = vault_ends and (not actual.resource.ours_by_state or actual.deletion is not None)
     if situation.purges and actual.resource.soft_deleted and not with_vault:
         return _purged(situation)
     reasons = []
-    if with_vault:
+    if vault_ends:
         reasons.append("it goes with its vault")
     elif situation.record is None:
         whose = "was made by a run that ended early" if actual.owner is None else "carries this stack's tags"

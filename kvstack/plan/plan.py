@@ -11,7 +11,7 @@ from kvstack.plan.decide import decision
 from kvstack.plan.drift import drift
 from kvstack.plan.moves import found_again, moved_records
 from kvstack.plan.situation import Inside, Missing, Situation
-from kvstack.plan.standing import Standing, standing
+from kvstack.plan.standing import Standing, made_before, standing
 from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
@@ -99,7 +99,7 @@ class _Planning:
             for address, record in self.records.items()
             if record.identity not in self.declared_identities
         }
-        self.made_before = _made_before(state, snapshot)
+        self.made_before = made_before(state, snapshot)
         self.unread: list[UnreadThing] = []
         self.diagnostics: list[Diagnostic] = list(self.moved.diagnostics)
         self.decided: dict[Address, Change] = {}
@@ -293,18 +293,6 @@ class _Planning:
             for key, actual in self.snapshot.things.items()
             if key.startswith(identity + "/")
         )
-
-
-def _made_before(state: State, snapshot: Snapshot) -> dict[str, Address]:
-    """Return what a run that ended early has made, where nothing but what it was about to do says so: by identity, the
-    address. Whatever differs from that is somebody else's."""
-    found = {}
-    for address, intent in state.intents.items():
-        identity = intent.resource.identity(intent.vault) if intent.resource.ours_by_state else ""
-        actual = snapshot.things.get(identity)
-        if actual is not None and not differences(intent.resource, actual.resource):
-            found[identity] = address
-    return found
 
 
 def _record_is_stale(change: Change) -> bool:

@@ -2,9 +2,11 @@
 
 import enum
 
-from kvstack.backends.protocol import Actual
+from kvstack.backends.protocol import Actual, Snapshot
+from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource
-from kvstack.state.state import Record
+from kvstack.state.state import Record, State
+from kvstack.terms.address import Address
 
 
 class Standing(enum.Enum):
@@ -42,3 +44,15 @@ def standing(
             return Standing.FOREIGN
         case _:
             return Standing.DELETED_FOREIGN
+
+
+def made_before(state: State, snapshot: Snapshot) -> dict[str, Address]:
+    """Return what a run that ended early has made, where nothing but what it was about to do says so: by identity, the
+    address. Whatever differs from that is somebody else's."""
+    found = {}
+    for address, intent in state.intents.items():
+        identity = intent.resource.identity(intent.vault) if intent.resource.ours_by_state else ""
+        actual = snapshot.things.get(identity)
+        if actual is not None and not differences(intent.resource, actual.resource):
+            found[identity] = address
+    return found

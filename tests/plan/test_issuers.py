@@ -247,6 +247,25 @@ vaults:
     assert any(word.startswith("an issuer cannot be needed for itself: vaults/app/issuers/corp -> ") for word in words)
 
 
+def test_what_ends_with_its_vault_ends_by_itself_before_it() -> None:
+    # A vault that is recovered later would bring them back as nobody's.
+    made = World.applied(STACK).plan(destroy=True)
+    ends = {change.address: change for change in made.changes}
+    assert {address: change.with_vault for address, change in ends.items() if address.startswith("app/")} == {
+        WEB: True,
+        CORP: False,
+        DIGICERT: False,
+        CONTACTS: False,
+    }
+    assert {CORP, DIGICERT, CONTACTS} <= waits(made, "app")
+    assert ends[Address(CORP)].reasons == ("it goes with its vault",)
+
+
+def test_what_somebody_deleted_with_its_vault_comes_back_with_it() -> None:
+    found = World.applied(STACK).deleted("app").actions()
+    assert (found[CORP], found[CONTACTS], found["app"]) == ("recover", "recover", "recover")
+
+
 @pytest.mark.parametrize(
     ("issuer", "said"),
     [

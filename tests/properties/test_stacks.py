@@ -72,7 +72,9 @@ def everything_is_destroyed(data: st.DataObject) -> None:
         of.apply(made)
         assert of.workspace.state().records == {}
         assert of.workspace.plan(destroy=True).changes == ()
-        if applied(of):  # and all of it can come back
+        # And all of it can come back: none of it is taken for somebody else's.
+        assert not any("not this stack's" in reason for change in of.plan().changes for reason in change.reasons)
+        if applied(of):
             settled(of)
 
 
