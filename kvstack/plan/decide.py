@@ -11,6 +11,7 @@ from kvstack.plan.change import AttributeChange
 from kvstack.plan.situation import Decision, Inside, Situation
 from kvstack.plan.standing import Standing
 from kvstack.schema.differences import Difference, to_change
+from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Resource
 from kvstack.state.state import Record
 from kvstack.terms.action import Action
@@ -70,6 +71,8 @@ def _created(situation: Situation, node: Node) -> Decision:
         return refusal.refused(situation, obstacle.summary, obstacle.mend)
     if situation.needs_missing is not None:
         return refusal.nothing_to_be_for(situation, situation.needs_missing)
+    if (obstacle := _obstacle_with_needed(situation, resource)) is not None:
+        return refusal.refused(situation, obstacle.summary, obstacle.mend)
     shown = attributes.of_new(resource)
     if resource.value_source is not None:
         shown = (value.attribute_change(resource.value_source, None, situation.offered), *shown)
@@ -91,6 +94,10 @@ def _created(situation: Situation, node: Node) -> Decision:
             actual=None,
         )
     )
+
+
+def _obstacle_with_needed(situation: Situation, resource: Resource) -> Obstacle | None:
+    return resource.obstacle_with(situation.needed) if situation.needed is not None else None
 
 
 def _compared(
@@ -121,6 +128,8 @@ def _compared(
     needs_another = resource.needs(node.vault) != actual.resource.needs(node.vault)
     if ("new_version" in effects or needs_another) and situation.needs_missing is not None:
         return refusal.nothing_to_be_for(situation, situation.needs_missing)
+    if "new_version" in effects and (obstacle := _obstacle_with_needed(situation, resource)) is not None:
+        return refusal.refused(situation, obstacle.summary, obstacle.mend, tuple(shown))
     if found:
         obstacle = actual.resource.obstacle_to_change(resource, (held.actual.resource for held in inside()))
         if obstacle is not None:

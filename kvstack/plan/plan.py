@@ -85,7 +85,7 @@ class _Planning:
         self.values = values
         self.destroy = destroy
         self.nodes: Mapping[Address, Node] = {} if destroy else desired.nodes
-        self.declared_identities = {node.identity for node in self.nodes.values()}
+        self.declared = {node.identity: node for node in self.nodes.values()}
         self.moved = found_again(moved_records(desired.moves, state.records), self.nodes)
         self.records = self.moved.records
         self.by_identity = {record.identity: record for record in self.records.values()}
@@ -95,9 +95,7 @@ class _Planning:
         }
         # What is recorded and no longer declared.
         self.ends = {
-            record.identity: address
-            for address, record in self.records.items()
-            if record.identity not in self.declared_identities
+            record.identity: address for address, record in self.records.items() if record.identity not in self.declared
         }
         self.made_before = made_before(state, snapshot)
         self.unread: list[UnreadThing] = []
@@ -129,7 +127,7 @@ class _Planning:
             record = self.records.get(address)
             if record is None or not self._is_settled(address, node, record):
                 yield from self._decided(address, node, record, node.identity)
-        claimed = {node.identity for node in self.nodes.values()}
+        claimed = set(self.declared)
         for address, record in self.records.items():
             if address not in self.nodes:
                 claimed.add(record.identity)
@@ -225,6 +223,7 @@ class _Planning:
             container=self.snapshot.things.get("/".join(identity.split("/", 2)[:2]))
             if identity.count("/") > 1
             else None,
+            needed=self._needed(node),
             needs_missing=self._needs_missing(node),
             now=self.now,
             destroyed=self.desired.nodes.get(address) if self.destroy else None,
@@ -270,9 +269,17 @@ class _Planning:
                 return found
         return None
 
+    def _needed(self, node: Node | None) -> Resource | None:
+        needed = node.resource.needs(node.vault) if node is not None else None
+        if needed is None:
+            return None
+        declared = self.declared.get(needed)
+        there = self.snapshot.things.get(needed)
+        return declared.resource if declared is not None else there.resource if there is not None else None
+
     def _needs_missing(self, node: Node | None) -> Missing | None:
         needed = node.resource.needs(node.vault) if node is not None else None
-        if needed is None or needed in self.declared_identities or self._is_unread(needed):
+        if needed is None or needed in self.declared or self._is_unread(needed):
             return None
         there = self.snapshot.things.get(needed)
         if there is None or there.deletion is not None:

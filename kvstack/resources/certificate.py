@@ -10,6 +10,7 @@ from kvstack.resources.issuer import Issuer, certificate_authority_is_ahead, iss
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import NEW_VERSION
+from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import certificate, key, name, name_constraint
 from kvstack.terms.certificate import CertificatePolicy, ContentType, KeyUsage
@@ -154,6 +155,18 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
         if path is None:
             return issuer_identity(vault, self.issuer)
         return f"vaults/{path[0].lower()}/certificates/{path[1].lower()}"
+
+    def obstacle_with(self, needed: Resource) -> Obstacle | None:
+        """Return that who would issue it issues nothing."""
+        match needed:
+            case Issuer(enabled=False):
+                return Obstacle(f"the issuer `{needed.name}` is disabled", "Enable it, or name another issuer.")
+            case Certificate(authority=None):
+                return Obstacle(f"`{needed.name}` is no certificate authority", "Name another issuer.")
+            case Certificate(enabled=False):
+                return Obstacle(f"the certificate authority `{needed.name}` is disabled", "Enable it, or name another.")
+            case _:
+                return None
 
     def problems_with(self, needed: Resource) -> Iterator[Problem]:
         """Yield what its authority or its vault's issuer, as declared, would not issue."""

@@ -140,6 +140,10 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         of the one it is in."""
         return None
 
+    def obstacle_with(self, needed: "Resource") -> Obstacle | None:
+        """Return why it could not be made with what it needs, as that is declared or else as it is."""
+        return None
+
     def comes_first(self) -> str:
         """Return what has to be done once it is made, before anything can be put into it; empty for nothing."""
         return ""

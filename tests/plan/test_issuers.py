@@ -266,6 +266,27 @@ def test_what_somebody_deleted_with_its_vault_comes_back_with_it() -> None:
     assert (found[CORP], found[CONTACTS], found["app"]) == ("recover", "recover", "recover")
 
 
+def test_a_disabled_issuer_stops_what_it_would_issue_and_leaves_what_it_has_issued() -> None:
+    disabled = STACK.replace("Corp-CA}", "Corp-CA, enabled: false}")
+    assert World.applied(STACK).declare(disabled).actions() == {CORP: "update"}
+    renewed = World.applied(STACK).declare(disabled.replace("CN=web", "CN=www")).changes()[Address(WEB)]
+    for change in (renewed, World(disabled).changes()[Address(WEB)]):
+        assert (change.action, change.reasons[0]) == (Action.REFUSE, "the issuer `Corp-CA` is disabled")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"authority": None}, "`root` is no certificate authority"),
+        ({"enabled": False}, "the certificate authority `root` is disabled"),
+    ],
+)
+def test_an_authority_of_somebody_else_is_looked_at_as_it_is(changes: dict[str, Any], said: str) -> None:
+    world = World.applied(STACK).change(ROOT, **changes).foreign(ROOT)
+    world.declare("vaults: {app: {certificates: {new: {subject: CN=new, issuer: trust-vault/certificates/root}}}}")
+    assert world.changes()["app/certificates/new"].reasons[0] == said
+
+
 @pytest.mark.parametrize(
     ("issuer", "said"),
     [
