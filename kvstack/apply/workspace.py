@@ -18,6 +18,7 @@ from kvstack.plan.access import NO_EFFECTS, AccessEffects
 from kvstack.plan.change import Change, Drifted, Plan
 from kvstack.plan.plan import plan
 from kvstack.render.events import Event, Outcome
+from kvstack.resources.catalog import CONTAINERS
 from kvstack.state.file import FileStore
 from kvstack.state.state import Drop, Entry, Put, State, after
 from kvstack.terms.action import Action
@@ -121,11 +122,10 @@ class Workspace:
             *((node.vault, node.resource) for node in self.desired.nodes.values()),
             *((record.vault, record.resource) for record in state.records.values()),
         ):
-            if resource.parent is None:
+            if type(resource) in CONTAINERS.values():
                 names.add(resource.name)
             # What is needed may be in somebody else's vault.
-            if (needed := resource.needs(vault)) is not None:
-                names.add(needed.split("/")[1])
+            names |= {needed.split("/")[1] for needed in resource.needs(vault) if needed.startswith("vaults/")}
         return self.backend.snapshot({name.lower(): name for name in sorted(names)}.values())
 
     def missing_values(self, made: Plan) -> tuple[Diagnostic, ...]:

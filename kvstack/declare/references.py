@@ -30,27 +30,39 @@ def with_real_names(
 def _problems(node: Node, nodes: Mapping[Address, Node], identities: Mapping[str, Address]) -> Iterator[Located]:
     """Yield what is wrong with what a thing needs, where it is declared; where that only stands for something else,
     with that too."""
-    above = [node.identity]
-    others: list[Resource] = []
-    looked_through = True
-    needed = node.resource.needs(node.vault)
-    while needed is not None and needed not in above:
-        above.append(needed)
-        other = nodes.get(identities.get(needed, Address("")))
-        if other is None:
-            break
-        if looked_through:
-            others.append(other.resource)
-        looked_through = looked_through and other.resource.stands_for_what_it_needs
-        needed = other.resource.needs(other.vault)
-    if needed == node.identity:
+    circle = _circle((node.identity,), nodes, identities)
+    if circle:
         kind = with_article(kind_words(node.resource.kind))
-        problem = f"{kind} cannot be needed for itself: {' -> '.join((*above, needed))}"
+        problem = f"{kind} cannot be needed for itself: {' -> '.join(circle)}"
         yield Located(node.path, problem, "Take one of them out of the circle.")
         return
-    for resource in others:
+    for resource in _needed(node, nodes, identities):
         for wrong in node.resource.problems_with(resource):
             yield Located.below(node.path, wrong)
+
+
+def _circle(
+    above: tuple[str, ...], nodes: Mapping[Address, Node], identities: Mapping[str, Address]
+) -> tuple[str, ...]:
+    """Return the way from a thing through what it needs back to itself; empty where there is none. above: the way so
+    far."""
+    node = nodes.get(identities.get(above[-1], Address("")))
+    for needed in node.resource.needs(node.vault) if node is not None else ():
+        if needed == above[0]:
+            return (*above, needed)
+        if needed not in above and (found := _circle((*above, needed), nodes, identities)):
+            return found
+    return ()
+
+
+def _needed(node: Node, nodes: Mapping[Address, Node], identities: Mapping[str, Address]) -> Iterator[Resource]:
+    """Yield what a thing needs, where it is declared; and what that stands for."""
+    for needed in node.resource.needs(node.vault):
+        other = nodes.get(identities.get(needed, Address("")))
+        if other is not None:
+            yield other.resource
+            if other.resource.stands_for_what_it_needs:
+                yield from _needed(other, nodes, identities)
 
 
 def _real_names(nodes: Mapping[Address, Node], node: Node, written: str) -> str:

@@ -97,7 +97,8 @@ def _created(situation: Situation, node: Node) -> Decision:
 
 
 def _obstacle_with_needed(situation: Situation, resource: Resource) -> Obstacle | None:
-    return resource.obstacle_with(situation.needed) if situation.needed is not None else None
+    obstacles = (resource.obstacle_with(needed) for needed in situation.needed)
+    return next((obstacle for obstacle in obstacles if obstacle is not None), None)
 
 
 def _compared(

@@ -27,8 +27,7 @@ def with_dependencies(changes: list[Change]) -> Iterator[Change]:
     for change in changes:
         record = change.record
         if change.action in _ENDS and not change.with_vault and record is not None:
-            needed = record.resource.needs(record.vault)
-            if needed is not None:
+            for needed in record.resource.needs(record.vault):
                 needed_by.setdefault(needed, []).append(change.address)
     for change in sorted(changes, key=lambda change: change.action in _ENDS):
         yield msgspec.structs.replace(
@@ -43,9 +42,10 @@ def _waits_for(
     needed_by: dict[str, list[Address]],
     makers: dict[str, Address],
 ) -> Iterator[Address]:
-    needed = change.node.resource.needs(change.node.vault) if change.node is not None else None
-    if needed in makers and makers[needed] != change.address:
-        yield makers[needed]
+    if change.node is not None:
+        for needed in (*change.node.resource.needs(change.node.vault), *change.node.resource.made_after()):
+            if needed in makers and makers[needed] != change.address:
+                yield makers[needed]
     vault = by_address.get(change.vault_address) if change.vault_address is not None else None
     if vault is not None:
         ends = change.action in _ENDS and not change.with_vault

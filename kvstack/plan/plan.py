@@ -269,24 +269,32 @@ class _Planning:
                 return found
         return None
 
-    def _needed(self, node: Node | None) -> Resource | None:
-        needed = node.resource.needs(node.vault) if node is not None else None
-        if needed is None:
-            return None
-        declared = self.declared.get(needed)
-        there = self.snapshot.things.get(needed)
-        return declared.resource if declared is not None else there.resource if there is not None else None
+    def _needed(self, node: Node | None) -> tuple[Resource, ...]:
+        """Return what a thing needs, as declared, or else as it is; what is neither is not among it."""
+        found = []
+        for needed in node.resource.needs(node.vault) if node is not None else ():
+            one = self.declared.get(needed) or self.snapshot.things.get(needed)
+            if one is not None:
+                found.append(one.resource)
+        return tuple(found)
 
     def _needs_missing(self, node: Node | None) -> Missing | None:
-        needed = node.resource.needs(node.vault) if node is not None else None
-        if needed is None or needed in self.declared or self._is_unread(needed):
-            return None
-        there = self.snapshot.things.get(needed)
-        if there is None or there.deletion is not None:
-            return Missing(needed, ends=False)
-        removal = self._removal(self.ends[needed]) if needed in self.ends else None
-        ends = needed in self.ends and (removal is None or removal.destroy)
-        return Missing(needed, ends=True) if ends else None
+        for needed in node.resource.needs(node.vault) if node is not None else ():
+            if needed in self.declared or self._is_unread(needed):
+                continue
+            there = self.snapshot.things.get(needed)
+            if there is None or there.deletion is not None:
+                return Missing(needed, ends=False)
+            if self._ends(needed):
+                return Missing(needed, ends=True)
+        return None
+
+    def _ends(self, identity: str) -> bool:
+        """Tell whether what is recorded under this identity is to be deleted: it is no longer declared, nor kept."""
+        if identity not in self.ends:
+            return False
+        removal = self._removal(self.ends[identity])
+        return removal is None or removal.destroy
 
     def _inside(self, identity: str) -> tuple[Inside, ...]:
         """Return what is in this vault, each with whether it is this stack's."""
@@ -336,10 +344,11 @@ def _targeted(
     waiting = list(nodes.values())
     while waiting:
         node = waiting.pop()
-        needed = of_identity.get(node.resource.needs(node.vault) or "")
-        if needed is not None and needed not in nodes:
-            nodes[needed] = desired.nodes[needed]
-            waiting.append(nodes[needed])
+        for identity in node.resource.needs(node.vault):
+            needed = of_identity.get(identity)
+            if needed is not None and needed not in nodes:
+                nodes[needed] = desired.nodes[needed]
+                waiting.append(nodes[needed])
     wanted |= set(nodes)
     wanted |= {Address(address.split("/", 1)[0]) for address in nodes}
     wanted |= {

@@ -50,7 +50,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     vault_address: Address | None
     vault: Change | None
     container: Actual[Resource] | None
-    needed: Resource | None
+    needed: tuple[Resource, ...]
     needs_missing: Missing | None
     now: datetime
     destroyed: Node | None

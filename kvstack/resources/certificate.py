@@ -147,14 +147,14 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
                 f"Write `sku: premium` in the vault, or `type: {key.family(self.key.type)}` for a software key.",
             )
 
-    def needs(self, vault: str) -> str | None:
+    def needs(self, vault: str) -> tuple[str, ...]:
         """Return the authority or the vault's issuer that issues it, where one does."""
         if self.issuer in (certificate.SELF, certificate.UNKNOWN):
-            return None
+            return ()
         path = certificate.authority_path(self.issuer)
         if path is None:
-            return issuer_identity(vault, self.issuer)
-        return f"vaults/{path[0].lower()}/certificates/{path[1].lower()}"
+            return (issuer_identity(vault, self.issuer),)
+        return (f"vaults/{path[0].lower()}/certificates/{path[1].lower()}",)
 
     def obstacle_with(self, needed: Resource) -> Obstacle | None:
         """Return that who would issue it issues nothing."""

@@ -43,10 +43,10 @@ class HsmRoleAssignment(
         inside = self.scope.strip("/")
         return (slug_of_principal(self.principal), slug(self.role), *((inside,) if inside else ()))
 
-    def needs(self, vault: str) -> str | None:
+    def needs(self, vault: str) -> tuple[str, ...]:
         """Return the Managed HSM's own role that is given; a built-in one is always there."""
         built_in = {role.name.lower() for role in local_roles().values()}
-        return None if self.role.lower() in built_in else role_identity(vault, self.role)
+        return () if self.role.lower() in built_in else (role_identity(vault, self.role),)
 
     def identity(self, vault: str) -> str:
         """Return the assignment's place among all of its Managed HSM: no two with one scope, role and principal."""

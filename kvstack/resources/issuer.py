@@ -41,10 +41,10 @@ class Issuer(Resource, frozen=True, kw_only=True, kind="issuer", collection="iss
         if self.authority:
             yield certificate_authority_is_ahead("authority")
 
-    def needs(self, vault: str) -> str | None:
+    def needs(self, vault: str) -> tuple[str, ...]:
         """Return the authority it stands for."""
         path = certificate.authority_path(self.authority)
-        return f"vaults/{path[0].lower()}/certificates/{path[1].lower()}" if path is not None else None
+        return (f"vaults/{path[0].lower()}/certificates/{path[1].lower()}",) if path is not None else ()
 
     def refers_to(self) -> str | None:
         """Return the authority it stands for, as it is written."""

@@ -75,13 +75,13 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
             "Change `until`, or delete the line.",
         )
 
-    def needs(self, vault: str) -> str | None:
+    def needs(self, vault: str) -> tuple[str, ...]:
         """Return the vault it is for, where it is for one."""
         match self.scope.split("/"):
             case ["vault", name, *_]:
-                return f"vaults/{name.lower()}"
+                return (f"vaults/{name.lower()}",)
             case _:
-                return None
+                return ()
 
     def hints(self, now: datetime) -> tuple[Hint, ...]:
         """Return that it has ended, where it has."""

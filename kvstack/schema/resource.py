@@ -78,8 +78,8 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     vault has one at most, without a name, and what is written is this attribute alone. soft_deleted: a deleted one can
     be recovered, and keeps its name taken. ours_by_state: nothing in a vault says whose it is. versions_by_vault: a new
     version with the declared attributes is nobody's drift, the vault makes them itself. stands_for_what_it_needs: it is
-    but another name for that. schema_version: of its attributes as a state keeps them; it grows when an attribute
-    changes its meaning.
+    but another name for that. stays_while_needed: nobody can delete it while something that needs it is there.
+    schema_version: of its attributes as a state keeps them; it grows when an attribute changes its meaning.
     """
 
     listed: ClassVar[bool] = False
@@ -89,6 +89,7 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     versions_by_vault: ClassVar[bool] = False
     schema_version: ClassVar[int] = 1
     looks_at_in_a_vault: ClassVar[frozenset[str]] = frozenset()  # the attributes `problems_within` depends on
+    stays_while_needed: ClassVar[bool] = False
     kind: ClassVar[str]
     collection: ClassVar[str]
     parent: ClassVar["type[Resource] | None"]
@@ -135,10 +136,14 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         """Return why it could not be made as declared."""
         return None
 
-    def needs(self, vault: str) -> str | None:
-        """Return the identity of what has to be there, declared or not, before this can be made. vault: the real name
+    def needs(self, vault: str) -> tuple[str, ...]:
+        """Return the identities of what has to be there, declared or not, before this can be made. vault: the real name
         of the one it is in."""
-        return None
+        return ()
+
+    def made_after(self) -> tuple[str, ...]:
+        """Return the identities of what is made or changed before this where one plan does both."""
+        return ()
 
     def obstacle_with(self, needed: "Resource") -> Obstacle | None:
         """Return why it could not be made with what it needs, as that is declared or else as it is."""

@@ -47,10 +47,10 @@ def test_everything_in_it_is_of_its_own_types(tmp_path: Path) -> None:
     assert isinstance(pool, ManagedHsm)
     assert isinstance(given, HsmRoleAssignment)
     assert (pool.name, pool.administrators) == ("pool-one", frozenset({API}))
-    assert (given.principal, given.role, given.needs("pool-one")) == (API, "Managed HSM Crypto User", None)
+    assert (given.principal, given.role, given.needs("pool-one")) == (API, "Managed HSM Crypto User", ())
     own = things[Address("pool/access/api/signer/keys/k")]
     assert isinstance(own, HsmRoleAssignment)
-    assert own.needs("pool-one") == "vaults/pool-one/roles/signer"
+    assert own.needs("pool-one") == ("vaults/pool-one/roles/signer",)
 
 
 def test_defaults_and_variables_reach_into_it(tmp_path: Path) -> None:
