@@ -1,6 +1,6 @@
 """A resource type as people say it."""
 
-_SPELLED = {"hsm": "HSM", "managed": "Managed"}
+_SPELLED = {"hsm": "HSM", "managed": "Managed", "identity": "managed identity"}
 
 
 def kind_words(kind: str) -> str:

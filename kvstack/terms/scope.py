@@ -9,8 +9,9 @@ ItemCollection = Literal["keys", "secrets", "certificates"]
 
 
 class Scope(msgspec.Struct, frozen=True, order=True):
-    """A place in the tree of scopes; an empty part means all below. item: `keys/signing`; managed_hsm: the vault is a
-    Managed HSM; the two share one space of names."""
+    """A place in the tree of scopes; an empty part means all below. item: `keys/signing`; without a vault, a managed
+    identity (`userAssignedIdentities/batch`); managed_hsm: the vault is a Managed HSM; the two share one space of
+    names."""
 
     subscription: str
     resource_group: str = ""
@@ -36,6 +37,8 @@ class Scope(msgspec.Struct, frozen=True, order=True):
         if self.vault:
             kind = "managedHSMs" if self.managed_hsm else "vaults"
             text += f"/providers/Microsoft.KeyVault/{kind}/{self.vault}"
+        elif self.item:
+            text += "/providers/Microsoft.ManagedIdentity"
         if self.item:
             text += f"/{self.item}"
         return text

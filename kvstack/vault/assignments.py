@@ -96,14 +96,7 @@ class AssignmentOperations(Engine):
                 principal=assignment.principal_id,
                 assignment=assignment.id,
             )
-            if _is_lasting_owner(assignment, self.top) and not any(
-                other.id != assignment.id and _is_lasting_owner(other, self.top)
-                for other in attempt.registry.role_assignments.values()
-            ):
-                raise Forbidden(
-                    "the last Owner of the subscription cannot be taken away",
-                    "Make somebody else Owner there first, without an end.",
-                )
+            require_another_owner(attempt.registry, assignment, self.top)
             attempt.changes_registry().remove_assignment(attempt.tx, assignment)
             return assignment
 
@@ -151,6 +144,10 @@ class AssignmentOperations(Engine):
         """Refuse a scope that is not there; of a thing in a vault, the vault has to be."""
         if scope.subscription.lower() != self.top.subscription.lower():
             raise NotFound(f"there is no subscription {scope.subscription}", code="SubscriptionNotFound")
+        if not scope.vault and scope.item:
+            raise BadParameter(
+                f"no role is given at a managed identity: {scope.path}", "Give it at its resource group."
+            )
         if not scope.vault:
             return
         vault = attempt.registry.vault(scope.vault)
@@ -226,6 +223,17 @@ def checked_role(
     if id is not None and not is_guid(id):
         raise BadParameter(f"`{id}` is no role assignment's id: a GUID is")
     return found
+
+
+def require_another_owner(registry: Registry, assignment: RoleAssignment, top: Scope) -> None:
+    """Refuse to take the last Owner at the top away: nobody could ever give access again."""
+    if _is_lasting_owner(assignment, top) and not any(
+        other.id != assignment.id and _is_lasting_owner(other, top) for other in registry.role_assignments.values()
+    ):
+        raise Forbidden(
+            "the last Owner of the subscription cannot be taken away",
+            "Make somebody else Owner there first, without an end.",
+        )
 
 
 def _is_lasting_owner(assignment: RoleAssignment, top: Scope) -> bool:

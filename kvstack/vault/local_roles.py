@@ -14,7 +14,7 @@ from kvstack.terms.scope import Scope
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt, Engine
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
-from kvstack.vault.local_access import LocalAssignment, LocalRole
+from kvstack.vault.local_access import LocalAccess, LocalAssignment, LocalRole
 from kvstack.vault.pool_home import inside
 from kvstack.vault.records import Vault
 
@@ -73,14 +73,7 @@ class LocalRoleOperations(Engine):
         with self._attempt(caller, "LocalRoleAssignmentDelete", self._scope(hsm)) as attempt, attempt.transaction():
             home, assignment = self._local_assignment(attempt, hsm, id, DELETE)
             attempt.details.update(principal=assignment.principal_id, assignment=assignment.id)
-            if _lasting(assignment) and not any(
-                other.id != assignment.id and _lasting(other)
-                for other in attempt.registry.local(home.name).assignments.values()
-            ):
-                raise Forbidden(
-                    f"the last administrator of Managed HSM `{home.name}` cannot be taken away",
-                    "Make somebody else `Managed HSM Administrator` at `/` first.",
-                )
+            require_another_administrator(attempt.registry.local(home.name), assignment, home)
             attempt.changes_registry().remove_local_assignment(attempt.tx, home, assignment)
             return assignment
 
@@ -221,6 +214,17 @@ def local_assignment(
         created=now,
         created_by=by,
     )
+
+
+def require_another_administrator(local: LocalAccess, assignment: LocalAssignment, home: Vault) -> None:
+    """Refuse to take the last administrator of a Managed HSM away: nobody could ever give access again."""
+    if _lasting(assignment) and not any(
+        other.id != assignment.id and _lasting(other) for other in local.assignments.values()
+    ):
+        raise Forbidden(
+            f"the last administrator of Managed HSM `{home.name}` cannot be taken away",
+            "Make somebody else `Managed HSM Administrator` at `/` first.",
+        )
 
 
 def _three(assignment: LocalAssignment) -> tuple[str, str, str]:

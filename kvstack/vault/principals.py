@@ -1,10 +1,13 @@
 """The directory of known principals: their names, and who is in which group."""
 
+from collections.abc import Iterable
+
 from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal, is_guid
 from kvstack.vault.caller import Caller
-from kvstack.vault.engine import Engine
-from kvstack.vault.errors import BadParameter, NotFound
+from kvstack.vault.engine import Attempt, Engine
+from kvstack.vault.errors import BadParameter, Conflict, NotFound
+from kvstack.vault.identities import IDENTITIES
 from kvstack.vault.registry import PrincipalRow
 
 READ = "Microsoft.Authorization/principals/read"
@@ -31,6 +34,7 @@ class PrincipalOperations(Engine):
                 members=frozenset(one.lower() for one in principal.members),
             )
             attempt.details.update(principal=row.id, name=row.name)
+            _require_no_other_than_an_identity(attempt, row)
             if attempt.registry.principals.get(row.id) != row:
                 attempt.changes_registry().put_principal(attempt.tx, row)
             return _principal(row)
@@ -54,13 +58,8 @@ class PrincipalOperations(Engine):
         if is_guid(principal):
             return self.caller(principal)
         with self._store.transaction() as tx:
-            known = {row.name: row.id for row in self._current_registry(tx).principals.values() if row.name}
-        if principal not in known:
-            raise NotFound(
-                f"the vault knows no principal `{principal}`{meant(principal, known)}",
-                "Name one that a stack declares and that was applied, or give an object id.",
-            )
-        return self.caller(known[principal])
+            known = [_principal(row) for row in self._current_registry(tx).principals.values()]
+        return self.caller(named(principal, known))
 
     def acting_as(self, caller: Caller) -> frozenset[str]:
         """Return every id a caller acts under, its groups' included."""
@@ -71,6 +70,38 @@ class PrincipalOperations(Engine):
     def operator(self) -> Caller:
         """Whoever runs the command line on this vault."""
         return Caller(self._settings.operator_id, self._settings.operator_name)
+
+
+def named(name: str, known: Iterable[Principal]) -> str:
+    """Return the id of the principal of this name. Raises NotFound, and Conflict where two have it: who may make a
+    managed identity chooses its name, and must not be taken for somebody else by it."""
+    ids: dict[str, list[str]] = {}
+    for principal in known:
+        if principal.name:
+            ids.setdefault(principal.name, []).append(principal.id)
+    match ids.get(name, []):
+        case []:
+            raise NotFound(
+                f"the vault knows no principal `{name}`{meant(name, ids)}",
+                "Name one that a stack declares and that was applied, or give an object id.",
+            )
+        case [one]:
+            return one
+        case several:
+            raise Conflict(
+                f"`{name}` is the name of {len(several)} principals",
+                f"Give the object id: {' or '.join(sorted(several))}.",
+            )
+
+
+def _require_no_other_than_an_identity(attempt: Attempt, row: PrincipalRow) -> None:
+    """Refuse to make something else of a managed identity's principal."""
+    for identity in IDENTITIES.scan(attempt.tx, principal_id=row.id):
+        if row.type != "managed_identity":
+            raise Conflict(
+                f"{row.id} is the managed identity `{identity.name}` in the resource group `{identity.resource_group}`",
+                f"It is no {row.type}.",
+            )
 
 
 def _principal(row: PrincipalRow) -> Principal:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from kvstack.terms.name import folded
 from kvstack.terms.principal import PrincipalType
 from kvstack.terms.role import RoleDefinition, built_in_roles_by_id
@@ -212,6 +214,15 @@ class Registry:
         """Keep a principal, in place of what was known of it."""
         PRINCIPALS.put(tx, principal)
         self.principals[principal.id] = principal
+        self._groups_of = None
+        self._asking = {}
+
+    def remove_principal(self, tx: Transaction, principal_id: str) -> None:
+        """Forget a principal, and that it is in any group."""
+        for group in [one for one in self.principals.values() if principal_id in one.members]:
+            self.put_principal(tx, msgspec.structs.replace(group, members=group.members - {principal_id}))
+        PRINCIPALS.delete(tx, principal_id)
+        self.principals.pop(principal_id, None)
         self._groups_of = None
         self._asking = {}
 

@@ -8,6 +8,7 @@ from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
 from kvstack.vault.denials import DenialOperations
 from kvstack.vault.due import DueOperations
+from kvstack.vault.identities import IdentityOperations
 from kvstack.vault.key_import import KeyImportOperations
 from kvstack.vault.key_release import KeyReleaseOperations
 from kvstack.vault.key_use import KeyUseOperations
@@ -49,6 +50,7 @@ class VaultService(
     DenialOperations,
     AccessQuestions,
     PrincipalOperations,
+    IdentityOperations,
     DueOperations,
     SnapshotOperations,
 ):

@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from kvstack.terms.identity import identity_scope_of
 from kvstack.terms.name import folded
-from kvstack.terms.scope import scope
+from kvstack.terms.scope import Scope, scope
 from kvstack.vault import errors
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
@@ -18,6 +19,8 @@ from kvstack.vault.certificates.rows import CERTIFICATES, CONTACTS, ISSUERS, Con
 from kvstack.vault.engine import READ_HSM, Attempt
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.firewall import lets_in
+from kvstack.vault.identities import IDENTITIES, ManagedIdentity
+from kvstack.vault.identities import READ as READ_IDENTITIES
 from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS, ItemOperations
 from kvstack.vault.local_access import LocalAssignment, LocalRole
 from kvstack.vault.local_roles import READ as READ_LOCAL_ASSIGNMENTS
@@ -31,11 +34,14 @@ _BESIDE_CERTIFICATES = re.compile(r"/(issuers/[^/]+|contacts)$")
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """What could not be read, and why. vault: as asked for; empty for role assignments outside the vaults."""
+    """What could not be read, and why. vault: as asked for; of identities, the resource group; empty for role
+    assignments outside the vaults, and for identities in whatever resource group. but: the resource groups that could
+    be read all the same."""
 
     vault: str
-    kind: Collection | Literal["vault", "role_assignments"]
+    kind: Collection | Literal["vault", "role_assignments", "identities"]
     reason: str
+    but: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -56,6 +62,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     local_roles: tuple[LocalRole, ...] = ()
     issuers: tuple[Issuer, ...] = ()
     contacts: tuple[ContactsRow, ...] = ()
+    identities: tuple[ManagedIdentity, ...] = ()
 
 
 class LastChange(msgspec.Struct, frozen=True):
@@ -105,6 +112,7 @@ class SnapshotOperations(ItemOperations):
                     local_assignments += local.assignments.values()
                     local_roles += local.custom_roles.values()
             assignments = _assignments(attempt, (*vaults, *pools), unread)
+            identities = _identities(attempt, unread)
             attempt.details.update(
                 vaults=" ".join(vault.name for vault in (*vaults, *pools)[:20]),
                 items=str(len(keys) + len(secrets) + len(certificates)),
@@ -122,6 +130,7 @@ class SnapshotOperations(ItemOperations):
                 tuple(local_roles),
                 tuple(issuers),
                 tuple(contacts),
+                identities,
             )
 
     def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:
@@ -201,7 +210,31 @@ def _assignments(attempt: Attempt, vaults: Sequence[Vault], unread: list[Unread]
     return tuple(one for one in everything if attempt.may(READ_ASSIGNMENTS, one.scope, data=False))
 
 
+def _identities(attempt: Attempt, unread: list[Unread]) -> tuple[ManagedIdentity, ...]:
+    """Return the managed identities the caller may read; say of which resource groups it may not."""
+    everything = IDENTITIES.scan(attempt.tx)
+    groups = {one.group for one in everything}
+    # Who may not read them everywhere may do so in groups he was given a right in, whether there are any or not.
+    mine = frozenset(attempt.registry.principals_of(attempt.caller))
+    given = attempt.registry.role_assignments.values()
+    groups |= {one.scope.resource_group.lower() for one in given if one.principal_id in mine and not one.scope.vault}
+    places = {group: Scope(attempt.top.subscription, group) for group in groups if group}
+    read = {group for group, place in places.items() if attempt.may(READ_IDENTITIES, place, data=False)}
+    if not attempt.may(READ_IDENTITIES, attempt.top, data=False):
+        reason = attempt.denied(READ_IDENTITIES, attempt.top, data=False).summary
+        unread.append(Unread("", "identities", reason, tuple(sorted(read))))
+    else:
+        unread += (
+            Unread(group, "identities", attempt.denied(READ_IDENTITIES, places[group], data=False).summary)
+            for group in sorted(places.keys() - read)
+        )
+    return tuple(one for one in everything if one.group in read)
+
+
 def _change_visible(attempt: Attempt, path: str) -> bool:
+    identity = identity_scope_of(path)
+    if identity is not None:
+        return attempt.may(READ_IDENTITIES, identity, data=False)
     try:
         place = scope(_BESIDE_CERTIFICATES.sub("", path))
     except ValueError as error:

@@ -90,6 +90,7 @@ def test_who_may_read_nothing_is_not_told_whether_a_vault_is_there(full: World) 
         (VAULT, "vault", "denied"),
         ("not-there", "vault", "denied"),
         ("", "role_assignments", "denied"),
+        ("", "identities", "denied"),
     ]
 
 
