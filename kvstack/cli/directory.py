@@ -33,15 +33,9 @@ class Directory(msgspec.Struct, frozen=True):
         """Return the id of who is meant by a name or an id. Raises KvstackError."""
         if is_guid(written):
             return written.lower()
-        from kvstack.terms.near import meant
+        from kvstack.vault.principals import named
 
-        named = {principal.name: principal.id for principal in self.principals.values() if principal.name}
-        if written not in named:
-            raise KvstackError(
-                f"the vault knows no principal `{written}`{meant(written, named)}",
-                "Name one that a stack declares and that was applied, or give an object id.",
-            )
-        return named[written]
+        return named(written, self.principals.values())
 
     def principal(self, written: str, principal_type: PrincipalType | None) -> tuple[str, PrincipalType]:
         """Return the id and the type of who is meant. Raises KvstackError."""

@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "certificate": ("certificate", "Certificates, requests, authorities and their revocation lists."),
     "deleted": ("deleted", "What is soft-deleted anywhere: pick, recover, purge."),
     "access": ("access", "Role assignments."),
+    "identity": ("identity", "Managed identities: principals that are resources."),
     "audit": ("audit", "What was done, by whom; whether the record is whole."),
     "hsm": ("hsm", "The PKCS#11 module and what it can do."),
     "managed-hsm": ("managed_hsm", "Managed HSMs: pools of tokens under one security domain."),

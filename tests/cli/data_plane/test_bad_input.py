@@ -14,7 +14,7 @@ from kvstack.cli.main import VERBS
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
 
-MINE = ("init", "run-due", "vault", "secret", "key", "access", "audit", "hsm", "managed-hsm")
+MINE = ("init", "run-due", "vault", "secret", "key", "access", "identity", "audit", "hsm", "managed-hsm")
 
 
 def commands_of(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
