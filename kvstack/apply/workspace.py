@@ -46,7 +46,7 @@ class Workspace:
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.declaration = declaration
-        self.desired = declaration.desired
+        self.desired = declaration.desired.placed(backend.resource_group)
         self.backend = backend
         self.store = state_store(declaration)
         self._random = random

@@ -49,26 +49,32 @@ class Actual(msgspec.Struct, Generic[R], frozen=True):
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """What could not be read. identity: of a thing, with everything in it; or, ended by `/`, what is in a place."""
+    """What could not be read. identity: of a thing, with everything in it; or, ended by `/`, what is in a place. but:
+    places in it, ended by `/`, that were read."""
 
     identity: str
     reason: str
+    but: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     """Everything in the vaults of a stack, by identity (Resource.identity), read in bulk. resource_group: where vaults
-    are that name none."""
+    are that name none; principals: by id, how things name them where not by that: managed identities, whose ids no
+    declaration knows."""
 
     things: Mapping[str, Actual[Resource]]
     unread: tuple[Unread, ...] = ()
     resource_group: str = ""
+    principals: Mapping[str, str] = {}
 
     def unread_because(self, identity: str) -> str | None:
         """Return why a thing could not be read; None where it was, or is known not to be there."""
         if not self.unread or identity in self.things:
             return None
         for entry in self.unread:
-            if identity == entry.identity or identity.startswith(entry.identity.removesuffix("/") + "/"):
+            if (
+                identity == entry.identity or identity.startswith(entry.identity.removesuffix("/") + "/")
+            ) and not identity.startswith(entry.but):
                 return entry.reason
         return None
 
@@ -157,6 +163,7 @@ class Backend(Protocol):
 
     name: str
     id: str  # which vaults these are: a state belongs to one backend
+    resource_group: str  # what is made and names none goes there
 
     @property
     def clock(self) -> Clock:
@@ -170,8 +177,8 @@ class Backend(Protocol):
         ...
 
     def snapshot(self, vaults: Iterable[str]) -> Snapshot:
-        """Read everything in these vaults (real names; alive or soft-deleted) and all role assignments, never a
-        value."""
+        """Read everything in these vaults (real names; alive or soft-deleted), all role assignments and all managed
+        identities, never a value."""
         ...
 
     def handler(self, kind: str) -> Handler[Resource] | None:

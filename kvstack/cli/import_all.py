@@ -17,6 +17,7 @@ from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError
 if TYPE_CHECKING:
     from kvstack.apply.workspace import Workspace
     from kvstack.backends.protocol import Snapshot
+    from kvstack.declare.graph import Desired
     from kvstack.plan.change import Change
     from kvstack.render.declaration import Written
     from kvstack.render.events import Outcome
@@ -68,11 +69,11 @@ def _written(context: Context, vault: str, into: Path) -> "Written":
     from kvstack.terms.local_role import local_roles
     from kvstack.terms.role import built_in_roles
 
-    stack, known, owner = stack_name(context.directory), {}, ""
+    stack, owner, desired = stack_name(context.directory), "", None
     kind, isolated = "embedded", False
     if into.name != FIRST_STACK or into.parent != context.directory:
         declared = context.declaration()
-        known = {principal.id: name for name, principal in declared.desired.principals.items()}
+        desired = declared.desired
         owner, kind, isolated = declared.desired.owner, declared.backend.type, declared.backend.hsm.isolated
         stack = ""
     backend = opened(kind, context.directory, owner=owner or stack, principal=context.principal, isolated=isolated)
@@ -84,9 +85,22 @@ def _written(context: Context, vault: str, into: Path) -> "Written":
         own = {
             actual.resource.name.lower() for actual in snapshot.things.values() if actual.kind == "hsm_role_definition"
         }
+        known = _known(desired.placed(backend.resource_group)) if desired is not None else {}
         return written(snapshot, vault, backend.principals() or {}, stack=stack or None, known=known, roles=roles | own)
     finally:
         backend.close()
+
+
+def _known(desired: "Desired") -> dict[str, str]:
+    """Return what a stack calls the principals it declares, by id; its managed identities as things name them."""
+    from kvstack.resources.identity import Identity
+
+    identities = {
+        node.resource.principal: address.partition("/")[2]
+        for address, node in desired.nodes.items()
+        if isinstance(node.resource, Identity)
+    }
+    return {**{principal.id: name for name, principal in desired.principals.items()}, **identities}
 
 
 def _require_whole(snapshot: "Snapshot", vault: str) -> None:

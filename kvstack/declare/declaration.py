@@ -11,12 +11,13 @@ from kvstack.declare.resolve import resolved
 from kvstack.declare.sources import Sources
 from kvstack.declare.stack import BackendChoice, DeclaredPrincipal, Environment, StackFile, Variable
 from kvstack.declare.variables import NOWHERE, Located, environment_problems, interpolated, values
-from kvstack.resources.catalog import CONTAINERS, inside
+from kvstack.resources.catalog import BESIDE, CONTAINERS, inside
 from kvstack.schema.resource import Resource
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, Place
 from kvstack.terms.near import meant
 
 T = TypeVar("T")
+_NAMES_PRINCIPALS = frozenset({"principal", "principals", "except", "approvers", "administrators"})
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,19 +142,22 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
         more = defaults.get(kind)
         return {**more, **(body or {})} if isinstance(more, dict) and isinstance(body, (dict, type(None))) else body
 
+    def all_shared(resource: type[Resource], things: Any) -> Any:
+        match things:
+            case dict(named):
+                return {key: shared(resource.kind, item) for key, item in named.items()}
+            case list(listed):
+                return [shared(resource.kind, item) for item in listed]
+            case _:
+                return things
+
     def whole(container: type[Resource], declared: Any) -> Any:
         body = shared(container.kind, declared)
         if not isinstance(body, dict):
             return body
         for resource in inside(container):
-            match body.get(resource.collection):
-                case dict(named):
-                    things: Any = {key: shared(resource.kind, item) for key, item in named.items()}
-                case list(listed):
-                    things = [shared(resource.kind, item) for item in listed]
-                case _:
-                    continue
-            body = {**body, resource.collection: things}
+            if resource.collection in body:
+                body = {**body, resource.collection: all_shared(resource, body[resource.collection])}
         return body
 
     return {
@@ -162,6 +166,11 @@ def _with_defaults(document: dict[str, Any]) -> dict[str, Any]:
             section: {name: whole(container, body) for name, body in document[section].items()}
             for section, container in CONTAINERS.items()
             if isinstance(document.get(section), dict)
+        },
+        **{
+            section: all_shared(resource, document[section])
+            for section, resource in BESIDE.items()
+            if section in document
         },
     }
 
@@ -195,7 +204,7 @@ def _all_problems(
             for problem in beyond
             if problem.severity == "error"
             and problem.path not in told
-            and not (problem.path[-1] == "principal" and "principals" in wrong_sections)
+            and not (problem.path[-1] in _NAMES_PRINCIPALS and wrong_sections & {"principals", "identities"})
         ),
     ]
 
@@ -217,6 +226,10 @@ def _as_written(problem: Located, own: Mapping[str, Any], vault_keys: Mapping[st
             own_path = (section, vault, attribute)
         case (str(section), str(vault)) if section in CONTAINERS:
             return msgspec.structs.replace(problem, path=(section, vault_keys.get(vault, vault)))
+        case (str(section), (str() | int()) as item, str(attribute), *rest) if section in BESIDE:
+            shared = ("defaults", BESIDE[section].kind, attribute, *rest)
+            written = problem.path
+            own_path = (section, item, attribute)
         case _:
             return problem
     from_defaults = not _stands(own, own_path) and _stands(own, shared[:3])

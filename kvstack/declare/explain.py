@@ -12,7 +12,7 @@ from msgspec import ValidationError, convert
 from kvstack.declare.graph import Path
 from kvstack.declare.stack import StackFile
 from kvstack.declare.variables import Located
-from kvstack.resources.catalog import CONTAINERS, RESOURCES, inside
+from kvstack.resources.catalog import CONTAINERS, RESOURCES
 from kvstack.resources.validity import Moment
 from kvstack.schema.json_schema import Schema, json_schema, title_of
 from kvstack.terms.near import meant
@@ -24,10 +24,11 @@ _THINGS = {
     "a vault": ("Vault", "Vault block"),
     "a Managed HSM": ("Managed hsm", "Managed hsm block"),
     "a stack": ("Stack", "Stack file"),
+    "a managed identity": ("Identity",),
     **{
         f"a {title_of(resource.__name__).lower()}": (title_of(resource.__name__),)
-        for container in CONTAINERS.values()
-        for resource in inside(container)
+        for resource in RESOURCES
+        if resource not in CONTAINERS.values()
     },
 }
 _TYPES = {

@@ -7,6 +7,7 @@ import msgspec
 from kvstack.declare.rules import Rule, Silence
 from kvstack.schema.resource import Resource
 from kvstack.terms.address import Address
+from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.principal import Principal
 
 Path = tuple[str | int, ...]
@@ -59,6 +60,46 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     production: bool = False
     rules: tuple[Rule, ...] = ()
     silences: tuple[Silence, ...] = ()
+
+    def placed(self, resource_group: str) -> "Desired":
+        """Return the graph in the backend's own resource group, wherever none is named. Raises KvstackError where two
+        things turn out to be one."""
+        return self._with(
+            {
+                address: resource
+                for address, node in self.nodes.items()
+                if (resource := node.resource.placed(resource_group)) is not node.resource
+            }
+        )
+
+    def told_by(self, principals: Mapping[str, str]) -> "Desired":
+        """Return the graph with principals as the backend tells them, by id. Raises KvstackError as `placed` does."""
+        if not principals:
+            return self
+        return self._with(
+            {
+                address: resource
+                for address, node in self.nodes.items()
+                if (resource := node.resource.told_by(principals)) is not node.resource
+            }
+        )
+
+    def _with(self, changed: Mapping[Address, Resource]) -> "Desired":
+        if not changed:
+            return self
+        nodes = dict(self.nodes)
+        for address, resource in changed.items():
+            node = nodes[address]
+            identity = resource.identity(node.vault)
+            nodes[address] = msgspec.structs.replace(node, resource=resource, identity=identity)
+        taken: dict[str, Address] = {}
+        for address, node in nodes.items():
+            other = taken.setdefault(node.identity, address)
+            if other != address:
+                raise KvstackError(
+                    f"`{other}` and `{address}` are one and the same thing", "Take one of them out.", address=address
+                )
+        return msgspec.structs.replace(self, nodes=nodes)
 
     @property
     def owner(self) -> str:

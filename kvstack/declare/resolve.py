@@ -11,13 +11,15 @@ from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.references import with_real_names
 from kvstack.declare.resolve_access import Access
 from kvstack.declare.resolve_local_access import LocalAccess
+from kvstack.declare.resolve_principals import principals_of
 from kvstack.declare.rule_problems import rule_problems
 from kvstack.declare.stack import StackFile
 from kvstack.declare.stack_file import stack_file
 from kvstack.declare.variables import Located
-from kvstack.resources.catalog import inside
+from kvstack.resources.catalog import BESIDE, inside
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
+from kvstack.resources.identity import Identity
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.value_source import ValueFrom
@@ -66,16 +68,18 @@ class _Resolution:
         self.identities: dict[str, Address] = {}
 
     def desired(self) -> Desired:
-        principals = self._principals()
+        principals = principals_of(self.stack, self.problems)
+        identities = self._identities(principals)
+        anybody = {**principals, **identities}
         vaults = {key: _without_content(Vault, key, block) for key, block in self.stack.vaults.items()}
-        access = Access(principals, vaults, self.stack.vaults)
+        access = Access(anybody, vaults, self.stack.vaults)
         for key, vault in vaults.items():
             path: Path = ("vaults", key)
             self._container(key, vault, path)
             for index, assignment in enumerate(getattr(self.stack.vaults[key], RoleAssignment.collection)):
                 self._assignment(access, assignment, (*path, "access", index), key)
         for key, block in self.stack.managed_hsms.items():
-            self._managed_hsm(principals, key, block)
+            self._managed_hsm(anybody, key, block)
         for index, assignment in enumerate(self.stack.access):
             self._assignment(access, assignment, ("access", index), None)
         self.problems.extend(access.redundant())
@@ -98,6 +102,9 @@ class _Resolution:
     def _container(self, key: str, container: Resource, path: Path) -> None:
         """Add a vault or Managed HSM, and what stands in it under a name."""
         self._check(path, container)
+        if key in BESIDE:
+            words = f"no {kind_words(container.kind)} has the key `{key}`: so begin the addresses of the stack's own"
+            self.problems.append(Located(path, words, f"Write another, and `name: {container.name}`.", at_key=True))
         self._add(Address(key), container, container.name, None, path)
         for resource in inside(type(container)):
             if resource.written_as:
@@ -123,31 +130,18 @@ class _Resolution:
             address = joined(key, HsmRoleAssignment.collection, *assignment.address_parts())
             self._add(address, given, declared.name, Address(key), line)
 
-    def _principals(self) -> dict[str, Principal]:
-        declared = self.stack.principals
-        ids = {name: entry.id.lower() for name, entry in declared.items()}
-        seen: dict[str, str] = {}
+    def _identities(self, principals: Mapping[str, Principal]) -> dict[str, Principal]:
+        """Add the managed identities, and return each as the principal it will be."""
         found = {}
-        for name, entry in declared.items():
-            if ids[name] in seen:
-                self.problems.append(
-                    Located(("principals", name, "id"), f"`{name}` and `{seen[ids[name]]}` have the same id")
-                )
-            seen[ids[name]] = name
-            if entry.members and entry.type != "group":
-                self.problems.append(
-                    Located(("principals", name, "members"), f"only a group has members, not a {entry.type}")
-                )
-            for index, member in enumerate(entry.members):
-                if member not in declared:
-                    self.problems.append(
-                        Located(
-                            ("principals", name, "members", index),
-                            f"there is no principal `{member}`{meant(member, declared)}",
-                        )
-                    )
-            members = frozenset(ids[member] for member in entry.members if member in ids)
-            found[name] = Principal(id=ids[name], type=entry.type, name=name, members=members)
+        for key, declared in self.stack.identities.items():
+            path: Path = (Identity.collection, key)
+            identity = _without_content(Identity, key, declared)
+            self._check(path, identity)
+            self._add(joined(*map(str, path)), identity, "", None, path)
+            if key in principals:
+                wrong = f"`{key}` is a name in `principals` already: in access, either could be meant"
+                self.problems.append(Located(path, wrong, "Give one of them another name here.", at_key=True))
+            found[key] = Principal(id=identity.principal, type="managed_identity", name=key)
         return found
 
     def _items(self, key: str, vault: Resource, resource: type[Resource], above: Path) -> None:

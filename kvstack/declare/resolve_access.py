@@ -10,6 +10,7 @@ from kvstack.declare.variables import Located
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
 from kvstack.terms import name, role
+from kvstack.terms.identity import identity_name_problem, identity_named
 from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal, PrincipalType, is_guid
 
@@ -138,12 +139,14 @@ def principal_meant(
     path: Path,
     problems: list[Located],
 ) -> Principal | None:
-    """Return the declared principal a line names; None for an object id, or with a problem told."""
-    found = principals.get(written)
+    """Return the declared principal a line names, or the managed identity of somebody else; None for an object id, or
+    with a problem told."""
+    found = principals.get(written) or _anybodys_identity(written)
     where = (*path, "principal")
     if found is not None:
         if principal_type not in (None, found.type):
-            problems.append(Located((*path, "principal_type"), f"`{written}` is a {found.type} in `principals`"))
+            section = "identities" if identity_named(found.id) else "principals"
+            problems.append(Located((*path, "principal_type"), f"`{written}` is a {found.type} in `{section}`"))
         return found
     if not is_guid(written):
         there = f"`principals` has {', '.join(principals)}." if principals else "`principals` is empty."
@@ -151,6 +154,14 @@ def principal_meant(
     elif principal_type is None:
         problems.append(Located(where, "an object id needs its `principal_type`", "Or give it a name in `principals`."))
     return None
+
+
+def _anybodys_identity(written: str) -> Principal | None:
+    """Return the managed identity that is written `identity/GROUP/NAME`: another stack's, or nobody's."""
+    named = identity_named(written)
+    if named is None or name.resource_group_name_problem(named[0]) or identity_name_problem(named[1]):
+        return None
+    return Principal(id=written.lower(), type="managed_identity", name=written)
 
 
 def _above(scope: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from kvstack.declare.variables import Located
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.managed_hsm import ManagedHsm
+from kvstack.terms.identity import identity_named
 from kvstack.terms.local_role import local_roles
 from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal, is_guid
@@ -50,7 +51,15 @@ class LocalAccess:
         found = set()
         for written in sorted(declared.administrators):
             known = self._principals.get(written)
-            if known is None and not is_guid(written):
+            if identity_named(known.id if known is not None else written) is not None:
+                problems.append(
+                    Located(
+                        (*path, "administrators"),
+                        f"`{written}` is a managed identity: its principal id is known only once it is made",
+                        "Give it the role `Managed HSM Administrator` in `access`.",
+                    )
+                )
+            elif known is None and not is_guid(written):
                 problems.append(
                     Located(
                         (*path, "administrators"),

@@ -8,6 +8,7 @@ import msgspec
 from kvstack.declare.graph import Import, Move, Removal
 from kvstack.declare.rules import Rule, Silence
 from kvstack.resources.catalog import RESOURCES, inside
+from kvstack.resources.identity import Identity
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
@@ -111,6 +112,9 @@ class Included(_Part, frozen=True):
     """A file that a stack includes."""
 
     principals: Annotated[dict[str, DeclaredPrincipal], doc("Who can be given access, by the names used here.")] = {}
+    identities: Annotated[
+        dict[str, Identity], doc("The managed identities, to be named in access like principals.")
+    ] = {}
     access: Annotated[
         tuple[RoleAssignment, ...], doc("Access wider than one vault of this stack, or to a vault of somebody else.")
     ] = ()
@@ -163,6 +167,7 @@ class StackFile(Included, frozen=True, kw_only=True):
                 "hsm_key",
                 "hsm_role_definition",
                 "hsm_role_assignment",
+                "identity",
             ],
             dict[str, Any],
         ],

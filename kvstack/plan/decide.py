@@ -23,7 +23,8 @@ def decision(  # noqa: C901  # a case a situation
     situation: Situation, inside: Callable[[], tuple[Inside, ...]]
 ) -> Decision:
     """Choose what happens to one thing. inside: what it holds, looked up where that matters."""
-    made_anew = situation.vault is not None and situation.vault.action in (Action.CREATE, Action.REPLACE)
+    in_a_new_vault = situation.vault is not None and situation.vault.action in (Action.CREATE, Action.REPLACE)
+    made_anew = in_a_new_vault or situation.taken_along is not None
     if situation.name_held_by is not None:
         return refusal.name_held(situation, situation.name_held_by)
     match (situation.node, situation.record, situation.standing):
@@ -76,19 +77,23 @@ def _created(situation: Situation, node: Node) -> Decision:
     shown = attributes.of_new(resource)
     if resource.value_source is not None:
         shown = (value.attribute_change(resource.value_source, None, situation.offered), *shown)
-    replaced = situation.vault is not None and situation.vault.action is Action.REPLACE and situation.record is not None
+    applied = situation.record is not None
+    with_vault = situation.vault is not None and situation.vault.action is Action.REPLACE and applied
+    replaced = with_vault or (situation.taken_along is not None and applied)
     if replaced and situation.prevents_destroy:
         return refusal.prevented(situation, "replace")
     reasons: tuple[str, ...] = ()
-    if replaced:
+    if with_vault:
         reasons = ("its vault is replaced",)
-    elif situation.record is not None:
+    elif replaced and situation.taken_along is not None:
+        reasons = (f"its {kind_words(situation.taken_along.kind)} is replaced",)
+    elif applied:
         reasons = ("it was there at the last apply and is gone",)
     return Decision(
         situation.change(
             action=Action.REPLACE if replaced else Action.CREATE,
-            irreversible=replaced and _destroyed_with_vault(situation, resource),
-            with_vault=replaced,
+            irreversible=with_vault and _destroyed_with_vault(situation, resource),
+            with_vault=with_vault,
             reasons=reasons,
             attributes=shown,
             actual=None,
@@ -126,9 +131,10 @@ def _compared(
     refusals = [difference for difference in found if difference.attribute.rule.effect(difference.after) == "refuse"]
     if refusals:
         return refusal.not_changeable(situation, refusals, tuple(shown))
+    missing = situation.needs_missing
     needs_another = resource.needs(node.vault) != actual.resource.needs(node.vault)
-    if ("new_version" in effects or needs_another) and situation.needs_missing is not None:
-        return refusal.nothing_to_be_for(situation, situation.needs_missing)
+    if missing is not None and ("new_version" in effects or needs_another or missing.identity in resource.ends_with()):
+        return refusal.nothing_to_be_for(situation, missing)
     if "new_version" in effects and (obstacle := _obstacle_with_needed(situation, resource)) is not None:
         return refusal.refused(situation, obstacle.summary, obstacle.mend, tuple(shown))
     if found:
@@ -225,10 +231,12 @@ def _renamed(situation: Situation, node: Node, before: Actual[Resource]) -> Deci
     if created.change.action is Action.REFUSE:
         return created
     gone = "deleted and can be recovered" if before.resource.soft_deleted else "taken away"
+    lost = before.resource.lost_when_deleted
     return Decision(
         situation.change(
             action=Action.REPLACE,
-            reasons=(f"it cannot be changed in place: the one there is {gone}",),
+            irreversible=bool(lost),
+            reasons=(f"it cannot be changed in place: the one there is {gone}", *((lost,) if lost else ())),
             attributes=attributes.changes(tuple(_to_change(node.resource, before.resource))),
             actual=before,
         )
@@ -250,11 +258,12 @@ def _replaced_in_place(situation: Situation, actual: Actual[Resource], shown: tu
     if obstacle is not None:
         return refusal.refused(situation, obstacle.summary, obstacle.mend)
     end = ": it is deleted and purged, with everything in it" if purged else ""
+    lost = actual.resource.lost_when_deleted
     return Decision(
         situation.change(
             action=Action.REPLACE,
-            irreversible=purged,
-            reasons=(f"it cannot be changed in place{end}",),
+            irreversible=purged or bool(lost),
+            reasons=(f"it cannot be changed in place{end}", *((lost,) if lost else ())),
             attributes=shown,
             purge_first=purged,
             actual=actual,
@@ -284,6 +293,8 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
         reasons.append(f"it {whose} and is neither declared nor recorded")
     elif situation.destroyed is None:
         reasons.append("it is no longer declared")
+    lost = actual.resource.lost_when_deleted
+    reasons += [lost] if lost else []
     # Who may do what in it has no name, and goes with it as a matter of course.
     others = [
         held.actual for held in inside() if not held.ours and held.actual.deletion is None and held.actual.resource.name
@@ -296,7 +307,7 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
     return Decision(
         situation.change(
             action=Action.DELETE,
-            irreversible=with_vault and _destroyed_with_vault(situation, actual.resource),
+            irreversible=bool(lost) or (with_vault and _destroyed_with_vault(situation, actual.resource)),
             reasons=tuple(reasons),
             with_vault=with_vault,
         )

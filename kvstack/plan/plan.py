@@ -12,6 +12,7 @@ from kvstack.plan.drift import drift
 from kvstack.plan.moves import found_again, moved_records
 from kvstack.plan.situation import Inside, Missing, Situation
 from kvstack.plan.standing import Standing, made_before, standing
+from kvstack.resources.catalog import BESIDE
 from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
@@ -36,6 +37,7 @@ def plan(
     values: fingerprints of the secret values that `env` and `file` offer now, by address; targets: addresses the plan
     is restricted to, with what they depend on; destroy: plan the end of everything; refresh_only: only tell what moved.
     """
+    desired = desired.told_by(snapshot.principals)
     planned = _Planning(desired, state, snapshot, now, values or {}, destroy)
     changes, bookkeeping = planned.changes() if not refresh_only else planned.nothing_but_unread()
     considered = len(desired.nodes)
@@ -101,6 +103,7 @@ class _Planning:
         self.unread: list[UnreadThing] = []
         self.diagnostics: list[Diagnostic] = list(self.moved.diagnostics)
         self.decided: dict[Address, Change] = {}
+        self.replaced: dict[str, Change] = {}  # what takes others along, by identity
 
     def changes(self) -> tuple[list[Change], list[Change]]:
         """Return what changes, and the no-ops whose record is missing or out of date."""
@@ -110,6 +113,8 @@ class _Planning:
             if change.action is not Action.NO_OP:
                 changes.append(change)
                 self.decided[change.address] = change
+                if change.action is Action.REPLACE and change.node is not None:
+                    self.replaced[change.node.identity] = change
             elif change.compared_at_apply or _record_is_stale(change):
                 bookkeeping.append(change)
         return changes, bookkeeping
@@ -149,6 +154,7 @@ class _Planning:
             or node.vault_address in self.decided
             or address in self.moved.sources
             or self._is_unread(node.identity)
+            or self._taken_along(node) is not None
         ):
             return False
         owner, declared = actual.owner, node.resource
@@ -220,6 +226,7 @@ class _Planning:
             name_held_by=self.moved.held.get(address),
             vault_address=vault_address if vault_address != address else None,
             vault=self.decided.get(vault_address) if vault_address and vault_address != address else None,
+            taken_along=self._taken_along(node),
             container=self.snapshot.things.get("/".join(identity.split("/", 2)[:2]))
             if identity.count("/") > 1
             else None,
@@ -232,15 +239,28 @@ class _Planning:
         self.diagnostics.extend(decided.diagnostics)
         yield decided.change
 
+    def _taken_along(self, node: Node | None) -> Change | None:
+        """Return the replacement that a thing does not outlast, beside that of its vault."""
+        if node is None or not self.replaced:
+            return None
+        return next((self.replaced[one] for one in node.resource.ends_with() if one in self.replaced), None)
+
     def _waits_for(self, node: Node | None) -> str:
-        """Return what has to be done with what a thing is in, once that is made, before the thing can be planned."""
+        """Return what has to be done with what a thing is in, once that is made, before the thing can be planned; or
+        why that cannot be read which it is told by."""
+        for identity in node.resource.ends_with() if node is not None and self.snapshot.unread else ():
+            if self._is_unread(identity):
+                return self._reason(identity)
         holder = self.decided.get(node.vault_address) if node is not None and node.vault_address is not None else None
         if holder is None or holder.node is None or holder.action not in (Action.CREATE, Action.REPLACE):
             return ""
         return holder.node.resource.comes_first()
 
     def _vault_address(self, address: Address, identity: str) -> Address:
-        """Return the address of the vault that something undeclared is in: whatever it is called now."""
+        """Return the address of the vault that something undeclared is in: whatever it is called now; its own for what
+        is in none."""
+        if address.split("/", 1)[0] in BESIDE:
+            return address
         container = "/".join(identity.split("/", 2)[:2])
         return self.vaults.get(container, parent(address))
 

@@ -52,6 +52,8 @@ def nothing_to_be_for(situation: Situation, missing: Missing) -> Decision:
     match missing.identity.split("/"):
         case ["vaults", vault, collection, name]:
             what = f"{collection.removesuffix('s')} `{name}` in vault `{vault}`"
+        case ["identities", group, name]:
+            what = f"managed identity `{name}` in the resource group `{group}`"
         case _:
             what = f"vault `{missing.identity.rpartition('/')[2]}`"
     if missing.ends:

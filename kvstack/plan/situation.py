@@ -28,9 +28,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     node: as declared, None where it is not. record: as applied last. intent: what a run that ended early was about to
     make. actual: what is under the declared (or else the recorded) identity. before: what is under the recorded
     identity, where that is another. vault: what is decided about the vault it is in, None where nothing changes there.
-    container: the vault it is in, as it is. needed: what it needs, as declared or else as it is. needs_missing: what it
-    needs, where that is neither there nor declared. destroyed: as declared, where the plan is to destroy it all the
-    same.
+    taken_along: the replacement of something else that this does not outlast. container: the vault it is in, as it is.
+    needed: what it needs, as declared or else as it is. needs_missing: what it needs, where that is neither there nor
+    declared. destroyed: as declared, where the plan is to destroy it all the same.
     """
 
     address: Address
@@ -49,6 +49,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     name_held_by: Address | None
     vault_address: Address | None
     vault: Change | None
+    taken_along: Change | None
     container: Actual[Resource] | None
     needed: tuple[Resource, ...]
     needs_missing: Missing | None

@@ -11,6 +11,7 @@ from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.schema.attribute import Attribute
 from kvstack.schema.resource import Resource, attributes
+from kvstack.terms.identity import identity_named
 from kvstack.terms.principal import Principal
 
 _WIDTH: Final = 116
@@ -154,8 +155,9 @@ def _collection(things: list[Actual[Resource]], names: Mapping[str, str]) -> Ite
 def _assignment(resource: Resource, names: Mapping[str, str]) -> dict[str, Any]:
     body = _attributes(resource)
     principal = str(body["principal"])
-    if principal in names:
-        body = {**body, "principal": names[principal]}
+    if principal in names or identity_named(principal) is not None:
+        # What a managed identity is, its name says.
+        body = {**body, "principal": names.get(principal, principal)}
         body.pop("principal_type", None)
     if isinstance(resource, RoleAssignment):
         inside = resource.scope.split("/", 2)[2:]

@@ -7,6 +7,7 @@ from kvstack.resources.contact_list import ContactList
 from kvstack.resources.hsm_key import HsmKey
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
+from kvstack.resources.identity import Identity
 from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.managed_hsm import ManagedHsm
@@ -27,10 +28,13 @@ RESOURCES: tuple[type[Resource], ...] = (
     HsmKey,
     HsmRoleDefinition,
     HsmRoleAssignment,
+    Identity,
 )
 BY_KIND: dict[str, type[Resource]] = {resource.kind: resource for resource in RESOURCES}
 # What things are in, each under its section of a declaration.
 CONTAINERS: dict[str, type[Resource]] = {Vault.collection: Vault, ManagedHsm.collection: ManagedHsm}
+# What stands beside them, under a section of the stack's own, and reaches wider than one of them.
+BESIDE: dict[str, type[Resource]] = {resource.collection: resource for resource in (RoleAssignment, Identity)}
 
 
 @cache

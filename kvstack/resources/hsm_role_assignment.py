@@ -1,15 +1,19 @@
 """Who may do what inside a Managed HSM."""
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Self
+
+import msgspec
 
 from kvstack.resources.hsm_role_definition import role_identity
+from kvstack.resources.identity import needed_identity
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import slug_of_principal
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import REPLACE
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms.address import slug
+from kvstack.terms.identity import in_resource_group
 from kvstack.terms.local_role import local_roles, scope_problem
 from kvstack.terms.principal import PrincipalType
 
@@ -23,7 +27,9 @@ class HsmRoleAssignment(
     soft_deleted = False
 
     principal: Annotated[
-        str, doc("A name from `principals`, or an object id (then with `principal_type`).", "payments-api"), REPLACE
+        str,
+        doc("A name from `principals` or `identities`, or an object id (then with `principal_type`).", "payments-api"),
+        REPLACE,
     ]
     role: Annotated[str, doc("A local role, built in or from `roles`, by name.", "Managed HSM Crypto User"), REPLACE]
     scope: Annotated[str, doc("`/`, `/keys` or `/keys/NAME`.", "/keys/signing"), REPLACE] = "/"
@@ -44,9 +50,25 @@ class HsmRoleAssignment(
         return (slug_of_principal(self.principal), slug(self.role), *((inside,) if inside else ()))
 
     def needs(self, vault: str) -> tuple[str, ...]:
-        """Return the Managed HSM's own role that is given; a built-in one is always there."""
+        """Return the Managed HSM's own role that is given (a built-in one is always there), and the managed identity
+        it is given to."""
         built_in = {role.name.lower() for role in local_roles().values()}
-        return () if self.role.lower() in built_in else (role_identity(vault, self.role),)
+        own = () if self.role.lower() in built_in else (role_identity(vault, self.role),)
+        return (*own, *needed_identity(self.principal))
+
+    def ends_with(self) -> tuple[str, ...]:
+        """Return the managed identity it is given to, where it is given to one."""
+        return needed_identity(self.principal)
+
+    def placed(self, resource_group: str) -> Self:
+        """Return it with the backend's own resource group, where its managed identity names none."""
+        principal = in_resource_group(self.principal, resource_group)
+        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
+
+    def told_by(self, principals: Mapping[str, str]) -> Self:
+        """Return it with its principal as the backend tells it."""
+        principal = principals.get(self.principal, self.principal)
+        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
 
     def identity(self, vault: str) -> str:
         """Return the assignment's place among all of its Managed HSM: no two with one scope, role and principal."""

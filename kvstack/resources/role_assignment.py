@@ -1,11 +1,12 @@
 """Who may do what, where, and until when."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
+from kvstack.resources.identity import needed_identity
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
@@ -13,6 +14,7 @@ from kvstack.schema.change_rule import REPLACE
 from kvstack.schema.obstacle import Hint, Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms.address import slug
+from kvstack.terms.identity import in_resource_group
 from kvstack.terms.principal import PrincipalType
 
 
@@ -26,7 +28,9 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
     soft_deleted = False
 
     principal: Annotated[
-        str, doc("A name from `principals`, or an object id (then with `principal_type`).", "payments-api"), REPLACE
+        str,
+        doc("A name from `principals` or `identities`, or an object id (then with `principal_type`).", "payments-api"),
+        REPLACE,
     ]
     role: Annotated[str, doc("A role, by name or id.", "Key Vault Secrets User"), REPLACE]
     scope: Annotated[
@@ -76,12 +80,12 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
         )
 
     def needs(self, vault: str) -> tuple[str, ...]:
-        """Return the vault it is for, where it is for one."""
+        """Return the vault it is for, where it is for one, and the managed identity it is given to."""
         match self.scope.split("/"):
             case ["vault", name, *_]:
-                return (f"vaults/{name.lower()}",)
+                return (f"vaults/{name.lower()}", *needed_identity(self.principal))
             case _:
-                return ()
+                return needed_identity(self.principal)
 
     def hints(self, now: datetime) -> tuple[Hint, ...]:
         """Return that it has ended, where it has."""
@@ -90,6 +94,20 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
         return (
             Hint(f"the assignment ended on {self.until:%Y-%m-%d}", "It gives no access any more: delete the line."),
         )
+
+    def ends_with(self) -> tuple[str, ...]:
+        """Return the managed identity it is given to, where it is given to one."""
+        return needed_identity(self.principal)
+
+    def placed(self, resource_group: str) -> Self:
+        """Return it with the backend's own resource group, where its managed identity names none."""
+        principal = in_resource_group(self.principal, resource_group)
+        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
+
+    def told_by(self, principals: Mapping[str, str]) -> Self:
+        """Return it with its principal as the backend tells it."""
+        principal = principals.get(self.principal, self.principal)
+        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
 
     def identity(self, vault: str) -> str:
         """Return the assignment's place among all: no two with one scope, role and principal."""

@@ -79,6 +79,7 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     be recovered, and keeps its name taken. ours_by_state: nothing in a vault says whose it is. versions_by_vault: a new
     version with the declared attributes is nobody's drift, the vault makes them itself. stands_for_what_it_needs: it is
     but another name for that. stays_while_needed: nobody can delete it while something that needs it is there.
+    lost_when_deleted: what no new one would bring back, in words, empty for nothing.
     schema_version: of its attributes as a state keeps them; it grows when an attribute changes its meaning.
     """
 
@@ -90,6 +91,7 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     schema_version: ClassVar[int] = 1
     looks_at_in_a_vault: ClassVar[frozenset[str]] = frozenset()  # the attributes `problems_within` depends on
     stays_while_needed: ClassVar[bool] = False
+    lost_when_deleted: ClassVar[str] = ""
     kind: ClassVar[str]
     collection: ClassVar[str]
     parent: ClassVar["type[Resource] | None"]
@@ -148,6 +150,18 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     def obstacle_with(self, needed: "Resource") -> Obstacle | None:
         """Return why it could not be made with what it needs, as that is declared or else as it is."""
         return None
+
+    def ends_with(self) -> tuple[str, ...]:
+        """Return the identities of what takes this along when it ends, beside the vault it is in."""
+        return ()
+
+    def placed(self, resource_group: str) -> Self:
+        """Return it as it is in the backend's own resource group, where none is named."""
+        return self
+
+    def told_by(self, principals: Mapping[str, str]) -> Self:
+        """Return it with its principal as the backend tells it. principals: by id, for those it tells otherwise."""
+        return self
 
     def comes_first(self) -> str:
         """Return what has to be done once it is made, before anything can be put into it; empty for nothing."""

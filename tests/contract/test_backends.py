@@ -12,6 +12,7 @@ import pytest
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Snapshot, Wanted
 from kvstack.resources.certificate import Certificate, CertificateKey, LifetimeTrigger
 from kvstack.resources.contact_list import Contact, ContactList
+from kvstack.resources.identity import Identity
 from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.release_policy import KeyReleasePolicy
@@ -50,10 +51,16 @@ CERTIFICATE = Certificate(
 ACCESS = RoleAssignment(principal=API, principal_type="user", role="Key Vault Reader", scope="vault/dev")
 ISSUER = Issuer(name="Corp", authority="trust/certificates/root")
 CONTACTS = ContactList(people=(Contact("a@example.com", "Ann"), Contact("b@example.com"))).resolved()
+IDENTITY = Identity(name="batch", resource_group="payments", tags={"team": "payments"})
+ITS_ACCESS = RoleAssignment(
+    principal=IDENTITY.principal, principal_type="managed_identity", role="Key Vault Reader", scope="vault/dev"
+)
 IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, ISSUER, CONTACTS]
+BESIDE_VAULTS = ("vault", "identity")
 SOFT: list[Resource] = [VAULT, KEY, SECRET, CERTIFICATE]
-KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT], ids=lambda resource: resource.kind)
+KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT, IDENTITY], ids=lambda resource: resource.kind)
 SOFT_KINDS = pytest.mark.parametrize("resource", SOFT, ids=lambda resource: resource.kind)
+TAGGED_KINDS = pytest.mark.parametrize("resource", [*SOFT, IDENTITY], ids=lambda resource: resource.kind)
 
 
 @pytest.fixture(params=["memory", "embedded", pytest.param("embedded with an HSM", marks=pytest.mark.slow)])
@@ -86,7 +93,7 @@ def wanted(resource: Resource, value: str = "value-1", **changes: Any) -> Wanted
     resource = msgspec.structs.replace(resource, **changes)
     return Wanted(
         resource,
-        "" if resource.kind == "vault" else "dev",
+        "" if resource.kind in BESIDE_VAULTS else "dev",
         Owner(STACK, f"dev/{resource.kind}"),
         SecretValue(value) if resource.kind == "secret" else None,
     )
@@ -121,7 +128,7 @@ def test_what_is_made_is_there_as_declared_and_ours(backend: Backend, resource: 
     assert found == answered
     assert differences(found.resource, resource) == ()
     assert (found.kind, found.deletion) == (resource.kind, None)
-    assert found.vault == ("" if resource.kind == "vault" else "dev")
+    assert found.vault == ("" if resource.kind in BESIDE_VAULTS else "dev")
     if hasattr(resource, "tags"):
         assert found.owner == Owner(STACK, f"dev/{resource.kind}")
         assert found.resource.tags == resource.tags  # type: ignore[attr-defined]
@@ -149,6 +156,8 @@ def test_the_same_creation_twice_is_one_thing(backend: Backend, resource: Resour
         (ACCESS, {"description": "x"}),
         (ISSUER, {"enabled": False}),
         (CONTACTS, {"people": (Contact("a@example.com"),)}),
+        (IDENTITY, {"location": "elsewhere"}),
+        (IDENTITY, {"name": "BATCH", "tags": {}}),
     ],
 )
 def test_a_name_that_is_taken_by_something_else_is_refused(
@@ -166,7 +175,7 @@ def test_a_secret_of_another_value_is_something_else(backend: Backend) -> None:
         handler(backend, "secret").create(wanted(SECRET, "value-2"))
 
 
-@SOFT_KINDS
+@TAGGED_KINDS
 def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource) -> None:
     first = made(backend, resource)
     other = msgspec.structs.replace(wanted(resource), owner=Owner("other", "x"))
@@ -204,6 +213,7 @@ def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource)
         (ISSUER, {"enabled": False, "authority": "trust/certificates/other"}),
         (ISSUER, {"provider": "DigiCert", "authority": "", "account_id": "7", "organization_id": "9"}),
         (CONTACTS, {"people": (Contact("c@example.com", "Cleo", "+1"),)}),
+        (IDENTITY, {"tags": {"x": "y"}}),
     ],
 )
 def test_what_is_changed_is_there_as_declared(backend: Backend, resource: Resource, changes: dict[str, Any]) -> None:
@@ -223,7 +233,7 @@ def test_what_is_changed_is_there_as_declared(backend: Backend, resource: Resour
         assert differences(again.resource, resource) == ()
 
 
-@SOFT_KINDS
+@TAGGED_KINDS
 def test_an_owner_is_written_and_taken_away_and_tags_stay(backend: Backend, resource: Resource) -> None:
     first = made(backend, resource)
     other = msgspec.structs.replace(wanted(resource), owner=Owner("other", "elsewhere"))
@@ -349,6 +359,52 @@ def test_a_vault_takes_everything_along_and_back_but_its_access(backend: Backend
     own_end = there(backend, own.resource)
     assert own_end is not None
     assert own_end.deletion is not None
+
+
+def test_an_identity_without_a_resource_group_is_in_the_backends_own(backend: Backend) -> None:
+    identity = IDENTITY.placed("never")
+    assert identity == IDENTITY
+    nowhere = msgspec.structs.replace(IDENTITY, resource_group=None)
+    answered = handler(backend, "identity").create(wanted(nowhere))
+    assert answered.resource == nowhere.placed(backend.resource_group)
+    assert there(backend, nowhere.placed(backend.resource_group)) == answered
+
+
+def test_access_of_an_identity_is_told_by_its_name(backend: Backend) -> None:
+    made(backend, VAULT)
+    handler(backend, "identity").create(wanted(IDENTITY))
+    answered = handler(backend, "role_assignment").create(wanted(ITS_ACCESS))
+    found = there(backend, ITS_ACCESS)
+    assert found is not None
+    assert found == answered
+    assert found.named_by_us
+    assert differences(found.resource, ITS_ACCESS) == ()
+    assert handler(backend, "role_assignment").create(wanted(ITS_ACCESS)) == answered
+    changed = handler(backend, "role_assignment").update(
+        found, wanted(ITS_ACCESS, description="why"), frozenset({"description"})
+    )
+    assert there(backend, ITS_ACCESS) == changed
+    handler(backend, "role_assignment").delete(changed)
+    assert there(backend, ITS_ACCESS) is None
+
+
+def test_a_deleted_identity_takes_its_access_along_and_a_namesake_has_none(backend: Backend) -> None:
+    made(backend, VAULT)
+    identities = handler(backend, "identity")
+    first = identities.create(wanted(IDENTITY))
+    handler(backend, "role_assignment").create(wanted(ITS_ACCESS))
+    identities.delete(first)
+    assert (there(backend, IDENTITY), there(backend, ITS_ACCESS)) == (None, None)
+    identities.create(wanted(IDENTITY))
+    assert there(backend, ITS_ACCESS) is None
+    handler(backend, "role_assignment").create(wanted(ITS_ACCESS))
+    assert there(backend, ITS_ACCESS) is not None
+
+
+def test_who_changed_an_identity_last_is_known(backend: Backend) -> None:
+    made(backend, IDENTITY)
+    identity = IDENTITY.identity("")
+    assert set(backend.last_changes([identity])) == {identity}
 
 
 def test_fingerprints_tell_values_apart_and_nothing_else(backend: Backend) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from kvstack.backends.protocol import Actual, Deletion, Handler, LastChange, Offer, Snapshot, Unread, Wanted
+from kvstack.resources.identity import Identity
 from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Vault
 from kvstack.schema.differences import differences
@@ -38,6 +39,7 @@ class MemoryBackend:
 
     name = "memory"
     id = "memory/1"
+    resource_group = "default"
 
     def __init__(self) -> None:
         self.things: dict[str, Actual[Resource]] = {}
@@ -59,7 +61,7 @@ class MemoryBackend:
             {
                 identity: actual
                 for identity, actual in self.things.items()
-                if actual.kind == "role_assignment" or identity.split("/")[1] in names
+                if actual.kind in ("role_assignment", "identity") or identity.split("/")[1] in names
             },
             tuple(self.unread),
         )
@@ -72,6 +74,8 @@ class MemoryBackend:
                 return _Versioned(self)
             case "role_assignment" | "issuer" | "contact_list":
                 return _Plain(self)
+            case "identity":
+                return _Identities(self)
             case _:
                 return None
 
@@ -146,15 +150,15 @@ class MemoryBackend:
             fingerprint = before.fingerprint if before is not None else None
             if version and wanted.value is not None:
                 fingerprint = self._fingerprint(wanted.vault, resource.name, wanted.value.reveal())
-        if isinstance(resource, Vault) and resource.resource_group is None:
-            resource = msgspec.structs.replace(resource, resource_group="default")
+        if isinstance(resource, Vault | Identity) and resource.resource_group is None:
+            resource = msgspec.structs.replace(resource, resource_group=self.resource_group)
         if before is not None:
             resource = msgspec.structs.replace(resource, name=before.resource.name)
         versioned = resource.kind in ("key", "secret", "certificate")
         made: Actual[Resource] = Actual(
             kind=resource.kind,
             id=f"/{identity}",
-            vault="" if resource.kind == "vault" else wanted.vault,
+            vault="" if resource.kind in ("vault", "identity") else wanted.vault,
             resource=resource,
             owner=wanted.owner if hasattr(resource, "tags") else None,
             version=before.version if before is not None and not version
@@ -215,6 +219,17 @@ class _Plain:
         if there is None or there.deletion is not None:
             raise KvstackError(f"there is no {identity}")
         return there
+
+
+class _Identities(_Plain):
+    def create(self, wanted: Wanted[Resource]) -> Actual[Resource]:
+        return super().create(msgspec.structs.replace(wanted, resource=wanted.resource.placed("default")))
+
+    def delete(self, actual: Actual[Resource]) -> None:
+        super().delete(actual)
+        identity = actual.resource.identity("")
+        for key in [key for key, one in self._backend.things.items() if identity in one.resource.ends_with()]:
+            del self._backend.things[key]
 
 
 class _SoftDeleted(_Plain):

@@ -40,6 +40,7 @@ class World:
         self.records: dict[Address, Record] = {}
         self.intents: dict[Address, Intend] = {}
         self.unread: list[Unread] = []
+        self.principals: dict[str, str] = {}
 
     @classmethod
     def applied(cls, text: str) -> "World":
@@ -110,7 +111,7 @@ class World:
         return State(stack="s", environment=None, lineage="l", serial=1, records=self.records, intents=self.intents)
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(dict(self.things), tuple(self.unread))
+        return Snapshot(dict(self.things), tuple(self.unread), principals=self.principals)
 
     def plan(self, **options: Any) -> Plan:
         return plan(self.desired, self.state(), self.snapshot(), now=options.pop("now", NOW), **options)

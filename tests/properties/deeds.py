@@ -14,6 +14,7 @@ from kvstack.resources.contact_list import ContactList
 from kvstack.resources.hsm_key import HsmKey
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
+from kvstack.resources.identity import Identity
 from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.managed_hsm import ManagedHsm
@@ -51,7 +52,7 @@ def deeds(of: World) -> list[Deed]:
     """Return everything somebody could do to what was just applied."""
     things = of.workspace.snapshot(of.workspace.state()).things
     found = []
-    for node in of.declaration.desired.nodes.values():
+    for node in of.workspace.desired.nodes.values():
         others_tags = "tags" in node.resource.lifecycle.ignore_changes
         # Tags that others may change are not looked at, whatever is done to them.
         found += [
@@ -72,6 +73,8 @@ def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
             return _to_a_certificate(of, node, certificate, pending=actual.version is None)
         case ManagedHsm() as hsm:
             return _to_a_managed_hsm(of, node, hsm)
+        case Identity() as identity:
+            return _to_an_identity(of, node, identity)
         case HsmRoleDefinition() as role:
             return _to_a_local_role(of, node, role, actual.id)
         case HsmRoleAssignment():
@@ -127,6 +130,33 @@ def _to_a_managed_hsm(of: World, node: Node, hsm: ManagedHsm) -> Iterator[Deed]:
     yield Deed("strip", tagged(declared), node.address)
     yield Deed("claim", tagged(ours | SOMEBODY_ELSES), node.address)
     yield Deed("touch", tagged(ours))
+
+
+def _to_an_identity(of: World, node: Node, identity: Identity) -> Iterator[Deed]:
+    service, operator, at, group = of.service, of.operator, node.address, identity.resource_group
+    declared, ours = _tags(node, identity)
+    placed = of.workspace.desired.nodes
+    its_access = [other for other, held in placed.items() if placed[at].identity in held.resource.ends_with()]
+
+    def tagged(tags: dict[str, str]) -> Callable[[], object]:
+        return lambda: service.update_identity(operator, identity.name, resource_group=group, tags=tags)
+
+    def deleted() -> object:
+        return service.delete_identity(operator, identity.name, resource_group=group)
+
+    def made_again() -> object:
+        deleted()
+        return service.create_identity(
+            operator, identity.name, resource_group=group, location=identity.location, tags=ours
+        )
+
+    yield Deed("tag", tagged(ours | EVERYBODYS), at)
+    yield Deed("strip", tagged(declared), at)
+    yield Deed("claim", tagged(ours | SOMEBODY_ELSES), at)
+    yield Deed("touch", tagged(ours))
+    yield Deed("delete", deleted, at, *its_access)
+    # A namesake is somebody else: nothing that was given is its own.
+    yield Deed("delete and make again", made_again, *its_access)
 
 
 def _to_a_local_role(of: World, node: Node, role: HsmRoleDefinition, identifier: str) -> Iterator[Deed]:

@@ -18,6 +18,7 @@ from kvstack.plan.change import Change, Plan
 from kvstack.render.json import document
 from kvstack.terms.action import Action
 from kvstack.terms.diagnostic import InvalidInput
+from kvstack.terms.identity import identity_scope_of
 from kvstack.vault.caller import Caller
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
@@ -135,7 +136,7 @@ _contacts = st.lists(
 _access = st.lists(
     st.builds(
         lambda who, role, scope, more: {"principal": who, "role": role, **({"scope": scope} if scope else {}), **more},
-        st.sampled_from(["api", "bob"]),
+        st.sampled_from(["api", "bob", "batch", "nightly"]),
         st.sampled_from(["Key Vault Reader", "Key Vault Secrets User"]),
         st.sampled_from(["", "keys/one", "secrets/one"]),
         some(
@@ -178,14 +179,31 @@ _vaults = st.builds(
     _issuers,
     _contacts,
 )
-stacks = st.builds(
-    lambda vaults: {
-        "stack": "s",
-        "principals": {"api": {"type": "service_principal", "id": API}, "bob": {"type": "user", "id": BOB}},
-        "vaults": vaults,
-    },
-    st.dictionaries(st.sampled_from(["alpha", "beta"]), _vaults, max_size=2),
+_identities = st.dictionaries(
+    st.sampled_from(["batch", "nightly"]),
+    some(
+        resource_group=st.sampled_from(["payments", "Payments", "shipping"]),
+        location=st.sampled_from(["elsewhere"]),
+        name=st.sampled_from(["worker", "WORKER"]),
+        tags=_tags,
+        lifecycle=st.sampled_from([{"ignore_changes": ["tags"]}, None, None]),
+    ),
+    max_size=2,
 )
+
+
+def _stack(vaults: Declared, identities: Declared) -> Declared:
+    """Return a stack whose access names nobody it does not declare."""
+    people = {"api": {"type": "service_principal", "id": API}, "bob": {"type": "user", "id": BOB}}
+    known = {*people, *identities}
+    given = {
+        key: {**vault, "access": [line for line in vault["access"] if line["principal"] in known]}
+        for key, vault in vaults.items()
+    }
+    return {"stack": "s", "principals": people, "identities": identities, "vaults": given}
+
+
+stacks = st.builds(_stack, st.dictionaries(st.sampled_from(["alpha", "beta"]), _vaults, max_size=2), _identities)
 
 
 class World:
@@ -223,6 +241,9 @@ class World:
         found = set()
         for record in list(self.backend._unlocked.audit.records())[since:]:
             changed = record.result == "Success" and record.operation.endswith(_CHANGING)
+            identity = identity_scope_of(record.resource)
+            if changed and identity is not None:
+                found.add(f"identities/{identity.resource_group}/{identity.item.partition('/')[2]}".lower())
             if changed and "/vaults/" in record.resource and not record.operation.startswith("RoleAssignment"):
                 found.add("vaults/" + record.resource.lower().split("/vaults/")[1])
         return found

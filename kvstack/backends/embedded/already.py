@@ -2,6 +2,7 @@
 
 from kvstack.backends.embedded.snapshot import snapshot
 from kvstack.backends.protocol import Actual, R, Wanted
+from kvstack.resources.catalog import CONTAINERS
 from kvstack.schema.differences import to_change
 from kvstack.schema.resource import Resource
 from kvstack.vault.caller import Caller
@@ -13,7 +14,7 @@ def already(
 ) -> Actual[Resource] | None:
     """Return what is there where it is ours and exactly what is wanted, else None. stack: whose names count as ours."""
     resource = wanted.resource
-    vault = wanted.vault or resource.name
+    vault = wanted.vault or (resource.name if type(resource) in CONTAINERS.values() else "")
     things = snapshot(service.snapshot(caller, (vault,) if vault else ()), subscription, stack).things
     there = things.get(resource.identity(wanted.vault))
     if there is None or there.deletion is not None or to_change(there.resource, resource):

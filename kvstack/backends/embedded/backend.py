@@ -35,6 +35,7 @@ class EmbeddedBackend:
         self._owner = owner
         self._places = Places(unlocked.settings, {})
         self.id = f"embedded/{unlocked.settings.subscription_id}"
+        self.resource_group = self._places.resource_group
         self._handlers: dict[str, Any] = {}
 
     @classmethod
@@ -63,7 +64,7 @@ class EmbeddedBackend:
         return (*self._unlocked.warnings, *simulated_clock_note(self._unlocked))
 
     def snapshot(self, vaults: Iterable[str]) -> Snapshot:
-        """Read everything in these vaults, and all role assignments, in one bulk read."""
+        """Read everything in these vaults, all role assignments and managed identities, in one bulk read."""
         taken = self._service.snapshot(self._caller, tuple(vaults))
         self._places.groups.update(
             (vault.folded, vault.resource_group) for vault in (*taken.vaults, *taken.managed_hsms)

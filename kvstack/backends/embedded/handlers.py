@@ -54,5 +54,9 @@ def handler(kind: str, service: VaultService, caller: Caller, places: Places, ow
             from kvstack.backends.embedded.hsm_roles import HsmRoleAssignmentHandler
 
             return HsmRoleAssignmentHandler(service, caller, places, owner)
+        case "identity":
+            from kvstack.backends.embedded.identity import IdentityHandler
+
+            return IdentityHandler(service, caller, places)
         case _:
             return None

@@ -5,6 +5,7 @@ import contextlib
 from kvstack.backends.embedded import reading_hsm
 from kvstack.backends.embedded.already import already
 from kvstack.backends.embedded.names import local_assignment_name, local_role_name
+from kvstack.backends.embedded.people import principal_id
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.protocol import Actual, Wanted
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
@@ -63,13 +64,14 @@ class HsmRoleAssignmentHandler(_Handler):
         """Give the role."""
         given = wanted.resource
         kind: PrincipalType = given.principal_type or "service_principal"
+        principal = principal_id(self._service, self._caller, given.principal)
         try:
             made = self._service.assign_local_role(
                 self._caller,
                 wanted.vault,
-                id=local_assignment_name(self._owner, wanted.vault, given.scope, given.role, given.principal),
+                id=local_assignment_name(self._owner, wanted.vault, given.scope, given.role, principal),
                 role=given.role,
-                principal_id=given.principal,
+                principal_id=principal,
                 principal_type=kind,
                 scope=given.scope,
             )
@@ -78,7 +80,8 @@ class HsmRoleAssignmentHandler(_Handler):
             if there is not None:
                 return there
             raise error.with_detail("Somebody gave it since the plan was made: run `kvstack plan` again.") from None
-        return reading_hsm.of_local_assignment(made, wanted.vault, given.role, self._owner)
+        principals = {principal: given.principal}
+        return reading_hsm.of_local_assignment(made, wanted.vault, given.role, self._owner, principals=principals)
 
     def update(
         self, actual: Actual[HsmRoleAssignment], wanted: Wanted[HsmRoleAssignment], changed: frozenset[str]

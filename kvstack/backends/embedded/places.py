@@ -1,5 +1,6 @@
 """Identities and scopes of a stack, as the embedded vault writes them, and back."""
 
+from kvstack.terms.identity import identity_scope
 from kvstack.terms.scope import Scope
 from kvstack.vault.settings import StoreSettings
 
@@ -12,6 +13,11 @@ class Places:
         self._settings = settings
         self.groups = groups
         self.managed_hsms: set[str] = set()
+
+    @property
+    def resource_group(self) -> str:
+        """Where things are made that name none."""
+        return self._settings.resource_group
 
     @property
     def subscription(self) -> str:
@@ -40,8 +46,8 @@ class Places:
                 raise ValueError(f"`{written}` is no scope")
 
     def of_identity(self, identity: str) -> Scope | None:
-        """Return the scope of what has this identity: of a vault, or of a thing in one; None for roles and who has
-        them."""
+        """Return the scope of what has this identity: of a vault, of a thing in one, or of a managed identity; None for
+        roles and who has them."""
         match identity.split("/"):
             case ["vaults", name]:
                 return self.vault(name)
@@ -49,5 +55,7 @@ class Places:
                 return self.vault(name, f"{collection}/{item}")
             case ["vaults", name, "contacts"]:
                 return self.vault(name, "contacts")
+            case ["identities", group, name]:
+                return identity_scope(self._settings.subscription_id, group, name)
             case _:
                 return None

@@ -1,10 +1,12 @@
 """What the vault's snapshot says, as resources: the same types, the same spellings as a declaration's."""
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from kvstack.backends.embedded.names import assignment_name
 from kvstack.backends.protocol import Actual, Deletion
 from kvstack.resources.certificate import Certificate, of_policy
+from kvstack.resources.identity import Identity
 from kvstack.resources.key import Key
 from kvstack.resources.release_policy import written as written_release
 from kvstack.resources.role_assignment import RoleAssignment
@@ -13,12 +15,14 @@ from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Network, Vault
 from kvstack.schema.obstacle import Hint
 from kvstack.schema.resource import Resource
+from kvstack.terms.identity import identity_principal, identity_scope
 from kvstack.terms.role import built_in_roles_by_id
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.scope import Scope, written_scope
 from kvstack.terms.tags import owner_of, without_owner
 from kvstack.vault import records
 from kvstack.vault.assignment import RoleAssignment as AssignmentRecord
+from kvstack.vault.identities import ManagedIdentity
 
 
 def of_vault(vault: records.Vault, subscription: str) -> Actual[Resource]:
@@ -134,14 +138,39 @@ def of_certificate(
     )
 
 
-def of_assignment(assignment: AssignmentRecord, owner: str) -> Actual[Resource]:
-    """Return a role assignment as read. owner: the stack that asks."""
+def of_identity(identity: ManagedIdentity, subscription: str) -> Actual[Resource]:
+    """Return a managed identity as read."""
+    return Actual(
+        kind="identity",
+        id=identity_scope(subscription, identity.resource_group, identity.name).path,
+        vault="",
+        resource=Identity(
+            name=identity.name,
+            location=identity.location,
+            resource_group=identity.resource_group,
+            tags=without_owner(identity.tags),
+        ).resolved(),
+        owner=owner_of(identity.tags),
+    )
+
+
+def identity_principals(identities: Iterable[ManagedIdentity]) -> dict[str, str]:
+    """Return how a stack names each of these as a principal, by principal id."""
+    return {one.principal_id: identity_principal(one.resource_group, one.name) for one in identities}
+
+
+def of_assignment(
+    assignment: AssignmentRecord,
+    owner: str,
+    principals: Mapping[str, str] = {},  # only read
+) -> Actual[Resource]:
+    """Return a role assignment as read. owner: the stack that asks; principals: by id, those told otherwise."""
     return Actual(
         kind="role_assignment",
         id=assignment.id,
         vault=assignment.scope.vault,
         resource=RoleAssignment(
-            principal=assignment.principal_id,
+            principal=principals.get(assignment.principal_id, assignment.principal_id),
             principal_type=assignment.principal_type,
             role=_role_name(assignment.role_id),
             scope=written_scope(assignment.scope),

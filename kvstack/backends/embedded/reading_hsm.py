@@ -1,5 +1,6 @@
 """What the embedded vault says of Managed HSMs and of what is in them, as resources."""
 
+from collections.abc import Mapping
 from functools import cache
 
 import msgspec
@@ -80,15 +81,24 @@ def of_local_role(role: LocalRole, hsm: str, owner: str, deletion: Deletion | No
 
 
 def of_local_assignment(
-    given: LocalAssignment, hsm: str, role: str, owner: str, deletion: Deletion | None = None
+    given: LocalAssignment,
+    hsm: str,
+    role: str,
+    owner: str,
+    deletion: Deletion | None = None,
+    principals: Mapping[str, str] = {},  # only read
 ) -> Actual[Resource]:
-    """Return an assignment inside a Managed HSM as read. owner: the stack that asks."""
+    """Return an assignment inside a Managed HSM as read. owner: the stack that asks; principals: by id, those told
+    otherwise."""
     return Actual(
         kind="hsm_role_assignment",
         id=given.id,
         vault=hsm,
         resource=HsmRoleAssignment(
-            principal=given.principal_id, principal_type=given.principal_type, role=role, scope=given.scope
+            principal=principals.get(given.principal_id, given.principal_id),
+            principal_type=given.principal_type,
+            role=role,
+            scope=given.scope,
         ),
         named_by_us=given.id == local_assignment_name(owner, hsm, given.scope, role, given.principal_id),
         deletion=deletion,

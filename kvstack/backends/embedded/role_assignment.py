@@ -3,6 +3,7 @@
 from kvstack.backends.embedded import reading
 from kvstack.backends.embedded.already import already
 from kvstack.backends.embedded.names import name_of
+from kvstack.backends.embedded.people import principal_id
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.protocol import Actual, Wanted
 from kvstack.resources.role_assignment import RoleAssignment
@@ -53,13 +54,14 @@ class RoleAssignmentHandler:
     def _given(self, assignment: RoleAssignment) -> Actual[Resource]:
         scope = self._places.scope(assignment.scope)
         kind: PrincipalType = assignment.principal_type or "service_principal"
+        principal = principal_id(self._service, self._caller, assignment.principal)
         try:
             given = self._service.create_role_assignment(
                 self._caller,
                 scope,
-                id=name_of(self._owner, scope, role(assignment.role).id, assignment.principal),
+                id=name_of(self._owner, scope, role(assignment.role).id, principal),
                 role=assignment.role,
-                principal_id=assignment.principal,
+                principal_id=principal,
                 principal_type=kind,
                 starts=assignment.starts,
                 expires=assignment.until,
@@ -68,4 +70,4 @@ class RoleAssignmentHandler:
             )
         except Conflict as error:
             raise error.with_detail("Somebody gave it since the plan was made: run `kvstack plan` again.") from None
-        return reading.of_assignment(given, self._owner)
+        return reading.of_assignment(given, self._owner, {principal: assignment.principal})

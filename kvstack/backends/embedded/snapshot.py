@@ -1,10 +1,15 @@
 """One bulk read of the embedded vault, as a plan takes it: everything by identity, and what could not be read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from kvstack.backends.embedded import reading, reading_hsm, reading_people
 from kvstack.backends.protocol import Actual, Snapshot, Unread
+from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
+from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.schema.resource import Resource
+from kvstack.terms.identity import identity_named
 from kvstack.vault.snapshot import Snapshot as VaultSnapshot
 from kvstack.vault.snapshot import Unread as VaultUnread
 
@@ -48,9 +53,13 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
         things[f"vaults/{home.folded}/contacts"] = reading_people.of_contacts(
             contacts.contacts, home.name, paths[home.id], reading.deletion_of(None, home)
         )
+    principals = reading.identity_principals(taken.identities)
+    for one in taken.identities:
+        actual = reading.of_identity(one, subscription)
+        things[actual.resource.identity("")] = actual
     # A role taken up for a while comes and goes: nothing declares it.
     for assignment in (one for one in taken.role_assignments if not one.activation):
-        actual = reading.of_assignment(assignment, owner)
+        actual = reading.of_assignment(assignment, owner, principals)
         things[actual.resource.identity("")] = actual
     local_names = {role.id: role.definition.name for role in taken.local_roles}
     for local_role in taken.local_roles:
@@ -60,9 +69,25 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
     for given in taken.local_assignments:
         home = homes[given.vault_id]
         name = local_names.get(given.role_id) or reading_hsm.local_role_name_of(given.role_id)
-        actual = reading_hsm.of_local_assignment(given, home.name, name, owner, reading.deletion_of(None, home))
+        actual = reading_hsm.of_local_assignment(
+            given, home.name, name, owner, reading.deletion_of(None, home), principals
+        )
         things[actual.resource.identity(home.name)] = actual
-    return Snapshot(things, tuple(_unread(taken.unread, frozenset(pool.folded for pool in taken.managed_hsms))))
+    unread = [*_unread(taken.unread, frozenset(pool.folded for pool in taken.managed_hsms))]
+    unread += _given_to_unread_identities(taken, things.values())
+    return Snapshot(things, tuple(unread), principals=principals)
+
+
+def _given_to_unread_identities(taken: VaultSnapshot, things: Iterable[Actual[Resource]]) -> Iterator[Unread]:
+    """Yield where managed identities are given something, of which it cannot be told which ones."""
+    reason = next((entry.reason for entry in taken.unread if entry.kind == "identities"), None)
+    for actual in things if reason is not None else ():
+        resource = actual.resource
+        if isinstance(resource, RoleAssignment | HsmRoleAssignment) and (
+            resource.principal_type == "managed_identity" and identity_named(resource.principal) is None
+        ):
+            nameless = msgspec.structs.replace(resource, principal="identity/").identity(actual.vault)
+            yield Unread(f"{nameless.rpartition('/identity/')[0]}/identity/", str(reason))
 
 
 def _unread(told: tuple[VaultUnread, ...], managed_hsms: frozenset[str]) -> Iterator[Unread]:
@@ -78,5 +103,8 @@ def _unread(told: tuple[VaultUnread, ...], managed_hsms: frozenset[str]) -> Iter
                 yield Unread(f"vaults/{vault}/contacts", entry.reason)
             case "vault":
                 yield Unread(f"vaults/{vault}", entry.reason)
+            case "identities":
+                read = tuple(f"identities/{group}/" for group in entry.but)
+                yield Unread(f"identities/{vault}/" if vault else "identities/", entry.reason, read)
             case collection:
                 yield Unread(f"vaults/{vault}/{collection}/", entry.reason)
