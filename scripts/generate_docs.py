@@ -100,7 +100,7 @@ def _first_line(resource: type[Resource]) -> str:
 
 def _place(resource: type[Resource]) -> str:
     match resource.kind:
-        case "vault" | "managed_hsm":
+        case "vault" | "managed_hsm" | "identity":
             return f"the stack's `{resource.collection}`"
         case "role_assignment":
             return "a vault's `access`, or the stack's own `access`"
@@ -338,6 +338,15 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
                 "`payments-hsm/access/payments-api/signer/keys/signing`."
             )
             yield _imported("MANAGED-HSM/access/PRINCIPAL/ROLE[/SCOPE]")
+        case "identity":
+            yield "Name: 3 to 128 letters, digits, `-` and `_`; begins with a letter or digit; not a principal's id."
+            yield _tags(limits.TAG_NAME_CHARACTERS, limits.TAG_VALUE_CHARACTERS)
+            yield "Address: `identities/NAME`, its key under `identities`."
+            yield (
+                "In access, `principal:` names one of the stack by its key, one of somebody else by "
+                "`identity/RESOURCE-GROUP/NAME`. Plans show it so: its principal id is known only once it is made."
+            )
+            yield _imported("identities/NAME")
         case "hsm_key":
             yield _NAME
             yield _tags(limits.TAG_NAME_CHARACTERS, limits.TAG_VALUE_CHARACTERS)

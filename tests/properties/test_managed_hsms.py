@@ -44,7 +44,7 @@ _roles = st.dictionaries(
 _access = st.lists(
     st.builds(
         lambda who, role, scope: {"principal": who, "role": role, "scope": scope},
-        st.sampled_from(["api", "bob"]),
+        st.sampled_from(["api", "bob", "batch"]),
         st.sampled_from(["signer", "reader", "Managed HSM Crypto User", "Managed HSM Crypto Auditor"]),
         st.sampled_from(["/", "/keys", "/keys/one"]),
     ),
@@ -59,9 +59,10 @@ def _pool(more: Declared, keys: Declared, roles: Declared, access: list[Declared
 
 
 stacks = st.builds(
-    lambda pool: {
+    lambda pool, batch: {
         "stack": "s",
         "principals": {"api": {"type": "service_principal", "id": API}, "bob": {"type": "user", "id": BOB}},
+        "identities": {"batch": batch},
         "managed_hsms": {POOL: pool},
     },
     st.builds(
@@ -71,6 +72,7 @@ stacks = st.builds(
         _roles,
         _access,
     ),
+    some(resource_group=st.sampled_from(["payments", "shipping"]), tags=_tags),
 )
 
 

@@ -179,7 +179,7 @@ _vaults = st.builds(
     _issuers,
     _contacts,
 )
-_identities = st.dictionaries(
+_managed_identities = st.dictionaries(
     st.sampled_from(["batch", "nightly"]),
     some(
         resource_group=st.sampled_from(["payments", "Payments", "shipping"]),
@@ -203,7 +203,9 @@ def _stack(vaults: Declared, identities: Declared) -> Declared:
     return {"stack": "s", "principals": people, "identities": identities, "vaults": given}
 
 
-stacks = st.builds(_stack, st.dictionaries(st.sampled_from(["alpha", "beta"]), _vaults, max_size=2), _identities)
+stacks = st.builds(
+    _stack, st.dictionaries(st.sampled_from(["alpha", "beta"]), _vaults, max_size=2), _managed_identities
+)
 
 
 class World:
