@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from kvstack.plan.access import Hold
+from kvstack.resources.catalog import CONTAINERS
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.role_assignment import RoleAssignment
@@ -49,7 +50,7 @@ class AccessWorld:
         self.people = people
         self.members = Memberships(people.values())
         self.vaults = {one.name.lower(): one for one in things.values() if isinstance(one, Vault)}
-        self.homes = {identity for identity, one in things.items() if one.parent is None}
+        self.homes = {identity for identity, one in things.items() if type(one) in CONTAINERS.values()}
         self.given: dict[str, Given] = {}
         self._at_home: dict[str, list[Given]] = {}  # by vault or Managed HSM, under "" what is wider
         self.unknown_roles: set[str] = set()

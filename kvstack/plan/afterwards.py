@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from kvstack.backends.protocol import Snapshot
 from kvstack.plan.change import Change
+from kvstack.resources.identity import Identity
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.schema.resource import Resource, with_ignored
 from kvstack.terms.action import Action
@@ -46,8 +47,11 @@ def _identity(change: Change) -> str:
 
 
 def _remove(things: dict[str, Resource], identity: str) -> None:
-    """Take a thing out; with a vault everything in it, and all access to it."""
+    """Take a thing out; with a vault everything in it, and all access to it; with an identity all it was given."""
     gone = things.pop(identity, None)
+    if isinstance(gone, Identity):
+        for other in [other for other, thing in things.items() if identity in thing.ends_with()]:
+            del things[other]
     if gone is None or gone.parent is not None or not identity.startswith("vaults/"):
         return
     home = f"vault/{identity.removeprefix('vaults/')}"

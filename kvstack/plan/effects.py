@@ -19,14 +19,18 @@ from kvstack.plan.access import (
 from kvstack.plan.access_world import AccessWorld, Given, home_of, level_of, rights_of
 from kvstack.plan.afterwards import afterwards, alive
 from kvstack.plan.change import Change
+from kvstack.plan.people import named_as_things_name_them
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Resource
 from kvstack.terms.action import Action
 from kvstack.terms.principal import Principal
 from kvstack.terms.right import phrase
 
-# Resource types that decide who may do what; with them vaults, which come and go with all access to them.
-_DECIDING = frozenset({"vault", "role_assignment", "managed_hsm", "hsm_role_assignment", "hsm_role_definition"})
+# Resource types that decide who may do what; with them vaults and managed identities, which come and go with all access
+# to them, or of theirs.
+_DECIDING = frozenset(
+    {"vault", "role_assignment", "managed_hsm", "hsm_role_assignment", "hsm_role_definition", "identity"}
+)
 _PURGES = ("secrets/purge", "keys/purge", "certificates/purge")
 _ORDER: dict[Verb, int] = {"gains": 0, "keeps": 1, "loses": 2}
 
@@ -53,12 +57,17 @@ def effects(
     """
     deciding = [change for change in changes if change.kind in _DECIDING and change.action is not Action.REFUSE]
     people = {**known, **{one.id: one for one in declared.values()}}
-    joined = _regrouped(known, people)
-    if not deciding and not joined:
+    if not deciding and not _regrouped(known, people):
         return NO_EFFECTS
     things = alive(snapshot)
+    later = afterwards(things, deciding)
     found = compared(
-        things, afterwards(things, deciding), known=known, people=people, group=snapshot.resource_group, now=now
+        things,
+        later,
+        known=named_as_things_name_them(known.values(), snapshot.principals, things),
+        people=named_as_things_name_them(people.values(), snapshot.principals, later),
+        group=snapshot.resource_group,
+        now=now,
     )
     unread = next((entry.reason for entry in snapshot.unread if entry.identity.startswith("assignments")), "")
     return msgspec.structs.replace(found, unread=unread)

@@ -4,11 +4,13 @@ import msgspec
 import pytest
 
 from kvstack.backends.protocol import Unread
+from kvstack.plan.effects import effects
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.state.state import Record
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
-from tests.plan.world import API, PEOPLE, World
+from kvstack.terms.principal import Principal
+from tests.plan.world import API, NOW, PEOPLE, World
 
 ACCESS = "dev/access/batch/key-vault-reader"
 WIDER = "access/batch/reader/subscription"
@@ -187,3 +189,49 @@ def test_a_principals_id_that_is_a_managed_identity_is_found_under_its_name() ->
     )
     world.principals = {API: "identity/payments/batch"}
     assert world.actions() == {}
+
+
+def told(world: World, known: dict[str, Principal] | None = None) -> list[str]:
+    """Return who a plan says gains and loses what."""
+    declared = world.desired.principals
+    found = effects(world.plan().changes, world.snapshot(), known=known or {}, declared=declared, now=NOW)
+    return [
+        f"{one.name} {change.verb} {change.words} @ {change.scope}"
+        for one in found.principals
+        for change in one.changes
+    ]
+
+
+USER = STACK.replace("Vault Reader", "Vault Secrets Officer").replace("role: Reader", "role: Key Vault Secrets User")
+
+
+def test_the_plan_says_what_one_gains_by_its_name_before_it_is_made() -> None:
+    assert told(World(USER)) == [
+        "batch gains read, list secrets @ subscription",
+        "batch gains everything with secrets @ vault/dev-1",
+    ]
+
+
+def test_the_plan_says_what_one_loses_that_ends_by_others_lines_and_groups_too() -> None:
+    group = Principal(API[:-1] + "9", "group", "jobs", frozenset({API[:-1] + "8"}))
+    text = USER.replace(
+        "access:\n  - {principal: batch",
+        f"access:\n  - {{principal: {group.id}, principal_type: group, role: Key Vault Certificate User, "
+        "scope: vault/shared-prod}\n  - {principal: batch",
+    )
+    world = World.applied(text)
+    # Somebody else's line: nobody records it here.
+    world.records = {address: one for address, one in world.records.items() if address != WIDER}
+    identity = Principal(API[:-1] + "8", "managed_identity", "batch")
+    world.principals = {identity.id: "identity/payments/batch"}
+    world.declare(without(text, "identities:", "resource_group:", "principal: batch", "    access:"))
+    assert told(world, {group.id: group, identity.id: identity}) == [
+        "batch loses read, list secrets @ subscription",
+        "batch loses everything with secrets @ vault/dev-1",
+        "batch loses read, list secrets; see keys, certificates @ vault/shared-prod",
+    ]
+
+
+def test_one_that_is_replaced_neither_gains_nor_loses_what_it_is_given_anew() -> None:
+    world = World.applied(USER).declare(USER.replace("tags:", "location: elsewhere, tags:"))
+    assert told(world) == []
