@@ -14,9 +14,11 @@ from kvstack.vault import errors
 from kvstack.vault.assignments import require_another_owner
 from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS
-from kvstack.vault.engine import Attempt, Engine, near
-from kvstack.vault.errors import BadParameter, Conflict
+from kvstack.vault.engine import READ_HSM, Attempt, Engine, near
+from kvstack.vault.errors import BadParameter, Conflict, Forbidden
+from kvstack.vault.local_access import LocalAccess, LocalAssignment
 from kvstack.vault.local_roles import require_another_administrator
+from kvstack.vault.records import Vault
 from kvstack.vault.registry import PrincipalRow
 from kvstack.vault.table import Row, Table
 
@@ -135,12 +137,23 @@ class IdentityOperations(Engine):
         for home in [vault for vault in registry.vaults.values() if vault.pool is not None]:
             local = registry.local(home.name)
             for inside in [one for one in local.assignments.values() if one.principal_id == principal_id]:
-                require_another_administrator(local, inside, home)
+                self._require_another_administrator(attempt, local, inside, home)
                 registry.remove_local_assignment(attempt.tx, home, inside)
         for eligible in [one for one in ELIGIBLE.scan(attempt.tx) if one.principal_id == principal_id]:
             ELIGIBLE.delete(attempt.tx, eligible.id)
         for request in [one for one in REQUESTS.scan(attempt.tx) if one.principal_id == principal_id]:
             REQUESTS.delete(attempt.tx, request.id)
+
+    def _require_another_administrator(
+        self, attempt: Attempt, local: LocalAccess, given: LocalAssignment, home: Vault
+    ) -> None:
+        try:
+            require_another_administrator(local, given, home)
+        except Forbidden:
+            # Who may delete the identity need not know the Managed HSMs it administers.
+            if attempt.may(READ_HSM, self._scope(home), data=False):
+                raise
+            raise errors.denied_plainly() from None
 
     def _identity_attempt(self, caller: Caller, operation: str, group: str, name: str) -> Attempt:
         return self._attempt(caller, operation, identity_scope(self.top.subscription, group, name))

@@ -355,7 +355,11 @@ def test_its_roles_inside_managed_hsms_end_with_it_and_the_last_administrator_st
     for one in service.list_local_assignments(operator, POOL):
         if one.role_id == ADMINISTRATOR and one.principal_id != second.principal_id:
             service.unassign_local_role(acting(world, second), POOL, one.id)
-    with pytest.raises(Forbidden, match="the last administrator"):
+    with pytest.raises(Forbidden, match="the last administrator of Managed HSM `treasury`"):
         delete(world)
+    # Whoever may delete it and sees no Managed HSM is told of none.
+    stranger = world.person("Contributor", at=at_group(world))
+    with pytest.raises(Forbidden, match=r"^denied$"):
+        service.delete_identity(stranger, "batch", resource_group="payments")
     assert service.get_identity(operator, "batch", resource_group="payments") == second
     world.unlocked.close()
