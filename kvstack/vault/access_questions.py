@@ -25,7 +25,9 @@ class AccessQuestions(Engine):
                 attempt.require(READ, scope, data=False)
             _require_not_inside_a_managed_hsm(attempt, scope, data=data)
             attempt.details.update(principal=principal, action=action)
-            return explanation(attempt.registry, principal, action, scope, data=data, now=attempt.now)
+            return explanation(
+                attempt.registry, principal, action, scope, data=data, now=attempt.now, latest=attempt.latest
+            )
 
     def who_can(self, caller: Caller, action: str, scope: Scope, *, data: bool = True) -> tuple[tuple[str, Grant], ...]:
         """Return every principal that may do something, each with the assignment that decides."""
@@ -34,7 +36,9 @@ class AccessQuestions(Engine):
             _require_not_inside_a_managed_hsm(attempt, scope, data=data)
             attempt.details.update(action=action)
             asked = Request((), action, data, scope)
-            return tuple((who, grant) for who, _, grant in who_can(attempt.registry, asked, attempt.now))
+            return tuple(
+                (who, grant) for who, _, grant in who_can(attempt.registry, asked, attempt.now, attempt.latest)
+            )
 
     def grants_of(self, caller: Caller, principal_id: str) -> tuple[Grant, ...]:
         """Return every assignment that reaches a principal, of those the caller may see."""

@@ -45,6 +45,8 @@ class AssignmentOperations(Engine):
         with self._attempt(caller, "RoleAssignmentPut", scope) as attempt, attempt.transaction():
             here = self._placed(attempt, scope)
             attempt.subject = here
+            # Before anything is told about roles and where they may be given.
+            attempt.require(WRITE, here, data=False)
             found = checked_role(attempt.registry, role, principal_id, principal_type, id)
             require_assignable(attempt.registry.custom_roles.get(found.id), here)
             if condition:
@@ -166,23 +168,22 @@ class AssignmentOperations(Engine):
             )
 
     def _require_may_hand_out(self, attempt: Attempt, action: str, scope: Scope, role: RoleDefinition) -> None:
-        """Refuse a caller none of whose assignments lets him give or take this role."""
+        """Refuse a caller none of whose assignments lets him give or take this role, or whom a denial stops."""
+        attempt.require(action, scope, data=False)
         request = Request(attempt.registry.principals_of(attempt.caller), action, False, scope)
         limited: set[str] = set()
-        for assignment in attempt.registry.assignments.granting(request, attempt.now):
+        for assignment in attempt.registry.assignments.granting(request, attempt.now, attempt.latest):
             granting = attempt.registry.assignments.permissions(assignment)
             if granting is None:
                 continue
             if granting.role.may_assign is None or role.id in granting.role.may_assign:
                 return
             limited.add(granting.role.name)
-        if limited:
-            raise Forbidden(
-                f"{attempt.caller.words} may not give or take the role `{role.name}` at {scope.path}",
-                f"{' and '.join(sorted(limited))} may hand out only the Key Vault data roles.",
-                inner="ForbiddenByRbac",
-            )
-        raise attempt.denied(action, scope, data=False)
+        raise Forbidden(
+            f"{attempt.caller.words} may not give or take the role `{role.name}` at {scope.path}",
+            f"{' and '.join(sorted(limited))} may hand out only the Key Vault data roles.",
+            inner="ForbiddenByRbac",
+        )
 
 
 def assignment_id(scope: Scope, role_id: str, principal_id: str) -> str:

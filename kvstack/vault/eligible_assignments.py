@@ -51,6 +51,8 @@ class EligibleOperations(AssignmentOperations):
         with self._attempt(caller, "RoleEligibilityPut", scope) as attempt, attempt.transaction():
             here = self._placed(attempt, scope)
             attempt.subject = here
+            # Before anything is told about roles and where they may be given.
+            attempt.require(WRITE, here, data=False)
             found = checked_role(attempt.registry, role, principal_id, principal_type, id)
             require_assignable(attempt.registry.custom_roles.get(found.id), here)
             self._require_may_hand_out(attempt, WRITE, here, found)

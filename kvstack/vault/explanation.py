@@ -48,14 +48,22 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def explanation(
-    registry: Registry, principal: str, action: str, scope: Scope, *, data: bool, now: datetime
+    registry: Registry,
+    principal: str,
+    action: str,
+    scope: Scope,
+    *,
+    data: bool,
+    now: datetime,
+    latest: datetime | None = None,
 ) -> Explanation:
-    """Return why a principal may, or may not, do something."""
+    """Return why a principal may, or may not, do something. latest: the latest moment seen; `now` where None."""
     groups = groups_of(registry, principal)
     request = Request((principal, *groups), action, data, scope)
-    decided = decision(request, registry.assignments, now)
-    granting = tuple(_grant(registry, assignment, groups) for assignment in registry.assignments.granting(request, now))
-    missed = () if granting else tuple(_missed(registry, request, groups, now))
+    decided = decision(request, registry.assignments, now, latest)
+    found = registry.assignments.granting(request, now, latest)
+    granting = tuple(_grant(registry, assignment, groups) for assignment in found)
+    missed = () if granting else tuple(_missed(registry, request, groups, now, latest))
     return Explanation(
         principal=principal,
         action=action,
@@ -68,14 +76,16 @@ def explanation(
     )
 
 
-def who_can(registry: Registry, request: Request, now: datetime) -> Iterator[tuple[str, Decision, Grant]]:
+def who_can(
+    registry: Registry, request: Request, now: datetime, latest: datetime | None = None
+) -> Iterator[tuple[str, Decision, Grant]]:
     """Yield every principal that may do something, with the assignment that decides: each known one, group members
     included, and each somebody assigned a role to though nothing else is known of it. request's principals are not
     looked at. A group is named where its members are not known."""
     for principal in _everybody(registry):
         groups = groups_of(registry, principal)
         asked = msgspec.structs.replace(request, principals=(principal, *groups))
-        decided = decision(asked, registry.assignments, now)
+        decided = decision(asked, registry.assignments, now, latest)
         if decided.assignment is not None:
             yield principal, decided, _grant(registry, decided.assignment, groups)
 
@@ -136,7 +146,11 @@ def _grant(registry: Registry, assignment: RoleAssignment, groups: Mapping[str, 
 
 
 def _missed(
-    registry: Registry, request: Request, groups: Mapping[str, tuple[str, ...]], now: datetime
+    registry: Registry,
+    request: Request,
+    groups: Mapping[str, tuple[str, ...]],
+    now: datetime,
+    latest: datetime | None,
 ) -> Iterator[Missed]:
     """Yield the assignments at the scope or above whose role would do, were it not for their time or condition."""
     for assignment in registry.role_assignments.values():
@@ -149,7 +163,7 @@ def _missed(
         elif held.allow(request.action, data=request.data):
             if assignment.starts is not None and now < assignment.starts:
                 yield Missed(grant, "not_begun")
-            elif not assignment.holds(now):
+            elif not assignment.holds(now, latest):
                 yield Missed(grant, "ended")
             else:
                 yield Missed(grant, "condition")

@@ -1,5 +1,7 @@
 """Why somebody may or may not: the assignment, the way through groups, what is missing; who can; what reaches whom."""
 
+import itertools
+import random
 from datetime import timedelta
 
 import pytest
@@ -8,14 +10,12 @@ from hypothesis import strategies as st
 
 from kvstack.terms.principal import Principal
 from kvstack.terms.right import right
-from kvstack.terms.scope import Scope
-from kvstack.vault.access import Request, decision
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Forbidden
-from kvstack.vault.explanation import Explanation, explanation, groups_of, who_can
-from kvstack.vault.registry import PrincipalRow, Registry
+from kvstack.vault.explanation import Explanation, explanation, groups_of
+from tests.vault.access_worlds import NOW, questions, registry_of, worlds
+from tests.vault.plain_access import World as PlainWorld
 from tests.vault.service.world import START, World
-from tests.vault.test_access_properties import NOW, PRINCIPALS, assignments, scopes
 
 VAULT = "payments-dev"
 GET = right("secrets/get").action
@@ -94,29 +94,16 @@ def test_who_may_not_see_access_may_ask_about_himself_only(dev: World) -> None:
     assert dev.service.grants_of(who, other.id) == ()
 
 
-def group(id: str, members: frozenset[str]) -> PrincipalRow:  # noqa: A002
-    return PrincipalRow(id=id, type="group", name=id, members=members)
-
-
-REGISTRIES = st.builds(
-    lambda given_, members: Registry(1, (), given_, [group(id_, inside) for id_, inside in members.items()]),
-    assignments,
-    st.dictionaries(
-        st.sampled_from(["g1", "g2", "p3"]), st.frozensets(st.sampled_from([*PRINCIPALS, "g1", "g2"]), max_size=3)
-    ),
-)
-
-
-@given(REGISTRIES, scopes, st.sampled_from(["V/keys/read", "V/secrets/getSecret/action"]))
-def test_an_explanation_says_what_the_evaluator_decides(registry: Registry, where: Scope, action: str) -> None:
-    able = {who: grant for who, _, grant in who_can(registry, Request((), action, True, where), NOW)}
-    for who in PRINCIPALS:
-        found = explanation(registry, who, action, where, data=True, now=NOW)
-        acting = registry.principals_of(Caller(who))
-        decided = decision(Request(acting, action, True, where), registry.assignments, NOW)
-        assert found.allowed == decided.allowed
-        assert {who, *groups_of(registry, who)} == set(acting)
-        if who not in registry.principals:
-            assert (who in able) <= found.allowed
-        for one in found.grants:
-            assert one.assignment.principal_id == (one.through[-1] if one.through else who)
+@given(worlds(), st.randoms(use_true_random=False))
+def test_the_way_told_leads_from_one_group_to_the_next_up_to_whom_the_role_was_given(
+    world: PlainWorld, order: random.Random
+) -> None:
+    registry = registry_of(world)
+    for asking, request in questions(world, order, 20):
+        who = asking.id
+        assert {who, *groups_of(registry, who)} == set(registry.principals_of(Caller(who)))
+        found = explanation(registry, who, request.action, request.scope, data=request.data, now=NOW)
+        for grant in (*found.grants, *(one.grant for one in found.missed)):
+            way = (who, *grant.through)
+            assert way[-1] == grant.assignment.principal_id
+            assert all(inner in world.members[outer] for inner, outer in itertools.pairwise(way))
