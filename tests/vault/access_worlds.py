@@ -177,7 +177,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 def questions(world: World, order: random.Random, count: int) -> Iterator[tuple[Caller, Request]]:
     """Yield questions somebody asks in a world, most of them about places where something is given or denied."""
-    there = [one.scope for one in (*world.assignments, *world.denials)]
+    there = [one.scope for one in world.assignments] + [one.scope for one in world.denials]
     there += [msgspec.structs.replace(scope, item="Secrets/A") for scope in there if scope.level == "vault"]
     there += [Scope("S", "g", "V", "secrets/ab"), Scope("s", "g", "v", "KEYS/a"), Scope("s", "g2"), Scope("s")]
     for _ in range(count):

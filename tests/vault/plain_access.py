@@ -66,7 +66,7 @@ def matches(pattern: str, text: str, single: str = "") -> bool:
     pattern, text = pattern.lower(), text.lower()
     reached = {0}
     for character in pattern:
-        following = set()
+        following: set[int] = set()
         for place in reached:
             if character == "*":
                 following.update(range(place, len(text) + 1))

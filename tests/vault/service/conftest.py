@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kvstack.terms.secret import SecretValue
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
 from tests.vault.service.world import StartClock, World
@@ -22,3 +23,11 @@ def dev(world: World) -> World:
     """The world with a vault `payments-dev`."""
     world.service.create_vault(world.operator, "payments-dev")
     return world
+
+
+@pytest.fixture
+def stocked(dev: World) -> World:
+    """That vault with two secrets."""
+    for name in ("db-password", "api-token"):
+        dev.service.set_secret(dev.operator, "payments-dev", name, SecretValue("v"))
+    return dev
