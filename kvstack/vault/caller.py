@@ -9,7 +9,9 @@ class Caller(msgspec.Struct, frozen=True):
     """One authenticated principal. id: object id in lower case; groups: ids of its groups, nested ones included.
 
     address: the network address it calls from; None: from within this machine, which no firewall of a vault stops. mfa:
-    whether it signed in with more than one factor, as far as its token says.
+    whether it signed in with more than one factor, as far as its token says. trusted: a service of kvstack's own, let
+    in from any address by a vault that trusts those; set by the server alone, never by what a caller sends. No right by
+    itself.
     """
 
     id: str
@@ -17,6 +19,7 @@ class Caller(msgspec.Struct, frozen=True):
     groups: frozenset[str] = frozenset()
     address: str | None = None
     mfa: bool = False
+    trusted: bool = False
 
     @property
     def words(self) -> str:

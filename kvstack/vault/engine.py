@@ -249,11 +249,15 @@ class Attempt:
             self.require(action, scope, data=True)
         if vault is None or vault.deletion is not None:
             raise self.vault_not_found(name)
-        if self.caller.address is not None and not lets_in(vault.network, self.caller.address):
-            raise errors.denied_by_firewall(vault.name, self.caller.address)
+        self.require_let_in(vault)
         if vault.pool is not None and vault.pool.activated is None:
             raise errors.not_activated(vault.name)
         return vault
+
+    def require_let_in(self, vault: Vault) -> None:
+        """Refuse a caller whom the vault's network rules keep out, whatever his rights."""
+        if not lets_in(vault.network, self.caller):
+            raise errors.denied_by_firewall(vault.name, str(self.caller.address))
 
     def vault_not_found(self, name: str, kind: str = "vault") -> VaultError:
         """Return the refusal for a vault that is not there; suggest those the caller may see. kind: `Managed HSM` where

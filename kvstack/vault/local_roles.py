@@ -171,6 +171,7 @@ class LocalRoleOperations(Engine):
             if not attempt.may(action, scope, data=True) and any(
                 attempt.may(action, _at(scope, one), data=True) for one in scopes
             ):
+                attempt.require_let_in(vault)
                 return vault, False
         return inside(attempt, hsm, action)[0], True
 

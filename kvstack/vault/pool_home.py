@@ -25,6 +25,7 @@ def inside(attempt: Attempt, name: str, action: str, item: str = "", *, activate
     attempt.at_item(vault, item)
     attempt.require(action, attempt.subject, data=True)
     home, pool = _live(attempt, name)
+    attempt.require_let_in(home)
     if activated and pool.activated is None:
         raise errors.not_activated(home.name)
     return home, pool

@@ -247,12 +247,15 @@ class SecretOperations(ItemOperations):
             found: list[str] = []
             for vault, name, value in values:
                 key = folded(vault)
-                scope = self._scope(attempt.registry.vault(vault) or vault)
+                there = attempt.registry.vault(vault)
+                scope = self._scope(there or vault)
                 if key not in everywhere:
                     everywhere[key] = attempt.may(SET, scope, data=True)
                 if not everywhere[key]:
                     attempt.subject = msgspec.structs.replace(scope, item=f"secrets/{name}")
                     attempt.require(SET, attempt.subject, data=True)
+                if there is not None:
+                    attempt.require_let_in(there)
                 found.append(self._barrier.fingerprint((key, folded(name)), value.reveal()))
             return tuple(found)
 

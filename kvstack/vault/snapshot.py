@@ -172,9 +172,12 @@ def _local_access_readable(attempt: Attempt, pool: Vault, unread: list[Unread]) 
     """Tell whether the caller may read who may do what inside a Managed HSM; say so where not."""
     here = attempt.scope_of(pool)
     if pool.pool is not None and pool.pool.activated is not None:
-        if attempt.may(READ_LOCAL_ASSIGNMENTS, here, data=True):
+        if not attempt.may(READ_LOCAL_ASSIGNMENTS, here, data=True):
+            reason = attempt.denied(READ_LOCAL_ASSIGNMENTS, here, data=True).summary
+        elif not lets_in(pool.network, attempt.caller):
+            reason = errors.denied_by_firewall(pool.name, str(attempt.caller.address)).summary
+        else:
             return True
-        reason = attempt.denied(READ_LOCAL_ASSIGNMENTS, here, data=True).summary
     else:
         reason = errors.why_not_activated(pool.name)
     unread.append(Unread(pool.name, "role_assignments", reason))
@@ -183,13 +186,12 @@ def _local_access_readable(attempt: Attempt, pool: Vault, unread: list[Unread]) 
 
 def _readable(attempt: Attempt, vault: Vault, read: str, what: Collection, unread: list[Unread]) -> bool:
     here = attempt.scope_of(vault)
-    address = attempt.caller.address
     if vault.pool is not None and vault.pool.activated is None:
         reason = errors.why_not_activated(vault.name)
     elif not attempt.may(read, here, data=True):
         reason = attempt.denied(read, here, data=True).summary
-    elif address is not None and not lets_in(vault.network, address):
-        reason = f"the firewall of vault `{vault.name}` does not let {address} in"
+    elif not lets_in(vault.network, attempt.caller):
+        reason = errors.denied_by_firewall(vault.name, str(attempt.caller.address)).summary
     else:
         return True
     unread.append(Unread(vault.name, what, reason))
