@@ -12,6 +12,7 @@ from kvstack.cli.access_questions import add_questions
 from kvstack.cli.access_roles import add_roles
 from kvstack.cli.context import Context, OpenVault, pass_context
 from kvstack.cli.directory import Directory, directory
+from kvstack.cli.grant_words import place_of, role_of
 from kvstack.cli.group import verbs
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json
@@ -24,7 +25,9 @@ from kvstack.terms.principal import PRINCIPAL_TYPES, PrincipalType
 from kvstack.terms.scope import written_scope
 
 if TYPE_CHECKING:
+    from kvstack.terms.scope import Scope
     from kvstack.vault.assignment import RoleAssignment
+    from kvstack.vault.explanation import Grant
 
 _SCOPES = "`subscription`, `resource_group/NAME`, `vault/NAME` or `vault/NAME/secrets/NAME`, as in a stack."
 _principal = click.option(
@@ -47,30 +50,30 @@ def command() -> None:
 @as_json
 @pass_context
 def list_(context: Context, principal: str | None, scope: str | None, as_json: bool) -> int:
-    """List role assignments: all, or what reaches a principal, through groups too; at a scope, above and below it."""
+    """List role assignments: all, or what reaches a principal, through groups and inside Managed HSMs too; at a scope,
+    above and below it."""
     from kvstack.vault.explanation import Grant
 
     with opened(context) as vault:
-        where = scope_of(vault, scope) if scope is not None else None
+        where = scope_of(vault, scope, inside=principal is not None) if scope is not None else None
         known = directory(vault)
         now = vault.unlocked.clock.now()
-        there = vault.service.list_role_assignments(vault.caller, where)
         if principal is None:
+            there = vault.service.list_role_assignments(vault.caller, where)
             found = tuple(Grant(one, None) for one in there)
         else:
-            seen = {one.id for one in there}
             reaching = vault.service.grants_of(vault.caller, known.principal_id(principal))
-            found = tuple(grant for grant in reaching if grant.assignment.id in seen)
-    found = tuple(sorted(found, key=lambda one: _order(one.assignment, known)))
+            found = tuple(one for one in reaching if where is None or _related(one.assignment.scope, where))
+    found = tuple(sorted(found, key=lambda one: _order(one, known)))
     if as_json:
-        answer_json({"role_assignments": [_document(one.assignment, known, now, one.through) for one in found]})
+        answer_json({"role_assignments": [_grant(one, known, now) for one in found]})
         return 0
     rows = [
         (
             known.name(one.assignment.principal_id),
             one.assignment.principal_type,
-            known.role_name(one.assignment.role_id),
-            written_scope(one.assignment.scope),
+            role_of(one, known),
+            place_of(one),
             _when(one.assignment, now) + (", under a condition" if one.assignment.condition else ""),
         )
         for one in found
@@ -174,13 +177,24 @@ def _tell(assignment: "RoleAssignment", known: Directory, now: datetime, did: st
     return 0
 
 
-def _order(assignment: "RoleAssignment", known: Directory) -> tuple[Any, ...]:
-    return assignment.scope.folded, known.role_name(assignment.role_id), assignment.principal_id
+def _order(grant: "Grant", known: Directory) -> tuple[Any, ...]:
+    return grant.assignment.scope.folded, grant.inside, role_of(grant, known), grant.assignment.principal_id
 
 
-def _document(
-    assignment: "RoleAssignment", known: Directory, now: datetime, through: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def _related(scope: "Scope", where: "Scope") -> bool:
+    return scope.contains(where) or where.contains(scope)
+
+
+def _grant(grant: "Grant", known: Directory, now: datetime) -> dict[str, Any]:
+    return {
+        **_document(grant.assignment, known, now),
+        "role": role_of(grant, known),
+        "local_scope": grant.inside or None,
+        "through": [known.name(group) for group in grant.through],
+    }
+
+
+def _document(assignment: "RoleAssignment", known: Directory, now: datetime) -> dict[str, Any]:
     found = known.principals.get(assignment.principal_id)
     return {
         "id": assignment.id,
@@ -191,7 +205,7 @@ def _document(
         "principal": found.name if found is not None and found.name else None,
         "principal_id": assignment.principal_id,
         "principal_type": assignment.principal_type,
-        "through": [known.name(group) for group in through],
+        "through": [],
         "from": assignment.starts,
         "until": assignment.expires,
         "holds": assignment.holds(now),

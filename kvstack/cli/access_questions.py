@@ -6,6 +6,7 @@ import click
 
 from kvstack.cli.context import Context, OpenVault, pass_context
 from kvstack.cli.directory import Directory, directory
+from kvstack.cli.grant_words import place_of, role_of
 from kvstack.cli.group import Verbs
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json
@@ -14,6 +15,7 @@ from kvstack.cli.scopes import scope_of
 from kvstack.cli.table import table
 from kvstack.cli.words import text
 from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.name import folded
 from kvstack.terms.scope import Scope, written_scope
 
 if TYPE_CHECKING:
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from kvstack.vault.explanation import Explanation, Grant, Missed
 
 _RIGHT = "RIGHT is what is done, as `secrets/get`, `keys/sign` or `vaults/delete`, or Azure's action."
-_WHERE = "RESOURCE is where: `VAULT`, `VAULT/secrets/NAME`, or a scope as `access list` shows it."
+_WHERE = (
+    "RESOURCE is where: `VAULT`, `VAULT/secrets/NAME`, or a scope as `access list` shows it. In a Managed HSM its "
+    "local roles count: `HSM`, `HSM/keys` or `HSM/keys/NAME`."
+)
 _its_right = click.argument("written_right", metavar="RIGHT", type=text)
 _its_resource = click.argument("resource", metavar="RESOURCE", type=text)
 
@@ -42,6 +47,7 @@ def who_can(context: Context, written_right: str, resource: str, as_json: bool) 
     asked = _right(written_right)
     with opened(context) as vault:
         where = _resource(vault, resource)
+        asked = _there(asked, where)
         found = vault.service.who_can(vault.caller, asked.action, where, data=asked.data)
         known = directory(vault)
     # By name: the vault's own order is of ids, which are drawn.
@@ -72,6 +78,7 @@ def explain(context: Context, principal: str, written_right: str, resource: str,
     asked = _right(written_right)
     with opened(context) as vault:
         where = _resource(vault, resource)
+        asked = _there(asked, where)
         known = directory(vault)
         who = known.principal_id(principal)
         found = vault.service.explain_access(vault.caller, who, asked.action, where, data=asked.data)
@@ -96,9 +103,30 @@ def _right(written: str) -> "Right":
 def _resource(vault: OpenVault, written: str) -> Scope:
     """Return the scope of a thing as the data plane names it, or of a scope as a stack does. Raises KvstackError."""
     first, _, _ = written.partition("/")
-    if first in ("subscription", "resource_group", "vault") or not first:
-        return scope_of(vault, written)
-    return scope_of(vault, f"vault/{written}")
+    if first in ("subscription", "resource_group", "vault", "managed_hsm") or not first:
+        return scope_of(vault, written, inside=True)
+    hsms = {folded(one.name) for one in vault.service.list_managed_hsms(vault.caller)}
+    return scope_of(vault, f"{'managed_hsm' if folded(first) in hsms else 'vault'}/{written}", inside=True)
+
+
+def _there(asked: "Right", where: Scope) -> "Right":
+    """Return a right by the action it is where it is asked about. Raises KvstackError where there is no such thing."""
+    from kvstack.terms.right import at_managed_hsm
+
+    if not where.managed_hsm:
+        if asked.action.startswith("Microsoft.KeyVault/managedHsm/"):
+            raise KvstackError(
+                f"`{asked.name}` is a right inside a Managed HSM, and {written_scope(where)} is none",
+                "`kvstack managed-hsm list` shows those there are.",
+            )
+        return asked
+    found = at_managed_hsm(asked)
+    if found is None:
+        raise KvstackError(
+            f"`{where.vault}` is a Managed HSM: it holds keys, and nobody can {asked.words} in it",
+            "Ask about a right on keys, as `keys/sign`, or about the vault that holds it.",
+        )
+    return found
 
 
 def _words(found: "Explanation", asked: "Right", known: Directory) -> list[str]:
@@ -117,15 +145,20 @@ def _words(found: "Explanation", asked: "Right", known: Directory) -> list[str]:
     if not found.missed:
         lines.append("  no role that reaches it there allows that")
     if found.smallest is not None:
-        lines.append(f"  the least that would: `{found.smallest.name}` at {where}")
+        at = f"/{found.scope.item} in managed_hsm/{found.scope.vault}" if _is_inside(found, asked) else where
+        lines.append(f"  the least that would: `{found.smallest.name}` at {at}")
     return lines
+
+
+def _is_inside(found: "Explanation", asked: "Right") -> bool:
+    return found.scope.managed_hsm and asked.data
 
 
 def _grant_words(grant: "Grant", known: Directory) -> str:
     assignment = grant.assignment
     through = " in ".join(f"`{known.name(group)}`" for group in grant.through)
     return (
-        f"`{known.role_name(assignment.role_id)}` at {written_scope(assignment.scope)}"
+        f"`{role_of(grant, known)}` at {place_of(grant)}"
         + (f", through {through}" if through else "")
         + (f", until {assignment.expires:%Y-%m-%d %H:%M} UTC" if assignment.expires is not None else "")
         + (", under a condition" if assignment.condition else "")
@@ -148,8 +181,8 @@ def _why(missed: "Missed") -> str:
 def _columns(grant: "Grant", known: Directory) -> tuple[Any, ...]:
     assignment = grant.assignment
     return (
-        known.role_name(assignment.role_id),
-        written_scope(assignment.scope),
+        role_of(grant, known),
+        place_of(grant),
         " in ".join(known.name(group) for group in grant.through),
         assignment.expires,
     )
@@ -159,8 +192,9 @@ def _grant(grant: "Grant", known: Directory) -> dict[str, Any]:
     assignment = grant.assignment
     return {
         "assignment": assignment.id,
-        "role": known.role_name(assignment.role_id),
+        "role": role_of(grant, known),
         "scope": written_scope(assignment.scope),
+        "local_scope": grant.inside or None,
         "through": [known.name(group) for group in grant.through],
         "until": assignment.expires,
         "condition": assignment.condition or None,

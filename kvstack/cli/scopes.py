@@ -9,8 +9,9 @@ from kvstack.terms.scope import scope as scope_of_path
 _COLLECTIONS = ("keys", "secrets", "certificates")
 
 
-def scope_of(vault: OpenVault, written: str) -> Scope:
-    """Return the scope that is meant. Raises KvstackError."""
+def scope_of(vault: OpenVault, written: str, *, inside: bool = False) -> Scope:
+    """Return the scope that is meant. inside: also one within a Managed HSM, `managed_hsm/NAME/keys/NAME`; no role of
+    resource manager is given there. Raises KvstackError."""
     subscription = vault.unlocked.settings.subscription_id
     if written.startswith("/"):
         try:
@@ -29,6 +30,11 @@ def scope_of(vault: OpenVault, written: str) -> Scope:
             _require(vault_name_problem(name))
             hsm = vault.service.get_managed_hsm(vault.caller, name)
             return Scope(subscription, hsm.resource_group, hsm.name, managed_hsm=True)
+        case ["managed_hsm", name, "keys", *key] if inside and len(key) < 2:
+            home = scope_of(vault, f"managed_hsm/{name}")
+            for one in key:
+                _require(item_name_problem(one))
+            return Scope(home.subscription, home.resource_group, home.vault, "/".join(("keys", *key)), True)
         case ["vault", name, collection, item] if collection in _COLLECTIONS:
             _require(item_name_problem(item))
             home = _vault(vault, name)

@@ -35,7 +35,7 @@ class Right(msgspec.Struct, frozen=True):
 
     @property
     def collection(self) -> str:
-        """What it is on: `keys`, `secrets`, `certificates`, `vaults` or `access`."""
+        """What it is on: `keys`, `secrets`, `certificates`, `vaults`, `access` or `hsm`."""
         return self.name.split("/", 1)[0]
 
 
@@ -100,16 +100,64 @@ RIGHTS: Final = (
 )
 
 
+def _inside(name: str, words: str, action: str, *, grave: bool = False) -> Right:
+    return Right(f"hsm/{name}", words, f"Microsoft.KeyVault/managedHsm/{action}", True, grave)
+
+
+# What only a Managed HSM has; what it shares with a vault is asked for by the vault's name of it.
+HSM_RIGHTS: Final = (
+    _inside("random", "draw random bytes", "rng/action"),
+    _inside("derive", "derive from keys", "keys/derive/action"),
+    _inside("export", "export keys", "keys/export/action", grave=True),
+    _inside("get-deleted-keys", "see deleted keys", "keys/deletedKeys/read/action"),
+    _inside("backup", "back up the Managed HSM", "backup/start/action"),
+    _inside("see-backup", "see how its backup goes", "backup/status/action"),
+    _inside("restore", "restore the Managed HSM", "restore/start/action", grave=True),
+    _inside("see-restore", "see how its restore goes", "restore/status/action"),
+    _inside("download-domain", "download its security domain", "securitydomain/download/action", grave=True),
+    _inside("see-download", "see how that download goes", "securitydomain/download/read"),
+    _inside("upload-domain", "upload a security domain", "securitydomain/upload/action", grave=True),
+    _inside("see-upload", "see how that upload goes", "securitydomain/upload/read"),
+    _inside("get-transfer-key", "see the key a security domain comes under", "securitydomain/transferkey/read"),
+    _inside("see-access", "see who has access inside", "roleAssignments/read/action"),
+    _inside("give-access", "give access inside", "roleAssignments/write/action", grave=True),
+    _inside("take-access", "take access inside away", "roleAssignments/delete/action", grave=True),
+    _inside("see-roles", "see the roles inside", "roleDefinitions/read/action"),
+    _inside("define", "define roles inside", "roleDefinitions/write/action", grave=True),
+    _inside("undefine", "delete roles inside", "roleDefinitions/delete/action", grave=True),
+)
+_OF_THE_HSM: Final = {
+    "vaults/get": "managedHSMs/read",
+    "vaults/update": "managedHSMs/write",
+    "vaults/delete": "managedHSMs/delete",
+    "vaults/purge": "locations/deletedManagedHsms/purge/action",
+}
+
+
+def at_managed_hsm(right: Right) -> Right | None:
+    """Return a right as a Managed HSM has it, by its own action; None for one on what it does not hold."""
+    if right.name in _OF_THE_HSM:
+        words = right.words.replace("the vault", "the Managed HSM")
+        return msgspec.structs.replace(right, words=words, action=f"Microsoft.KeyVault/{_OF_THE_HSM[right.name]}")
+    action = local_action(right.action) if right.data else right.action
+    return None if action is None else msgspec.structs.replace(right, action=action)
+
+
 @cache
 def _by_name() -> dict[str, Right]:
-    return {right.name: right for right in RIGHTS} | {right.action.lower(): right for right in RIGHTS}
+    everywhere = (*RIGHTS, *HSM_RIGHTS)
+    # Where two rights are one action in a Managed HSM (seeing a key, and its rotation), the first one is meant.
+    spelled = {
+        there.action.lower(): there for one in reversed(everywhere) if (there := at_managed_hsm(one)) is not None
+    }
+    return spelled | {one.action.lower(): one for one in everywhere} | {one.name: one for one in everywhere}
 
 
 def right(name: str) -> Right:
     """Return a right by its name, or by Azure's action, in any case. Raises ValueError, suggesting a near one."""
     found = _by_name().get(name.lower())
     if found is None:
-        names = [one.name for one in RIGHTS]
+        names = [one.name for one in (*RIGHTS, *HSM_RIGHTS)]
         near = meant(name.lower(), names) or f"; there are {', '.join(names)}"
         raise ValueError(f"there is no right `{name}`{near}")
     return found

@@ -11,6 +11,7 @@ from kvstack.terms.scope import Scope
 from kvstack.vault.access import Decision, Request, decision, smallest_role
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.denial import DenyAssignment
+from kvstack.vault.local_access import LocalAssignment
 from kvstack.vault.registry import Registry
 
 Why = Literal["not_begun", "ended", "condition", "role_unknown"]
@@ -18,11 +19,13 @@ Why = Literal["not_begun", "ended", "condition", "role_unknown"]
 
 class Grant(msgspec.Struct, frozen=True):
     """An assignment that reaches a principal. through: the groups between them, from the principal's own outwards;
-    empty where it is the principal's own. role: None where its definition is gone."""
+    empty where it is the principal's own. role: None where its definition is gone; inside: the scope in a Managed HSM
+    (`/`, `/keys` or `/keys/NAME`) of a local role, empty for a role of resource manager."""
 
     assignment: RoleAssignment
     role: RoleDefinition | None
     through: tuple[str, ...] = ()
+    inside: str = ""
 
 
 class Missed(msgspec.Struct, frozen=True):
@@ -82,7 +85,7 @@ def who_can(
     """Yield every principal that may do something, with the assignment that decides: each known one, group members
     included, and each somebody assigned a role to though nothing else is known of it. request's principals are not
     looked at. A group is named where its members are not known."""
-    for principal in _everybody(registry):
+    for principal in everybody(registry, registry.role_assignments.values()):
         groups = groups_of(registry, principal)
         asked = msgspec.structs.replace(request, principals=(principal, *groups))
         decided = decision(asked, registry.assignments, now, latest)
@@ -130,8 +133,9 @@ def groups_of(registry: Registry, principal: str) -> Mapping[str, tuple[str, ...
     return found
 
 
-def _everybody(registry: Registry) -> Iterable[str]:
-    assigned = {assignment.principal_id for assignment in registry.role_assignments.values()}
+def everybody(registry: Registry, assignments: Iterable[RoleAssignment | LocalAssignment]) -> Iterator[str]:
+    """Yield whoever may have a right: known principals, members of groups, and those assigned a role."""
+    assigned = {assignment.principal_id for assignment in assignments}
     for principal in sorted(assigned | set(registry.principals)):
         row = registry.principals.get(principal)
         # A group with members acts through them.

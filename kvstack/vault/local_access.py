@@ -62,10 +62,17 @@ class LocalAccess:
 
         action: a vault's or a Managed HSM's own; scope: the Managed HSM's, or of something in it.
         """
-        local = local_action(action)
-        if local is None:
-            return DENIED
-        return decision(Request(principals, local, True, _place(_within(local, scope))), self._evaluated, now)
+        asked = _request(principals, action, scope)
+        return DENIED if asked is None else decision(asked, self._evaluated, now)
+
+    def granting(
+        self, principals: tuple[str, ...], action: str, scope: Scope, now: datetime
+    ) -> Iterator[LocalAssignment]:
+        """Yield every assignment that allows something, nearest scope first."""
+        asked = _request(principals, action, scope)
+        if asked is not None:
+            for found in self._evaluated.granting(asked, now):
+                yield self.assignments[found.id]
 
     def reach(self, principals: tuple[str, ...], scope: str, now: datetime) -> Iterator[tuple[str, tuple[Right, ...]]]:
         """Yield the id of every assignment that gives somebody rights at a local scope, with these rights.
@@ -130,6 +137,12 @@ def _local(right: Right) -> str:
 def local_scope(scope: Scope) -> str:
     """Return the scope inside a Managed HSM: `/`, `/keys` or `/keys/NAME`."""
     return f"/{scope.item}"
+
+
+def _request(principals: tuple[str, ...], action: str, scope: Scope) -> Request | None:
+    """Return what the evaluator is asked, None for an action on what a Managed HSM does not hold."""
+    local = local_action(action)
+    return None if local is None else Request(principals, local, True, _place(_within(local, scope)))
 
 
 def _within(action: str, scope: Scope) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kvstack.terms.right import RIGHTS, phrase, right, rights_at
+from kvstack.terms.local_role import local_data_actions
+from kvstack.terms.right import HSM_RIGHTS, RIGHTS, at_managed_hsm, phrase, right, rights_at
 from kvstack.terms.role import data_actions
 
 
@@ -10,8 +11,37 @@ def test_every_action_on_data_has_words() -> None:
     assert sorted(one.action for one in RIGHTS if one.data) == sorted(data_actions())
 
 
+def test_everything_done_inside_a_managed_hsm_has_words() -> None:
+    inside = {found.action for one in (*RIGHTS, *HSM_RIGHTS) if one.data and (found := at_managed_hsm(one)) is not None}
+    assert inside == set(local_data_actions())
+    for action in inside:
+        found = at_managed_hsm(right(action.upper()))
+        assert found is not None
+        assert found.action == action
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("keys/sign", "Microsoft.KeyVault/managedHsm/keys/sign/action"),
+        ("keys/get", "Microsoft.KeyVault/managedHsm/keys/read/action"),
+        ("keys/purge", "Microsoft.KeyVault/managedHsm/keys/deletedKeys/delete"),
+        ("hsm/random", "Microsoft.KeyVault/managedHsm/rng/action"),
+        ("secrets/get", None),
+        ("certificates/set-issuers", None),
+        ("vaults/delete", "Microsoft.KeyVault/managedHSMs/delete"),
+        ("vaults/purge", "Microsoft.KeyVault/locations/deletedManagedHsms/purge/action"),
+        ("access/give", "Microsoft.Authorization/roleAssignments/write"),
+    ],
+)
+def test_a_right_is_another_action_in_a_managed_hsm(name: str, action: str | None) -> None:
+    found = at_managed_hsm(right(name))
+    assert (found.action if found is not None else None) == action
+
+
 def test_no_two_have_one_name_or_words() -> None:
-    assert len({one.name for one in RIGHTS}) == len({one.words for one in RIGHTS}) == len(RIGHTS)
+    everything = (*RIGHTS, *HSM_RIGHTS)
+    assert len({one.name for one in everything}) == len({one.words for one in everything}) == len(everything)
 
 
 @pytest.mark.parametrize("name", ["secrets/get", "Secrets/GET", "microsoft.keyvault/vaults/secrets/getSecret/action"])

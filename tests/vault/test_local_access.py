@@ -1,5 +1,6 @@
 """Local decisions, checked against the rule in a sentence: a role at the scope or above that allows the action."""
 
+import itertools
 import re
 from datetime import UTC, datetime
 
@@ -10,6 +11,9 @@ from kvstack.terms.local_role import local_action, local_data_actions, local_rol
 from kvstack.terms.role import data_actions
 from kvstack.terms.scope import Scope
 from kvstack.vault.local_access import LocalAccess, LocalAssignment, local_scope
+from kvstack.vault.local_explanation import local_explanation, local_grants_of, who_can_locally
+from kvstack.vault.records import NetworkRules, Pool, Vault
+from kvstack.vault.registry import PrincipalRow, Registry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _PEOPLE = ("a", "b", "group")
@@ -90,3 +94,53 @@ def test_a_scope_is_one_of_three_shapes_and_nothing_else(text: str) -> None:
     assert (scope_problem(text) is None) == fine
     if fine:
         assert local_scope(_scope(text)) == text
+
+
+_HSM = Vault(
+    folded="pool",
+    id="v",
+    name="Pool",
+    resource_group="group",
+    location="local",
+    sku="premium",
+    soft_delete_retention_days=90,
+    purge_protection=True,
+    network=NetworkRules(),
+    tags={},
+    created=NOW,
+    updated=NOW,
+    pool=Pool(tokens=()),
+)
+_members = st.dictionaries(st.sampled_from(("group", "outer")), st.frozensets(st.sampled_from((*_PEOPLE, "outer"))))
+
+
+@given(
+    _assignments,
+    _members,
+    st.sampled_from(local_data_actions()),
+    st.sampled_from(("/", "/keys", "/keys/one", "/keys/two")),
+)
+def test_what_is_explained_and_listed_is_what_the_rule_says(
+    assignments: list[LocalAssignment], members: dict[str, frozenset[str]], action: str, scope: str
+) -> None:
+    people = (PrincipalRow(id=one, type="group", members=inside) for one, inside in members.items())
+    registry = Registry(1, (_HSM,), (), people, local={"v": LocalAccess(assignments)})
+    decided_at = "/keys" if scope == "/" and "/keys/" in action else scope
+    able = dict(who_can_locally(registry, _HSM, action, _scope(scope), NOW))
+    for who in ("a", "b"):
+        principals = {who}
+        for _ in members:
+            principals |= {one for one, inside in members.items() if inside & principals}
+        expected = {one.id for one in assignments if _expected([one], tuple(principals), action, decided_at)}
+        found = local_explanation(registry, _HSM, who, action, _scope(scope), NOW)
+        assert ({grant.assignment.id for grant in found.grants}, found.allowed) == (expected, bool(expected))
+        assert (found.smallest is None) == found.allowed
+        known = who in {one.principal_id for one in assignments}.union(*members.values())
+        assert (who in able) == (known and found.allowed)
+        reaching = {one.id: one.scope for one in assignments if one.principal_id in principals}
+        listed = list(local_grants_of(registry, _HSM, _scope("/"), who))
+        assert {grant.assignment.id: grant.inside for grant in listed} == reaching
+        for grant in (*found.grants, *listed):
+            way = (who, *grant.through)
+            assert way[-1] == grant.assignment.principal_id
+            assert all(inner in members[outer] for inner, outer in itertools.pairwise(way))

@@ -362,3 +362,42 @@ def _lose(shell: Shell, serial: str) -> None:
     (folder,) = [path for path in (hsm / "tokens").iterdir() if path.name.replace("-", "").endswith(serial)]
     shutil.rmtree(folder)
     (hsm / f"token-copies/{folder.name}.object").unlink()
+
+
+def test_who_can_do_what_inside_is_told_from_local_roles(pool: Shell) -> None:
+    somebody = "0c3c2c6e-1b1f-4c3e-8f58-7a9f2f0b6c22"
+    give = ("managed-hsm", "role", "assign", POOL, "--principal", somebody, "--type", "user")
+    pool.good(*give, "--role", "Managed HSM Crypto User", "--scope", "/keys/k")
+    said = pool.good("access", "who-can", "keys/sign", f"{POOL}/keys/k").words
+    assert f"{somebody} Managed HSM Crypto User /keys/k in managed_hsm/{POOL}" in said
+    assert f"operator Managed HSM Crypto User / in managed_hsm/{POOL}" in said
+    assert somebody not in pool.good("access", "who-can", "keys/sign", f"managed_hsm/{POOL}/keys").text
+    assert pool.good("access", "explain", somebody, "keys/sign", f"{POOL}/keys/k").text.splitlines() == [
+        f"{somebody} can sign with keys at managed_hsm/{POOL}/keys/k.",
+        f"  `Managed HSM Crypto User` at /keys/k in managed_hsm/{POOL}",
+    ]
+    assert pool.good("access", "explain", somebody, "hsm/random", POOL).text.splitlines() == [
+        f"{somebody} cannot draw random bytes at managed_hsm/{POOL}.",
+        "  no role that reaches it there allows that",
+        f"  the least that would: `Managed HSM Crypto User` at / in managed_hsm/{POOL}",
+    ]
+    asked = pool.good("access", "who-can", "keys/sign", f"{POOL}/keys/k", "--json").json
+    assert (asked["action"], asked["scope"]) == (
+        "Microsoft.KeyVault/managedHsm/keys/sign/action",
+        f"managed_hsm/{POOL}/keys/k",
+    )
+    (by,) = [one["by"] for one in asked["principals"] if one["principal_id"] == somebody]
+    assert (by["role"], by["local_scope"], by["scope"]) == (
+        "Managed HSM Crypto User",
+        "/keys/k",
+        f"managed_hsm/{POOL}/keys/k",
+    )
+    assert f"/keys/k in managed_hsm/{POOL} always" in pool.good("access", "list", somebody).words
+    assert pool.good("access", "list", somebody, "--scope", "subscription", "--json").json["role_assignments"][0][
+        "local_scope"
+    ] == ("/keys/k")
+    assert pool.good("access", "list", somebody, "--scope", "resource_group/other").text.startswith("No role")
+    assert "operator" in pool.good("access", "who-can", "vaults/delete", POOL).text
+    assert "it holds keys, and nobody can read secrets in it" in pool.refused("access", "who-can", "secrets/get", POOL)
+    pool.good("vault", "create", "plain")
+    assert "is a right inside a Managed HSM" in pool.refused("access", "who-can", "hsm/random", "plain")
