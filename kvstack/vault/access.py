@@ -14,6 +14,7 @@ from kvstack.vault.permissions import Permissions, permissions
 
 DENIAL_ACTIONS: Final = "Microsoft.Authorization/denyAssignments/"
 ScopeKey = tuple[str, str, str, str]
+_REMEMBERED: Final = 16_384  # answers for somebody's groups at one scope
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -53,6 +54,8 @@ class Assignments:
         self._permissions = {role_id: permissions(role) for role_id, role in roles.items()}
         self._by_principal: dict[str, dict[ScopeKey, tuple[RoleAssignment, ...]]] = {}
         self._denials: dict[ScopeKey, tuple[DenyAssignment, ...]] = {}
+        # By who asks about what, and one scope: what all his groups were given there is gone through once.
+        self._allowing: dict[tuple[tuple[str, ...], str, bool, ScopeKey], tuple[RoleAssignment, ...]] = {}
         for assignment in assignments:
             self.add(assignment)
         for denial in denials:
@@ -60,12 +63,14 @@ class Assignments:
 
     def add(self, assignment: RoleAssignment) -> None:
         """Take one more into account."""
+        self._allowing.clear()
         here = self._by_principal.setdefault(assignment.principal_id, {})
         key = scope_key(assignment.scope)
         here[key] = (*here.get(key, ()), assignment)
 
     def remove(self, assignment: RoleAssignment) -> None:
         """Take one out again."""
+        self._allowing.clear()
         here = self._by_principal.get(assignment.principal_id, {})
         key = scope_key(assignment.scope)
         left = tuple(other for other in here.get(key, ()) if other.id != assignment.id)
@@ -106,10 +111,12 @@ class Assignments:
 
     def put_role(self, role: RoleDefinition) -> None:
         """Count assignments of a role by this definition from here on."""
+        self._allowing.clear()
         self._permissions[role.id] = permissions(role)
 
     def remove_role(self, role_id: str) -> None:
         """Let assignments of a role allow nothing."""
+        self._allowing.clear()
         self._permissions.pop(role_id, None)
 
     def at(self, principal: str, scope: Scope) -> tuple[RoleAssignment, ...]:
@@ -118,20 +125,28 @@ class Assignments:
 
     def granting(self, request: Request, now: datetime, latest: datetime | None = None) -> Iterator[RoleAssignment]:
         """Yield every assignment that allows what is asked, nearest scope first. latest: the latest moment seen."""
-        mine = [found for principal in request.principals if (found := self._by_principal.get(principal))]
-        if not mine:
-            return
         for key in scope_keys(request.scope):
-            for found in mine:
-                for assignment in found.get(key, ()):
-                    role = self._permissions.get(assignment.role_id)
-                    if (
-                        role is not None
-                        and role.allow(request.action, data=request.data)
-                        and assignment.holds(now, latest)
-                        and assignment.covers(request.action, request.scope)
-                    ):
-                        yield assignment
+            for assignment in self._allowed_at(key, request):
+                if assignment.holds(now, latest) and assignment.covers(request.action, request.scope):
+                    yield assignment
+
+    def _allowed_at(self, key: ScopeKey, request: Request) -> tuple[RoleAssignment, ...]:
+        """Return the assignments at exactly this scope whose roles allow what is asked, whenever they hold."""
+        question = (request.principals, request.action, request.data, key)
+        found = self._allowing.get(question)
+        if found is None:
+            found = tuple(
+                assignment
+                for principal in request.principals
+                if (mine := self._by_principal.get(principal)) is not None
+                for assignment in mine.get(key, ())
+                if (role := self._permissions.get(assignment.role_id)) is not None
+                and role.allow(request.action, data=request.data)
+            )
+            if len(self._allowing) >= _REMEMBERED:
+                self._allowing.clear()
+            self._allowing[question] = found
+        return found
 
     def in_force(
         self, principals: tuple[str, ...], scope: Scope, now: datetime
