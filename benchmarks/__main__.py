@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.figures import DEEDS, Deed, Figures, Key, Operations, Signing
+from benchmarks.access import access
+from benchmarks.figures import DEEDS, Access, Deed, Figures, Key, Operations, Signing
 from benchmarks.machine import described
 from benchmarks.measure import Measurement, environment
 from benchmarks.operations import operations
@@ -23,6 +24,7 @@ LARGEST_COMPARED = 10_000
 SECRETS_SIZE = 10_000
 SIGNING = "signing"
 OPERATIONS = "operations"
+ACCESS = "access"
 REPEAT = 5
 
 
@@ -59,8 +61,12 @@ def main(arguments: Sequence[str]) -> int:
         if not options.only or OPERATIONS in options.only:
             _say("single operations")
             done = operations(world, folder)
+        decided: Access | str = "not asked for"
+        if not options.only or ACCESS in options.only:
+            _say("decisions about access")
+            decided = access(world)
         text = page(
-            Figures(measurements, signed, done),
+            Figures(measurements, signed, done, decided),
             machine=described(folder),
             versions={tool.name: tool.version() for tool in tools},
             date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -102,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="how many resources")
     parser.add_argument("--repeat", type=int, default=REPEAT, help="how often each is measured")
-    parser.add_argument("--only", nargs="+", default=[], choices=[*DEEDS, SIGNING, OPERATIONS], help="what is measured")
+    parser.add_argument(
+        "--only", nargs="+", default=[], choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS], help="what is measured"
+    )
     parser.add_argument("--tools", nargs="+", default=[], choices=["kvstack", "tofu", "terraform"], help="of whom")
     parser.add_argument("--out", type=Path, help="where to write; without it, only a whole run is written")
     parser.add_argument("--work", type=Path, help="a folder on the file system to measure on")

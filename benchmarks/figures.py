@@ -59,12 +59,30 @@ class Operations(msgspec.Struct, frozen=True):
     listed: float
 
 
+class AccessAt(msgspec.Struct, frozen=True):
+    """Decisions a second with so many role assignments, of one thread's own time: as they are asked again and again,
+    and all for the first time. allowed: the share of the questions that were."""
+
+    count: int
+    decisions: float
+    first: float
+    allowed: float
+
+
+class Access(msgspec.Struct, frozen=True):
+    """The evaluator of access. groups: how many there are."""
+
+    groups: int
+    rows: tuple[AccessAt, ...]
+
+
 class Figures(msgspec.Struct, frozen=True):
-    """All that was measured in one run. signing, operations: a text, why, where they were not measured."""
+    """All that was measured in one run. signing, operations, access: a text, why, where they were not measured."""
 
     measurements: Mapping[Key, Measurement]
     signing: Signing | str
     operations: Operations | str = "not asked for"
+    access: Access | str = "not asked for"
 
     def seconds(self, deed: Deed, tool: str, size: int) -> float | None:
         """Return a median time in seconds, or None."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.figures import Deed, Figures, Operations, Signing
+from benchmarks.figures import Access, Deed, Figures, Operations, Signing
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -46,6 +46,21 @@ def _flat(figures: Figures) -> float | None:
         return None
     by_count = {one.count: one.get for one in figures.operations.secrets}
     return by_count[10] / by_count[100_000] if {10, 100_000} <= by_count.keys() else None
+
+
+def _fewest_decisions(figures: Figures) -> float | None:
+    """Return how many thousand decisions a second are made where there are fewest."""
+    rows = figures.access.rows if isinstance(figures.access, Access) else ()
+    return min((row.decisions / 1_000 for row in rows), default=None)
+
+
+def _flat_decisions(figures: Figures) -> float | None:
+    """Return how many times slower a decision is where most assignments are than where fewest are."""
+    rows = figures.access.rows if isinstance(figures.access, Access) else ()
+    if len(rows) < 2:
+        return None
+    few, many = (of(rows, key=lambda row: row.count) for of in (min, max))
+    return few.decisions / many.decisions
 
 
 def _growth(deed: Deed, small: int, large: int) -> Callable[[Figures], float | None]:
@@ -90,6 +105,8 @@ GOALS: tuple[Goal, ...] = (
     Goal("RSA-2048 signatures through `VaultService`, beside raw PKCS#11", _signing_ratio, 0.8, "×", at_least=True),
     Goal("P-256 signatures in the HSM, beside raw PKCS#11", _share("EC-HSM P-256 ES256 sign"), 0.5, "×", at_least=True),
     Goal("Time to read one of 100,000 secrets, beside one of 10", _flat, _LINEAR, "×"),
+    Goal("Decisions about access", _fewest_decisions, 100, "thousand a second", at_least=True),
+    Goal("Time of a decision with 100,000 assignments, beside 100", _flat_decisions, 2, "×"),
     *(
         Goal(f"Time a resource, {deed} of {large:,} beside {small:,}", _growth(deed, small, large), _LINEAR, "×")
         for deed in _GROWING

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks.figures import DEEDS, Figures, Key, Operations, Signing
+from benchmarks.figures import DEEDS, Access, Figures, Key, Operations, Signing
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement
 
@@ -34,6 +34,10 @@ def page(figures: Figures, *, machine: Mapping[str, str], versions: Mapping[str,
             "## Operations",
             "",
             *_operations(figures.operations),
+            "",
+            "## Access",
+            "",
+            *_access(figures.access),
             *_missing(figures),
             "",
         )
@@ -127,6 +131,20 @@ def _operations(measured: Operations | str) -> Iterator[str]:
     yield ""
     yield f"Peak memory with 100,000 keys in a vault: {measured.used:.0f} MiB where 1,000 of them are used,"
     yield f"{measured.listed:.0f} MiB where all are listed."
+
+
+def _access(measured: Access | str) -> Iterator[str]:
+    if isinstance(measured, str):
+        yield f"Not measured: {measured}."
+        return
+    yield f"Decisions a second of one thread's own time, with {measured.groups:,} groups, some in others: the same"
+    yield "questions each time, while assignments grow round them; asked again and again, and all for the first time"
+    yield "after a change of assignments."
+    yield ""
+    yield from _table(
+        ("Assignments", "again", "for the first time", "allowed"),
+        [(f"{row.count:,}", _rate(row.decisions), _rate(row.first), f"{row.allowed:.0%}") for row in measured.rows],
+    )
 
 
 def _rate(value: float | None) -> str:

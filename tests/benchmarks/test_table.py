@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.figures import Deed, Figures, Key, Operation, Operations, SecretsAt, Signing
+from benchmarks.figures import Access, AccessAt, Deed, Figures, Key, Operation, Operations, SecretsAt, Signing
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement, Sample
 from benchmarks.table import page
@@ -64,3 +64,12 @@ def test_single_operations_are_shown_beside_raw_ones_and_held_against_their_goal
     verdicts = {goal.text: goal.verdict(of) for goal in GOALS}
     assert verdicts["P-256 signatures in the HSM, beside raw PKCS#11"] == "**missed** by 50%"
     assert verdicts["Time to read one of 100,000 secrets, beside one of 10"] == "**missed** by 60%"
+
+
+def test_decisions_are_shown_and_held_against_their_goals() -> None:
+    rows = (AccessAt(100, 500_000, 180_000, 0.5), AccessAt(100_000, 90_000, 30_000, 0.712))
+    of = Figures({}, "not asked for", access=Access(1_000, rows))
+    assert "| 100,000 | 90,000 | 30,000 | 71% |" in text(of)
+    verdicts = {goal.text: goal.verdict(of) for goal in GOALS}
+    assert verdicts["Decisions about access"] == "**missed** by 10%"
+    assert verdicts["Time of a decision with 100,000 assignments, beside 100"] == "**missed** by 178%"
