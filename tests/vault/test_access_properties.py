@@ -8,11 +8,13 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvstack.terms.right import rights_at
 from kvstack.terms.role import RoleDefinition
 from kvstack.vault.access import Assignments, Request, decision
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.denial import DenyAssignment
 from kvstack.vault.explanation import explanation, who_can
+from kvstack.vault.reach import reach
 from tests.vault import plain_access
 from tests.vault.access_worlds import NOW, PRINCIPALS, questions, registry_of, set_back, worlds
 from tests.vault.plain_access import World
@@ -101,3 +103,19 @@ def test_what_is_explained_and_listed_is_what_the_plain_one_says(
             assert {grant.assignment.id for grant in found.grants} == {one.id for one in allowing}
             assert (found.denial is not None) == bool(forbidding)
             assert (who in able) == (found.allowed and who in known)
+
+
+@settings(max_examples=50)
+@given(worlds(), orders)
+def test_all_rights_at_a_place_at_once_are_those_asked_one_by_one(world: World, order: random.Random) -> None:
+    registry = registry_of(world)
+    for caller, request in questions(world, order, 2):
+        place, principals = request.scope, plain_access.acting(world, caller.id, caller.groups)
+        found = reach(registry.assignments, registry.principals_of(caller), place, NOW)
+        expected: dict[str, set[str]] = {}
+        for right in rights_at(place.level, place.item.partition("/")[0].lower()):
+            how: Any = {"action": right.action, "scope": place, "data": right.data}
+            if not plain_access.forbidding(world, principals, **how):
+                for one in plain_access.granting(world, principals, now=NOW, latest=NOW, **how):
+                    expected.setdefault(one.id, set()).add(right.name)
+        assert {one.id: {right.name for right in rights} for one, rights in found} == expected
