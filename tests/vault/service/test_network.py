@@ -41,6 +41,7 @@ NOT_ON_DATA = {
     *("put_eligible_assignment", "delete_eligible_assignment", "list_eligible_assignments"),
     *("activate_role", "deactivate_role", "decide_activation", "list_activations"),
     *("explain_access", "who_can", "grants_of", "put_principal", "list_principals"),
+    *("create_identity", "update_identity", "get_identity", "list_identities", "delete_identity"),
     *("trust_authority", "remove_authority", "list_authorities"),
     *("download_own_security_domain", "upload_own_security_domain"),
     # Makes a vault of its own; key material in memory, of no vault yet; reads what it may and says what it could not.
