@@ -1,23 +1,30 @@
 """Who did what, when, and how it ended: records that cannot be changed, taken out, or cut off unnoticed.
 
 Records stand in one order, without gaps. Each carries a MAC over the one its process wrote before it (its chain), its
-position, and itself. The newest one stands in the ledger's root whenever something changes, so that cutting the end
-off goes unnoticed only back to the last change.
+position, and itself. The newest one stands in the ledger's root whenever something changes, and whenever a checkpoint
+is signed; so cutting the end off goes unnoticed only back to the last change or checkpoint.
 """
 
-import hmac
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
+from kvstack.vault.audit_begin import AuditBegin, audit_begin
+from kvstack.vault.audit_checkpoints import EVERY_MICROSECONDS, EVERY_RECORDS
+from kvstack.vault.audit_record import AuditRecord, StoredRecord, encode, read_record, record_mac
 from kvstack.vault.faults import TamperedAudit
-from kvstack.vault.ledger import genuine
 from kvstack.vault.store import Store
 from kvstack.vault.time_step import microseconds
 from kvstack.vault.transaction import Transaction
+
+if TYPE_CHECKING:
+    from kvstack.vault.audit_anchor import Anchor
+    from kvstack.vault.audit_segments import Segment
+    from kvstack.vault.audit_verification import AuditReport
+    from kvstack.vault.checkpointing import Checkpointing
+
+__all__ = ["AuditLog", "AuditRecord"]
 
 _SCHEMA = (
     "CREATE TABLE audit (position INTEGER PRIMARY KEY, writer TEXT NOT NULL, sequence INTEGER NOT NULL, "
@@ -27,40 +34,8 @@ _SCHEMA = (
 )
 _SELECT = "SELECT position, writer, sequence, time, changed, body, mac FROM audit"
 _INSERT = "INSERT INTO audit (position, writer, sequence, time, changed, body, mac) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_PAGE = 1000
-
-
-class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One operation. operation: Azure's name of it (`SecretSet`); resource: its path; caller: a principal's id; result:
-    `Success` or why not; details: names only, never values."""
-
-    time: datetime
-    operation: str
-    resource: str
-    caller: str
-    caller_name: str = ""
-    result: str = "Success"
-    status: int = 200
-    description: str = ""
-    correlation_id: str = ""
-    details: dict[str, str] = {}
-
-
-class AuditProblem(msgspec.Struct, frozen=True):
-    """The first record that is not as it was written. operation, resource: what it says it is, where it can be read."""
-
-    position: int
-    what: str
-    operation: str = ""
-    resource: str = ""
-
-
-class AuditReport(msgspec.Struct, frozen=True):
-    """What verification found. records: how many were checked; writers: how many processes wrote them."""
-
-    records: int
-    writers: int
-    problem: AuditProblem | None = None
+_PAGE = 5000
+_ALWAYS = 2**62
 
 
 class _Pending(NamedTuple):
@@ -71,16 +46,21 @@ class _Pending(NamedTuple):
     body: bytes
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(AuditRecord).decode
-
-
 class AuditLog:
-    """The audit of one store. random: draws the id of this process's chain."""
+    """The audit of one store. random: draws the id of this process's chain; checkpointing: signs where it stands, None
+    where nothing does."""
 
-    def __init__(self, store: Store, key: bytes, *, random: Callable[[int], bytes] = os.urandom) -> None:
-        self._store = store
-        self._key = key
+    def __init__(
+        self,
+        store: Store,
+        key: bytes,
+        *,
+        random: Callable[[int], bytes] = os.urandom,
+        checkpointing: "Checkpointing | None" = None,
+    ) -> None:
+        self.store = store
+        self.key = key
+        self._checkpointing = checkpointing
         self._random = random
         self._writer = ""
         self._sequence = 0
@@ -89,7 +69,12 @@ class AuditLog:
         self._newest = b""  # its MAC
         self._own_position = 0
         self._epoch = -1
+        self._begin = 0
         self._ahead: tuple[int, int, bytes] = (0, 0, b"")
+        self._own_stop = 0  # its record that is to be signed when it stops
+        self._due = False
+        self._waiting_since = 0  # this process's first record, or its last try to make a checkpoint
+        self._tried = 0  # the newest record then
         store.participants.append(self)
 
     def append(self, tx: Transaction, record: AuditRecord) -> None:
@@ -98,7 +83,7 @@ class AuditLog:
         time = microseconds(record.time)
         tx.moment = max(tx.moment, time)
         changed = record.resource.lower() if tx.changed_here else None
-        tx.pending.append(_Pending(time, changed, _encode(record)))
+        tx.pending.append(_Pending(time, changed, encode(record)))
 
     # The end of a transaction
 
@@ -106,14 +91,14 @@ class AuditLog:
         """Chain and write what was appended. Raises TamperedAudit."""
         if not tx.pending and not tx.journal:
             return
-        if self._epoch != self._store.epoch:
+        if self._epoch != self.store.epoch:
             self._refresh(tx)
         position, sequence, mac = self._position, self._sequence, self._mac
         rows = []
         for time, changed, body in tx.pending:
             position += 1
             sequence += 1
-            mac = self._chained(mac, position, sequence, time, changed, body, self._writer)
+            mac = record_mac(self.key, mac, position, self._writer, sequence, time, changed, body)
             rows.append((position, self._writer, sequence, time, changed, body, mac))
         if len(rows) == 1:
             tx.connection.execute(_INSERT, rows[0])
@@ -126,35 +111,67 @@ class AuditLog:
 
     def after_commit(self, tx: Transaction) -> None:
         """Go on from what was written."""
-        if tx.pending:
-            self._position, self._sequence, self._mac = self._ahead
-            self._newest, self._own_position = self._mac, self._position
+        if not tx.pending:
+            return
+        self._position, self._sequence, self._mac = self._ahead
+        self._newest, self._own_position, self._own_stop = self._mac, self._position, self._position
+        root = tx.ledger.root
+        if not self._waiting_since:
+            self._waiting_since = tx.moment
+        self._due = (
+            self._position - max(root.checkpoint_position, self._tried) >= EVERY_RECORDS
+            or tx.moment - max(root.checkpoint_time, self._waiting_since) >= EVERY_MICROSECONDS
+        )
+
+    def settled(self) -> None:
+        """Make the checkpoint that is due."""
+        if self._due and self._checkpointing is not None:
+            self._due = False
+            self._checkpointing.settle(self)
+
+    def stop(self) -> None:
+        """Sign where the audit stands, where this process has written: it is about to end."""
+        own, self._own_stop = self._own_stop, 0
+        if own and self._checkpointing is not None:
+            self._checkpointing.settle(self, own=own)
+
+    def tried(self, time: datetime) -> None:
+        """Wait again until the next checkpoint is due: one was tried now."""
+        self._waiting_since, self._tried = microseconds(time), self._position
+
+    def begin_anew(self) -> None:
+        """Look again where the audit begins and ends before anything is written: records were taken out."""
+        self._epoch = -1
+
+    def end(self, tx: Transaction) -> tuple[int, bytes]:
+        """Return the position and the MAC of the newest record. Raises TamperedAudit where the end is missing."""
+        if self._epoch != self.store.epoch:
+            self._refresh(tx)
+        return self._position, self._newest
 
     def _refresh(self, tx: Transaction) -> None:
         """Learn where the audit ends; refuse to go on where its end is missing."""
-        if "audit" not in self._store.tables:
+        if "audit" not in self.store.tables:
             for statement in _SCHEMA:
                 tx.connection.execute(statement)
-            self._store.tables.add("audit")
-        if not self._writer:
-            self._writer = self._random(8).hex()
+            self.store.tables.add("audit")
+        begin = audit_begin(tx)
+        if not self._writer or begin.position != self._begin:
+            # No chain goes on over what was archived: what is left can be verified without it.
+            self._writer, self._sequence, self._mac = self._random(8).hex(), 0, b""
+            self._begin, self._own_position = begin.position, 0
         newest = tx.connection.execute("SELECT position, mac FROM audit ORDER BY position DESC LIMIT 1").fetchone()
-        position, mac = newest or (0, b"")
+        position, mac = newest or (begin.position, begin.mac)
         root = tx.ledger.root
         for known, expected in ((root.audit_position, root.audit_mac), (self._own_position, self._mac)):
-            if known and self._mac_at(tx, known) != expected:
+            if known > begin.position and self._mac_at(tx, known) != expected:
                 raise TamperedAudit(f"has lost its record {known}")
-        self._position, self._newest, self._epoch = position, mac, self._store.epoch
+        self._position, self._newest, self._epoch = position, mac, self.store.epoch
 
     @staticmethod
     def _mac_at(tx: Transaction, position: int) -> bytes | None:
         found = tx.connection.execute("SELECT mac FROM audit WHERE position = ?", (position,)).fetchone()
         return found[0] if found else None
-
-    def _chained(
-        self, before: bytes, position: int, sequence: int, time: int, changed: str | None, body: bytes, writer: str
-    ) -> bytes:
-        return hmac.digest(self._key, _encode((before, position, writer, sequence, time, changed, body)), "sha256")
 
     # Reading
 
@@ -162,20 +179,20 @@ class AuditLog:
         self,
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
         subject: str | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> Iterator[AuditRecord]:
-        """Yield records, oldest first unless told otherwise. subject: a resource's path, with all below it; limit:
-        how many at most."""
-        start = microseconds(since) if since is not None else -(2**62)
+        """Yield records, oldest first unless told otherwise. since, until: from when on, and before when; subject: a
+        resource's path, with all below it; limit: how many at most."""
         below = subject.lower().rstrip("/") if subject is not None else None
         left = limit
-        for row in self._rows(start, newest_first=newest_first):
+        for row in self.rows(since=since, until=until, newest_first=newest_first):
             if left is not None and left <= 0:
                 return
-            record = self._read(row)
-            if below is not None and not _is_at_or_below(record.resource.lower(), below):
+            record = read_record(row)
+            if below is not None and not is_at_or_below(record.resource.lower(), below):
                 continue
             yield record
             if left is not None:
@@ -185,79 +202,71 @@ class AuditLog:
         """Return the newest successful record that changed each of these resources, by the path as given."""
         sql = f"{_SELECT} WHERE changed = ? ORDER BY position DESC LIMIT 1"
         found = {}
-        with self._store.transaction() as tx:
-            if "audit" in self._store.tables:
+        with self.store.transaction() as tx:
+            if "audit" in self.store.tables:
                 for subject in subjects:
                     row = tx.connection.execute(sql, (subject.lower(),)).fetchone()
                     if row is not None:
-                        found[subject] = self._read(row)
+                        found[subject] = read_record(row)
         return found
 
-    def _rows(
-        self, since: int = -(2**62), *, newest_first: bool = False
-    ) -> Iterator[tuple[int, str, int, int, str | None, bytes, bytes]]:
-        """Yield the stored rows in constant memory, a page at a time, so that others can write in between."""
-        order, beyond, last = ("DESC", "<", 2**62) if newest_first else ("ASC", ">", -(2**62))
-        sql = f"{_SELECT} WHERE position {beyond} ? AND time >= ? ORDER BY position {order} LIMIT {_PAGE}"
+    def rows(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: int | None = None,
+        up_to: int = _ALWAYS,
+        newest_first: bool = False,
+    ) -> Iterator[StoredRecord]:
+        """Yield the stored records in constant memory, a page at a time, so that others can write in between. after,
+        up_to: positions."""
+        bounds = (_micros(since, -_ALWAYS), _micros(until, _ALWAYS))
+        order, beyond, last = ("DESC", "<", up_to + 1) if newest_first else ("ASC", ">", after or -_ALWAYS)
+        stop, limit = (">", after or -_ALWAYS) if newest_first else ("<=", up_to)
+        sql = (
+            f"{_SELECT} WHERE position {beyond} ? AND position {stop} ? AND time >= ? AND time < ? "
+            f"ORDER BY position {order} LIMIT {_PAGE}"
+        )
         while True:
-            with self._store.transaction() as tx:
-                page = tx.connection.execute(sql, (last, since)).fetchall() if "audit" in self._store.tables else []
+            with self.store.transaction() as tx:
+                there = "audit" in self.store.tables
+                page = tx.connection.execute(sql, (last, limit, *bounds)).fetchall() if there else []
             yield from page
             if len(page) < _PAGE:
                 return
             last = page[-1][0]
 
-    @staticmethod
-    def _read(row: tuple[int, str, int, int, str | None, bytes, bytes]) -> AuditRecord:
-        try:
-            return _decode(row[5])
-        except (msgspec.MsgspecError, TypeError):
-            raise TamperedAudit(f"has a record, {row[0]}, that was edited") from None
+    def verify(self, *, anchor: "Anchor | None" = None, segments: "Sequence[Segment]" = ()) -> "AuditReport":
+        """Check every record: each MAC, each chain, the order, the checkpoints, and that the end known to the ledger is
+        there. anchor: a checkpoint that was kept elsewhere; segments: archived records, from which to begin.
 
-    def verify(self) -> AuditReport:
-        """Check every record: each MAC, each chain, the order, and that the end known to the ledger is there. What was
-        written after the last change can be cut off unnoticed."""
-        with self._store.transaction() as tx:
-            end, end_mac = tx.ledger.root.audit_position, tx.ledger.root.audit_mac
-        heads: dict[str, tuple[int, bytes]] = {}
-        position = 0
-        for row in self._rows():
-            what = self._wrong(row, position + 1, heads)
-            if what is None and row[0] == end and row[6] != end_mac:
-                what = "is not the one the vault wrote there"
-            if what is not None:
-                return AuditReport(position, len(heads), _problem(row, what))
-            position = row[0]
-        if position < end:
-            problem = AuditProblem(position + 1, f"is missing: the audit ends before the record {end} the vault wrote")
-            return AuditReport(position, len(heads), problem)
-        return AuditReport(position, len(heads))
+        What was written after the last change or checkpoint can be cut off unnoticed; without an anchor all files can
+        be put back as they were. Raises KvstackError for an anchor or segments of something else.
+        """
+        from kvstack.vault.audit_verify import verified
 
-    def _wrong(
-        self,
-        row: tuple[int, str, int, int, str | None, bytes, bytes],
-        expected: int,
-        heads: dict[str, tuple[int, bytes]],
-    ) -> str | None:
-        position, writer, sequence, time, changed, body, mac = row
-        if position != expected:
-            return f"follows a gap: record {expected} is missing"
-        before, before_mac = heads.get(writer, (0, b""))
-        if not genuine(self._chained(before_mac, position, sequence, time, changed, body, writer), mac):
-            return "was edited, or does not belong here"
-        if sequence != before + 1:
-            return f"follows a gap in the records of its process: {before + 1} is missing"
-        heads[writer] = (sequence, mac)
-        return None
+        public_keys = self._checkpointing.signer.public_keys() if self._checkpointing is not None else {}
+        identity = self._checkpointing.signer.store if self._checkpointing is not None else ""
+        return verified(self, anchor, segments, store=identity, public_keys=public_keys)
+
+    def begin(self) -> AuditBegin:
+        """Return where the audit in the store begins."""
+        with self.store.transaction() as tx:
+            return audit_begin(tx)
+
+    def head_before(self, writer: str, position: int) -> tuple[int, bytes] | None:
+        """Return the sequence and the MAC of the newest record a process wrote before a position."""
+        sql = "SELECT sequence, mac FROM audit WHERE writer = ? AND position < ? ORDER BY position DESC LIMIT 1"
+        with self.store.transaction() as tx:
+            found: tuple[int, bytes] | None = tx.connection.execute(sql, (writer, position)).fetchone()
+        return found
 
 
-def _is_at_or_below(resource: str, path: str) -> bool:
+def is_at_or_below(resource: str, path: str) -> bool:
+    """Tell whether a resource is at a path or below it; both in lower case."""
     return resource == path or resource.startswith(path + "/")
 
 
-def _problem(row: tuple[int, str, int, int, str | None, bytes, bytes], what: str) -> AuditProblem:
-    try:
-        record = _decode(row[5])
-    except (msgspec.MsgspecError, TypeError):
-        return AuditProblem(row[0], what)
-    return AuditProblem(row[0], what, record.operation, record.resource)
+def _micros(time: datetime | None, otherwise: int) -> int:
+    return microseconds(time) if time is not None else otherwise

@@ -207,6 +207,11 @@ class Barrier:
         return self._derived(b"audit")
 
     @cached_property
+    def identity(self) -> str:
+        """What tells this store from every other, and no more: 32 hexadecimal digits."""
+        return self._derived(b"identity").hex()[:32]
+
+    @cached_property
     def _fingerprint_key(self) -> bytes:
         return self._derived(b"fingerprints")
 

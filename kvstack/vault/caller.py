@@ -5,13 +5,23 @@ from typing import Final
 import msgspec
 
 
+class CallerRequest(msgspec.Struct, frozen=True):
+    """What the audit keeps of a request over a network. client: the program, as it names itself; uri: what it asked
+    for; tls_version: as `TLSv1.3`; correlation_id: the client's own, drawn where it has none."""
+
+    client: str = ""
+    uri: str = ""
+    tls_version: str = ""
+    correlation_id: str = ""
+
+
 class Caller(msgspec.Struct, frozen=True):
     """One authenticated principal. id: object id in lower case; groups: ids of its groups, nested ones included.
 
     address: the network address it calls from; None: from within this machine, which no firewall of a vault stops. mfa:
     whether it signed in with more than one factor, as far as its token says. trusted: a service of kvstack's own, let
     in from any address by a vault that trusts those; set by the server alone, never by what a caller sends. No right by
-    itself.
+    itself. request: what it asks by, for the audit.
     """
 
     id: str
@@ -20,6 +30,7 @@ class Caller(msgspec.Struct, frozen=True):
     address: str | None = None
     mfa: bool = False
     trusted: bool = False
+    request: CallerRequest | None = None
 
     @property
     def words(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +19,7 @@ from kvstack.terms.scope import Scope
 from kvstack.vault import errors
 from kvstack.vault.access import Decision, Request, decision, smallest_role
 from kvstack.vault.audit import AuditRecord
-from kvstack.vault.caller import SYSTEM, Caller
+from kvstack.vault.caller import SYSTEM, Caller, CallerRequest
 from kvstack.vault.errors import VaultError
 from kvstack.vault.firewall import lets_in
 from kvstack.vault.pools import POOL_PROVIDER
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 READ_VAULT = "Microsoft.KeyVault/vaults/read"
 READ_HSM = "Microsoft.KeyVault/managedHSMs/read"
+_DENIED = 403
+_NO_REQUEST = CallerRequest()
 
 
 class Engine:
@@ -43,6 +46,7 @@ class Engine:
         self._store = unlocked.store
         self._barrier = unlocked.barrier
         self._audit = unlocked.audit
+        self._checkpointing = unlocked.checkpointing
         self._clock = unlocked.clock
         self._time_guard = unlocked.time_guard
         self._providers = unlocked.providers
@@ -123,6 +127,8 @@ class Attempt:
         self.operation = operation
         self.subject = subject
         self.details: dict[str, str] = {}
+        self._began = perf_counter()
+        self._rests_on: tuple[str, ...] = ()  # ids of the assignments that allowed what it does
         self._doomed: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
@@ -182,9 +188,14 @@ class Attempt:
         """Ask the evaluator. What is inside a Managed HSM only its local roles give a right to."""
         if data and scope.managed_hsm:
             principals = self.registry.principals_of(self.caller)
-            return self.registry.local(scope.vault).decide(principals, action, scope, self.now)
-        request = Request(self.registry.principals_of(self.caller), action, data, scope)
-        return decision(request, self.registry.assignments, self.now, self.latest)
+            found = self.registry.local(scope.vault).decide(principals, action, scope, self.now)
+        else:
+            request = Request(self.registry.principals_of(self.caller), action, data, scope)
+            found = decision(request, self.registry.assignments, self.now, self.latest)
+        allowing = found.assignment
+        if allowing is not None and allowing.id not in self._rests_on:
+            self._rests_on += (allowing.id,)
+        return found
 
     def may(self, action: str, scope: Scope, *, data: bool) -> bool:
         """Tell whether the caller may do something."""
@@ -277,19 +288,27 @@ class Attempt:
     # Audit
 
     def _append(self, tx: Transaction, result: str, status: int, description: str) -> None:
+        caller = self.caller
+        request = caller.request or _NO_REQUEST
         self._engine._audit.append(
             tx,
             AuditRecord(
                 time=self.now,
                 operation=self.operation,
                 resource=self.subject.path,
-                caller=self.caller.id,
-                caller_name=self.caller.name,
+                caller=caller.id,
+                caller_name=caller.name,
                 result=result,
                 status=status,
                 description=description,
-                correlation_id=_guid(os.urandom(16).hex()),
+                correlation_id=request.correlation_id or _guid(os.urandom(16).hex()),
                 details=self.details,
+                authorised_by=self._rests_on if status != _DENIED else (),
+                duration_ms=round((perf_counter() - self._began) * 1000, 3),
+                address=caller.address or "",
+                client=request.client,
+                request_uri=request.uri,
+                tls_version=request.tls_version,
             ),
         )
 

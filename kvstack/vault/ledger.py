@@ -14,7 +14,7 @@ import hmac
 import itertools
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -50,7 +50,9 @@ _decode_bucket = msgspec.msgpack.Decoder(dict[int, int]).decode
 class Root(msgspec.Struct, array_like=True):
     """What the whole store is at. number: of the last changing transaction; entries: in all buckets; buckets: their
     generations, 0 where empty; audit_position, audit_mac: the last audit record then; time: the high-water mark,
-    microseconds since 1970."""
+    microseconds since 1970. checkpoint...: number, position, time and hash of the newest checkpoint of the audit;
+    unsigned_since: when the first one that could not be signed was due, 0 where all is well; audit_begin: the last
+    record that was archived."""
 
     number: int
     buckets: list[int]
@@ -58,6 +60,12 @@ class Root(msgspec.Struct, array_like=True):
     audit_position: int = 0
     audit_mac: bytes = b""
     time: int = 0
+    checkpoint: int = 0
+    checkpoint_position: int = 0
+    checkpoint_time: int = 0
+    checkpoint_hash: bytes = b""
+    unsigned_since: int = 0
+    audit_begin: int = 0
 
 
 _decode_root = msgspec.msgpack.Decoder(Root).decode
@@ -231,11 +239,16 @@ class Ledger:
 
     def set_time(self, tx: "Transaction", mark: int) -> None:
         """Move the high-water mark of time, forwards or backwards: somebody has confirmed the clock."""
-        tx.journal.append((self._restore_time, (self._root.time,)))
-        self._root.time = mark
+        self.note(tx, time=mark)
 
-    def _restore_time(self, mark: int) -> None:
-        self._root.time = mark
+    def note(self, tx: "Transaction", **fields: int | bytes) -> None:
+        """Write something into the root that is no row: its fields, by name."""
+        tx.journal.append((self._note, ({name: getattr(self._root, name) for name in fields},)))
+        self._note(fields)
+
+    def _note(self, fields: Mapping[str, int | bytes]) -> None:
+        for name, value in fields.items():
+            setattr(self._root, name, value)
 
     def _write_root(self, connection: sqlite3.Connection) -> None:
         body = encode(self._root)

@@ -55,7 +55,7 @@ DENIALS = Table("deny_assignments", DenyAssignment, ("id",))
 ROLE_DEFINITIONS = Table("role_definitions", CustomRole, ("id",))
 MARKS = Table("registry_marks", RegistryMark, ("name",))
 _MARK: Final = "registry"
-_CALLERS: Final = 4096  # whose groups are remembered; a caller's address is part of it, so there is no end of them
+_CALLERS: Final = 4096  # whose groups are remembered; they come with a token, so there is no end of them
 
 
 class Registry:
@@ -85,7 +85,7 @@ class Registry:
         self._pools = {vault.pool_id: vault for vault in self.vaults.values() if vault.pool is not None}
         self.assignments = Assignments(self.role_assignments.values(), self.roles(), self.denials.values())
         self._groups_of: dict[str, set[str]] | None = None
-        self._asking: dict[Caller, tuple[str, ...]] = {}
+        self._asking: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
 
     def vault(self, name: str) -> Vault | None:
         """Return the vault of this name, live or soft-deleted."""
@@ -118,7 +118,8 @@ class Registry:
 
     def principals_of(self, caller: Caller) -> tuple[str, ...]:
         """Return every id a caller acts under: its own, its groups', and the groups' those are in, loops and all."""
-        known = self._asking.get(caller)
+        asking = (caller.id, caller.groups)
+        known = self._asking.get(asking)
         if known is None:
             groups_of = self._direct_groups()
             reached = {caller.id}
@@ -130,7 +131,7 @@ class Registry:
             known = (caller.id, *sorted(reached - {caller.id}))
             if len(self._asking) >= _CALLERS:
                 self._asking.clear()
-            self._asking[caller] = known
+            self._asking[asking] = known
         return known
 
     def put_vault(self, tx: Transaction, vault: Vault) -> None:

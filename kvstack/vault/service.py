@@ -3,6 +3,7 @@
 from kvstack.vault.access_questions import AccessQuestions
 from kvstack.vault.activations import ActivationOperations
 from kvstack.vault.attestation_authorities import AttestationAuthorityOperations
+from kvstack.vault.audit_operations import AuditOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
@@ -53,6 +54,7 @@ class VaultService(
     IdentityOperations,
     DueOperations,
     SnapshotOperations,
+    AuditOperations,
 ):
     """Vaults, keys, secrets, certificates and who may reach them. Safe to call from several threads at once.
 

@@ -29,6 +29,11 @@ class Participant(Protocol):
         """It was written."""
         ...
 
+    def settled(self) -> None:
+        """It is durable, and the store is free for others: what takes longer is done now. Raises nothing: what was
+        asked for is done."""
+        ...
+
 
 class Store:
     """A vault's database, shared by the threads of a process; other processes may have it open, too."""
@@ -162,7 +167,7 @@ class Store:
         """End the innermost transaction: undo it where there was an error, keep it otherwise."""
         tx = self._transaction
         assert tx is not None  # noqa: S101
-        number = 0
+        number, outermost = 0, not tx.depth
         try:
             if tx.depth:
                 self._end_nested(tx, error)
@@ -174,6 +179,9 @@ class Store:
             self._lock.release()
         if number:
             self._sync.wait(number)
+        if outermost and error is None:
+            for participant in self.participants:
+                participant.settled()
 
     def _begun(self) -> Transaction:
         if self._process != os.getpid():

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,9 @@ import msgspec
 from kvstack.hsm.protocol import KeyProvider
 from kvstack.terms.diagnostic import Diagnostic
 from kvstack.vault.audit import AuditLog
+from kvstack.vault.audit_signer import StoreSigner
 from kvstack.vault.barrier import Barrier
+from kvstack.vault.checkpointing import Checkpointing
 from kvstack.vault.clock import Clock, SimulatedClock, SystemClock, TimeGuard
 from kvstack.vault.key_home import KeyHome, open_key_home
 from kvstack.vault.layout import Layout, layout, read_configuration
@@ -25,6 +28,7 @@ class Unlocked(msgspec.Struct, frozen=True):
     store: Store
     barrier: Barrier
     audit: AuditLog
+    checkpointing: Checkpointing
     clock: Clock
     time_guard: TimeGuard
     providers: Mapping[str, KeyProvider]
@@ -35,7 +39,8 @@ class Unlocked(msgspec.Struct, frozen=True):
     warnings: tuple[Diagnostic, ...] = ()
 
     def close(self) -> None:
-        """Let go of files, sessions and the module. Doing it twice is no error."""
+        """Sign where the audit stands; let go of files, sessions and the module. Doing it twice is no error."""
+        self.audit.stop()
         self.store.close()
         self.pools.close()
         for provider in self.providers.values():
@@ -89,11 +94,17 @@ def unlocked(
     with store.transaction() as tx:
         settings = read_settings(tx)
     barrier.with_recovery(settings.recovery_key)
+    own_clock = SimulatedClock(store) if settings.simulated_clock else clock
+    signer = StoreSigner(store, barrier, keys.providers, lambda: keys.kek.id, own_clock.now)
+    checkpointing = Checkpointing(signer, own_clock.now, f"/subscriptions/{settings.subscription_id}")
+    audit = AuditLog(store, barrier.audit_key, checkpointing=checkpointing)
+    signer.made = partial(checkpointing.made_signer, audit)
     return Unlocked(
         store=store,
         barrier=barrier,
-        audit=AuditLog(store, barrier.audit_key),
-        clock=SimulatedClock(store) if settings.simulated_clock else clock,
+        audit=audit,
+        checkpointing=checkpointing,
+        clock=own_clock,
         time_guard=TimeGuard(store),
         providers=keys.providers,
         settings=settings,

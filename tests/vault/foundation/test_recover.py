@@ -50,8 +50,9 @@ def test_a_lost_key_encryption_key_is_replaced(tmp_path: Path, before: bool, aft
     assert again.barrier.open("vault-1", PLACE, value) == b"value"
     assert again.settings == settings
     assert set(again.providers) == ({"software", "pkcs11"} if after else {"software"})
-    (record,) = again.audit.records()
+    record, signer = again.audit.records()
     assert isinstance(record, AuditRecord)
+    assert signer.operation == "AuditSignerMake"
     assert (record.operation, record.caller) == ("VaultRecovered", settings.operator_id)
     assert again.audit.verify().problem is None
     with again.store.transaction() as tx:

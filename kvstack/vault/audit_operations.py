@@ -1,0 +1,45 @@
+"""The audit as something the operator works with: anchors, archives; what reads it is `AuditLog`."""
+
+from datetime import datetime
+
+from kvstack.vault.audit_anchor import anchor_text
+from kvstack.vault.audit_archiving import Archived, forget_archived, require_whole, written_segment
+from kvstack.vault.audit_verification import Known
+from kvstack.vault.caller import Caller
+from kvstack.vault.engine import Attempt, Engine
+from kvstack.vault.errors import Forbidden
+
+
+class AuditOperations(Engine):
+    """What is done with the audit. It is the operator's: no right of Azure's gives it to anybody else."""
+
+    def audit_anchor(self, caller: Caller) -> bytes:
+        """Return an anchor of all there is now, JSON, to be kept where the vault's files are not. Raises HsmError where
+        nothing can be signed."""
+        with self._attempt(caller, "AuditAnchor", self.top) as attempt:
+            with attempt.transaction():
+                self._require_operator(attempt)
+            signed = self._checkpointing.newest(self._audit)
+            return anchor_text(signed, self._checkpointing.signer.public_keys()[signed.checkpoint.signer])
+
+    def archive_audit(self, caller: Caller, until: datetime, file: str) -> Archived:
+        """Move the oldest records, up to the newest checkpoint before a moment, into a file. They are verified and on
+        the disk before the store forgets them. Interrupted at any instant, it is called again with the same file."""
+        with self._attempt(caller, "AuditArchive", self.top) as attempt:
+            with attempt.look():
+                self._require_operator(attempt)
+            segment = written_segment(self._audit, until, file)
+            signer = self._checkpointing.signer
+            require_whole(self._audit, segment, Known(signer.store, signer.public_keys()))
+            with attempt.transaction():
+                self._require_operator(attempt)
+                done = forget_archived(attempt.tx, segment)
+                self._audit.begin_anew()
+                attempt.details.update(first=str(done.first), last=str(done.last))
+            return done
+
+    def _require_operator(self, attempt: Attempt) -> None:
+        if attempt.caller.id != self._settings.operator_id:
+            raise Forbidden(
+                "the audit is for the operator of its store only", "Run it without `--as`.", inner="ForbiddenByStore"
+            )

@@ -1,0 +1,119 @@
+"""When a checkpoint is made, and what happens where it cannot be: work goes on, and that is audited."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.vault.audit_checkpoints import (
+    CheckpointSigner,
+    SignedCheckpoint,
+    digest,
+    keep,
+    stored_checkpoint,
+    unsigned,
+)
+from kvstack.vault.audit_record import AuditRecord
+from kvstack.vault.caller import SYSTEM
+from kvstack.vault.time_step import microseconds
+from kvstack.vault.transaction import Transaction
+
+if TYPE_CHECKING:
+    from kvstack.vault.audit import AuditLog
+
+_TRIES = 5
+
+
+class Checkpointing:
+    """Makes the checkpoints of one audit. top: the resource its own records are about.
+
+    The signature is made between two transactions: the store is free for others meanwhile, who may be faster.
+    """
+
+    def __init__(self, signer: CheckpointSigner, now: Callable[[], datetime], top: str) -> None:
+        self.signer = signer
+        self._now = now
+        self._top = top
+        self._busy = threading.Lock()
+
+    def settle(self, log: "AuditLog", *, own: int | None = None) -> None:
+        """Make a checkpoint where one is due. own: only where none holds this record yet. Raises nothing: the next try
+        makes it."""
+        if not self._busy.acquire(blocking=False):
+            return
+        try:
+            try:
+                with log.store.transaction() as tx:
+                    log.tried(self._now())
+                    if own is not None and tx.ledger.root.checkpoint_position >= own:
+                        return
+                self.make(log)
+            except KvstackError as error:
+                self._note_failure(log, error)
+        finally:
+            self._busy.release()
+
+    def make(self, log: "AuditLog") -> SignedCheckpoint | None:
+        """Sign where the audit stands. Returns None where another process was faster. Raises HsmError, StoreFault."""
+        signer = self.signer.prepare()
+        now = self._now()
+        with log.store.transaction() as tx:
+            made = unsigned(tx, *log.end(tx), store=self.signer.store, signer=signer, now=now)
+        signed = SignedCheckpoint(made, self.signer.sign(digest(made)))
+        with log.store.transaction() as tx:
+            return signed if keep(tx, signed) else None
+
+    def newest(self, log: "AuditLog") -> SignedCheckpoint:
+        """Return a checkpoint that holds all there is now, made where there is none. Raises KvstackError."""
+        with self._busy:
+            with log.store.transaction() as tx:
+                position, _ = log.end(tx)
+            for _ in range(_TRIES):
+                with log.store.transaction() as tx:
+                    root = tx.ledger.root
+                    there = stored_checkpoint(tx, root.checkpoint)
+                    if there is not None and root.checkpoint_position >= position:
+                        return there
+                made = self.make(log)
+                if made is not None:
+                    return made
+        raise KvstackError("other processes sign checkpoints all the time", "Try again.")
+
+    def made_signer(self, log: "AuditLog", tx: Transaction, key_id: str) -> None:
+        """Audit that the store has a new signing key."""
+        log.append(tx, self._record("AuditSignerMake", details={"key": key_id}))
+
+    def _note_failure(self, log: "AuditLog", error: KvstackError) -> None:
+        """Audit that none can be signed, once until one is: it is told by `audit verify`, too."""
+        words = error.diagnostics[0].summary
+        try:
+            with log.store.transaction() as tx:
+                if not tx.ledger.root.unsigned_since:
+                    tx.ledger.note(tx, unsigned_since=microseconds(self._now()))
+                    failed = type(error).__name__
+                    log.append(tx, self._record("AuditCheckpoint", result=failed, status=500, description=words))
+        except KvstackError:
+            # The store itself cannot be written: whoever uses it is told so at his next operation.
+            return
+
+    def _record(
+        self,
+        operation: str,
+        *,
+        result: str = "Success",
+        status: int = 200,
+        description: str = "",
+        details: dict[str, str] | None = None,
+    ) -> AuditRecord:
+        return AuditRecord(
+            time=self._now(),
+            operation=operation,
+            resource=self._top,
+            caller=SYSTEM.id,
+            caller_name=SYSTEM.name,
+            result=result,
+            status=status,
+            description=description,
+            details=details or {},
+        )
