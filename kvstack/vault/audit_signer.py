@@ -6,7 +6,9 @@ lost and made anew gets another one; the public halves of all of them are kept.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
+from typing import Final
 
 from kvstack.hsm.protocol import KeyMaterial, KeyProvider, KeyReference, PublicKey
 from kvstack.terms.algorithm import ALGORITHMS
@@ -16,14 +18,19 @@ from kvstack.vault.store import Store
 from kvstack.vault.table import Row, Table
 from kvstack.vault.transaction import Transaction
 
+SOFTWARE: Final = "software"
+_IN_HSM = KeySpecification("EC-HSM", None, "P-256")
+_BYTES = 32
+
+Signing = Callable[[bytes], bytes]
+
 
 class CheckpointSignerRow(Row, frozen=True, kw_only=True):
     """One key. id: of its public half; kek: the key-encryption key when it was made; material: what its provider wants
-    kept, of a software key sealed under the store's data key."""
+    kept; of a software key the private scalar, sealed under the store's data key."""
 
     id: str
     kek: str
-    specification: KeySpecification
     public: PublicKey
     provider: str
     material: bytes
@@ -54,7 +61,7 @@ class StoreSigner:
         self._kek = kek
         self._now = now
         self.made: Callable[[Transaction, str], None] | None = None
-        self._ready: tuple[str, KeyReference] | None = None  # the key-encryption key's id with it
+        self._ready: tuple[str, str, Signing] | None = None  # the key-encryption key's id with it
 
     @property
     def store(self) -> str:
@@ -63,63 +70,84 @@ class StoreSigner:
 
     def prepare(self) -> str:
         """Return the id of the key that signs, made where there is none. Raises HsmError, StoreFault."""
-        return key_id(self._key().material.public)
+        return self._key()[0]
 
     def sign(self, digest: bytes) -> bytes:
         """Sign a SHA-256 digest. Raises HsmError, StoreFault."""
-        key = self._key()
-        return self._provider(key.material.provider).sign(key, ALGORITHMS["ES256"], digest)
+        return self._key()[1](digest)
 
     def public_keys(self) -> dict[str, PublicKey]:
         """Return the public half of every key that ever signed, by id."""
         with self._store.transaction() as tx:
             return {row.id: row.public for row in CHECKPOINT_SIGNERS.scan(tx)}
 
-    def _key(self) -> KeyReference:
+    def _key(self) -> tuple[str, Signing]:
+        """Return the id of the key that signs, and what signs by it."""
         kek = self._kek()
         if self._ready is None or self._ready[0] != kek:
             with self._store.transaction() as tx:
                 rows = CHECKPOINT_SIGNERS.scan(tx, kek=kek)
-            self._ready = (kek, self._reference(rows[0] if rows else self._new(kek)))
-        return self._ready[1]
+            row = rows[0] if rows else self._new(kek)
+            self._ready = (kek, row.id, self._signing(row))
+        return self._ready[1:]
 
     def _new(self, kek: str) -> CheckpointSignerRow:
         """Make a key and keep it, unless another process was faster."""
-        in_hsm = "pkcs11" in self._providers
-        specification = KeySpecification("EC-HSM" if in_hsm else "EC", None, "P-256")
-        provider = self._providers["pkcs11" if in_hsm else "software"]
-        material = provider.generate(specification)
-        made = CheckpointSignerRow(
-            id=key_id(material.public),
-            kek=kek,
-            specification=specification,
-            public=material.public,
-            provider=material.provider,
-            # What an HSM gives out is ciphertext under its root already.
-            material=material.blob if in_hsm else self._barrier.seal(STORE, _PLACE, material.blob),
-            created=self._now(),
-        )
-        kept = False
+        provider = self._providers.get("pkcs11")
+        if provider is None:
+            return self._kept(kek, SOFTWARE, *self._software_key())
+        material = provider.generate(_IN_HSM)
+        kept = None
         try:
-            with self._store.transaction() as tx:
-                there = CHECKPOINT_SIGNERS.scan(tx, kek=kek)
-                if not there:
-                    CHECKPOINT_SIGNERS.put(tx, made)
-                    if self.made is not None:
-                        self.made(tx, made.id)
-            kept = not there
+            kept = self._kept(kek, material.provider, material.public, material.blob)
         finally:
-            if not kept:
-                provider.destroy(KeyReference("discarded", specification, material))
-        return there[0] if there else made
+            if kept is None or kept.id != key_id(material.public):
+                provider.destroy(KeyReference("discarded", _IN_HSM, material))
+        return kept
 
-    def _reference(self, row: CheckpointSignerRow) -> KeyReference:
-        software = row.provider == "software"
-        blob = self._barrier.open(STORE, _PLACE, row.material) if software else row.material
-        return KeyReference(f"audit/{row.id}", row.specification, KeyMaterial(row.provider, blob, row.public))
+    def _kept(self, kek: str, provider: str, public: PublicKey, material: bytes) -> CheckpointSignerRow:
+        made = CheckpointSignerRow(
+            id=key_id(public), kek=kek, public=public, provider=provider, material=material, created=self._now()
+        )
+        with self._store.transaction() as tx:
+            there = CHECKPOINT_SIGNERS.scan(tx, kek=kek)
+            if there:
+                return there[0]
+            CHECKPOINT_SIGNERS.put(tx, made)
+            if self.made is not None:
+                self.made(tx, made.id)
+        return made
 
-    def _provider(self, name: str) -> KeyProvider:
-        return self._providers["software" if name == "software" else "pkcs11"]
+    def _software_key(self) -> tuple[PublicKey, bytes]:
+        """Make a key without an HSM. Returns its public half, and its private scalar, sealed."""
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        point, scalar = key.public_key().public_numbers(), key.private_numbers().private_value
+        public = PublicKey(curve="P-256", x=point.x.to_bytes(_BYTES), y=point.y.to_bytes(_BYTES))
+        return public, self._barrier.seal(STORE, _PLACE, scalar.to_bytes(_BYTES))
+
+    def _signing(self, row: CheckpointSignerRow) -> Signing:
+        if row.provider == SOFTWARE:
+            return _software_signing(self._barrier.open(STORE, _PLACE, row.material))
+        # What an HSM gives out is ciphertext under its root already: it is kept as it is.
+        key = KeyReference(f"audit/{row.id}", _IN_HSM, KeyMaterial(row.provider, row.material, row.public))
+        return partial(self._providers["pkcs11"].sign, key, ALGORITHMS["ES256"])
+
+
+def _software_signing(scalar: bytes) -> Signing:
+    # The software provider keeps keys as PKCS #8, which costs every command 11 ms to import the reader of.
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    key = ec.derive_private_key(int.from_bytes(scalar), ec.SECP256R1())
+
+    def signature(digest: bytes) -> bytes:
+        r, s = decode_dss_signature(key.sign(digest, ec.ECDSA(Prehashed(SHA256()))))
+        return r.to_bytes(_BYTES) + s.to_bytes(_BYTES)
+
+    return signature
 
 
 def key_id(public: PublicKey) -> str:
