@@ -9,6 +9,7 @@ from kvstack.cli.access_activation import add_activation
 from kvstack.cli.access_denials import add_denials
 from kvstack.cli.access_eligible import add_eligible
 from kvstack.cli.access_questions import add_questions
+from kvstack.cli.access_review import add_review
 from kvstack.cli.access_roles import add_roles
 from kvstack.cli.context import Context, OpenVault, pass_context
 from kvstack.cli.directory import Directory, directory
@@ -226,6 +227,7 @@ def _when(assignment: "RoleAssignment", now: datetime) -> str:
 
 
 add_questions(command)
+add_review(command)
 add_roles(command)
 add_denials(command)
 add_eligible(command)

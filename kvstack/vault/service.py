@@ -1,6 +1,7 @@
 """The one front door of the vault: every operation is a caller's, authorised, done, audited and committed at once."""
 
 from kvstack.vault.access_questions import AccessQuestions
+from kvstack.vault.access_review import AccessReviewOperations
 from kvstack.vault.activations import ActivationOperations
 from kvstack.vault.attestation_authorities import AttestationAuthorityOperations
 from kvstack.vault.audit_operations import AuditOperations
@@ -50,6 +51,7 @@ class VaultService(
     RoleDefinitionOperations,
     DenialOperations,
     AccessQuestions,
+    AccessReviewOperations,
     PrincipalOperations,
     IdentityOperations,
     DueOperations,
