@@ -113,6 +113,7 @@ def verify(context: Context, anchor: str | None, segments: tuple[str, ...], as_j
                 "signed_up_to": report.signed_up_to,
                 "signed_at": report.signed_at,
                 "unsigned_since": report.unsigned_since,
+                "other_signer": report.other_signer or None,
                 "problem": wrong,
             }
         )
@@ -138,6 +139,10 @@ def _words(report: "AuditReport") -> list[str]:
     if report.unsigned_since is not None:
         since = f"{report.unsigned_since:%Y-%m-%d %H:%M:%S} UTC"
         lines.append(f"nothing could be signed since {since}: `audit search --operation AuditCheckpoint` says why")
+    if report.other_signer:
+        lines.append(
+            f"from record {report.other_signer} on another key signs than signed the anchor: was it recovered?"
+        )
     return lines
 
 

@@ -244,7 +244,7 @@ class AuditLog:
         What was written after the last change or checkpoint can be cut off unnoticed; without an anchor all files can
         be put back as they were. Raises KvstackError for an anchor or segments of something else.
         """
-        from kvstack.vault.audit_verify import verified
+        from kvstack.vault.audit_whole import verified
 
         public_keys = self._checkpointing.signer.public_keys() if self._checkpointing is not None else {}
         identity = self._checkpointing.signer.store if self._checkpointing is not None else ""

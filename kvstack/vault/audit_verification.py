@@ -34,7 +34,8 @@ class AuditProblem(msgspec.Struct, frozen=True):
 class AuditReport(msgspec.Struct, frozen=True):
     """What verification found. records: how many were checked; writers: how many processes wrote them; first: the
     position of the first one; checkpoints: how many join them; signed_up_to, signed_at: the newest checkpoint's record
-    and time; unsigned_since: since when none could be signed; problem: None where all is whole."""
+    and time; unsigned_since: since when none could be signed; other_signer: the record since which another key signs
+    than signed the anchor, 0 for none; problem: None where all is whole."""
 
     records: int
     writers: int
@@ -44,6 +45,7 @@ class AuditReport(msgspec.Struct, frozen=True):
     signed_up_to: int = 0
     signed_at: datetime | None = None
     unsigned_since: datetime | None = None
+    other_signer: int = 0
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class Verifier:
         self.writers = len(begin.heads)
         self.checkpoints = 0
         self.newest: SignedCheckpoint | None = None
+        self.other_signer = 0
 
     def check(self, rows: Iterable[StoredRecord], checkpoints: Iterator[SignedCheckpoint]) -> AuditProblem | None:
         """Go on over records and the checkpoints among them. Returns the first thing that is wrong."""
@@ -95,6 +98,7 @@ class Verifier:
             made.position if made is not None else 0,
             made.moment if made is not None else None,
             unsigned_since,
+            self.other_signer,
         )
 
     def stands_at(self, begin: AuditBegin) -> bool:
@@ -181,6 +185,8 @@ class Verifier:
             return f"has the {name}, which does not follow the one before it"
         if not hmac.compare_digest(made.mac, mac) or made.heads != self._grown:
             return f"is another than the one the {name} was signed for"
+        if anchor is not None and made.number > anchor.checkpoint.number and made.signer != anchor.checkpoint.signer:
+            self.other_signer = self.other_signer or made.position
         self._number, self._hash, self.newest = made.number, found, signed
         self.checkpoints += 1
         return None

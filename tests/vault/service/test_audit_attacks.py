@@ -9,7 +9,7 @@ import pytest
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.audit_checkpoints import SignedCheckpoint, read_checkpoint
 from kvstack.vault.audit_record import record_mac
-from kvstack.vault.audit_signer import CHECKPOINT_SIGNERS, _software_signing
+from kvstack.vault.audit_signer import CHECKPOINT_SIGNERS, StoreSigner, _software_signing
 from kvstack.vault.faults import Tampered
 from tests.vault.foundation.things import by_hand
 from tests.vault.service.audited import Audited
@@ -236,6 +236,21 @@ def test_an_anchor_stays_good_as_the_vault_goes_on(audited: Audited) -> None:
     audited.used("x")
     audited.used("y")
     assert audited.problem(anchor=anchor) is None
+
+
+def test_a_new_signing_key_after_the_anchor_is_told(audited: Audited) -> None:
+    """Made here as a recovery makes it, and as somebody could who has the store's data key and not the HSM."""
+    anchor = audited.anchor()
+    audited.used("x")
+    assert audited.report(anchor=anchor).other_signer == 0
+    with audited.open() as service:
+        signer = service._checkpointing.signer
+        assert isinstance(signer, StoreSigner)
+        signer._kek = lambda: "another"
+        service.list_vaults(service.operator)
+    report = audited.report(anchor=anchor)
+    assert (report.problem, report.other_signer) == (None, report.records)
+    assert audited.report().other_signer == 0
 
 
 def test_an_anchor_is_for_one_store(audited: Audited, tmp_path: Path) -> None:
