@@ -137,7 +137,7 @@ def _rows(
     first = microseconds(since) if since is not None else None
     last = microseconds(until) if until is not None else None
     for segment in sorted((Segment.opened(file) for file in segments), key=lambda one: one.begin.position):
-        for row in segment.rows(key=vault.unlocked.audit.key):
+        for row in segment.rows(mac=vault.unlocked.audit.mac):
             if (first is None or row[3] >= first) and (last is None or row[3] < last):
                 yield row
     yield from vault.unlocked.audit.rows(since=since, until=until)

@@ -78,7 +78,7 @@ class AccessReviewOperations(Engine):
         with self._attempt(caller, "AccessReview", scope or self.top) as attempt:
             with attempt.look():
                 lines = _lines(attempt, scope)
-            archived = (segment.rows(key=self._audit.key) for segment in segments)
+            archived = (segment.rows(mac=self._audit.mac) for segment in segments)
             known_since, used = _uses(chain(*archived, self._audit.rows()))
             with attempt.transaction():
                 _require(attempt, scope)

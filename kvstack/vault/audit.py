@@ -8,12 +8,13 @@ is signed; so cutting the end off goes unnoticed only back to the last change or
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kvstack.vault.audit_begin import AuditBegin, audit_begin
 from kvstack.vault.audit_checkpoints import EVERY_MICROSECONDS, EVERY_RECORDS
-from kvstack.vault.audit_record import AuditRecord, StoredRecord, encode, read_record, record_mac
+from kvstack.vault.audit_record import AuditRecord, StoredRecord, chained, encode, read_record
 from kvstack.vault.faults import TamperedAudit
+from kvstack.vault.mac import prepared
 from kvstack.vault.store import Store
 from kvstack.vault.time_step import microseconds
 from kvstack.vault.transaction import Transaction
@@ -38,14 +39,6 @@ _PAGE = 5000
 _ALWAYS = 2**62
 
 
-class _Pending(NamedTuple):
-    """A record to be written at commit. changed: the resource in lower case where something was changed."""
-
-    time: int
-    changed: str | None
-    body: bytes
-
-
 class AuditLog:
     """The audit of one store. random: draws the id of this process's chain; checkpointing: signs where it stands, None
     where nothing does."""
@@ -59,7 +52,7 @@ class AuditLog:
         checkpointing: "Checkpointing | None" = None,
     ) -> None:
         self.store = store
-        self.key = key
+        self.mac = prepared(key)
         self._checkpointing = checkpointing
         self._random = random
         self._writer = ""
@@ -73,8 +66,9 @@ class AuditLog:
         self._ahead: tuple[int, int, bytes] = (0, 0, b"")
         self._own_stop = 0  # its record that is to be signed when it stops
         self._due = False
-        self._waiting_since = 0  # this process's first record, or its last try to make a checkpoint
-        self._tried = 0  # the newest record then
+        # This process's first record, or the last try to make a checkpoint; and the newest record then.
+        self._waiting_since = 0
+        self._tried = 0
         store.participants.append(self)
 
     def append(self, tx: Transaction, record: AuditRecord) -> None:
@@ -83,7 +77,7 @@ class AuditLog:
         time = microseconds(record.time)
         tx.moment = max(tx.moment, time)
         changed = record.resource.lower() if tx.changed_here else None
-        tx.pending.append(_Pending(time, changed, encode(record)))
+        tx.pending.append((time, changed, encode(record)))
 
     # The end of a transaction
 
@@ -93,13 +87,14 @@ class AuditLog:
             return
         if self._epoch != self.store.epoch:
             self._refresh(tx)
+        made, writer = self.mac, self._writer
         position, sequence, mac = self._position, self._sequence, self._mac
         rows = []
         for time, changed, body in tx.pending:
             position += 1
             sequence += 1
-            mac = record_mac(self.key, mac, position, self._writer, sequence, time, changed, body)
-            rows.append((position, self._writer, sequence, time, changed, body, mac))
+            mac = made(chained(mac, position, writer, sequence, time, changed, body))
+            rows.append((position, writer, sequence, time, changed, body, mac))
         if len(rows) == 1:
             tx.connection.execute(_INSERT, rows[0])
         elif rows:
@@ -113,15 +108,16 @@ class AuditLog:
         """Go on from what was written."""
         if not tx.pending:
             return
-        self._position, self._sequence, self._mac = self._ahead
-        self._newest, self._own_position, self._own_stop = self._mac, self._position, self._position
-        root = tx.ledger.root
+        position, self._sequence, mac = self._ahead
+        self._position = self._own_position = self._own_stop = position
+        self._newest = self._mac = mac
         if not self._waiting_since:
             self._waiting_since = tx.moment
-        self._due = (
-            self._position - max(root.checkpoint_position, self._tried) >= EVERY_RECORDS
-            or tx.moment - max(root.checkpoint_time, self._waiting_since) >= EVERY_MICROSECONDS
-        )
+        if position - self._tried >= EVERY_RECORDS or tx.moment - self._waiting_since >= EVERY_MICROSECONDS:
+            root = tx.ledger.root  # another process may have made one since
+            self._tried = max(self._tried, root.checkpoint_position)
+            self._waiting_since = max(self._waiting_since, root.checkpoint_time)
+            self._due = position - self._tried >= EVERY_RECORDS or tx.moment - self._waiting_since >= EVERY_MICROSECONDS
 
     def settled(self) -> None:
         """Make the checkpoint that is due."""

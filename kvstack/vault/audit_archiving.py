@@ -77,7 +77,7 @@ def _written_before(log: AuditLog, begin: AuditBegin, segment: Segment) -> Segme
 
 def require_whole(log: AuditLog, segment: Segment, known: Known) -> None:
     """Refuse to take records out of the store that the file does not hold as they were written. Raises KvstackError."""
-    verifier = Verifier(log.key, segment.begin, known, segment.head_before)
+    verifier = Verifier(log.mac, segment.begin, known, segment.head_before)
     problem = verifier.check(segment.rows(), segment.checkpoints())
     if problem is not None:
         raise KvstackError(

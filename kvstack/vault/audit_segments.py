@@ -18,9 +18,10 @@ from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault import faults
 from kvstack.vault.audit_begin import AuditBegin
 from kvstack.vault.audit_checkpoints import SignedCheckpoint, read_checkpoint
-from kvstack.vault.audit_record import StoredRecord, record_mac
+from kvstack.vault.audit_record import StoredRecord, chained
 from kvstack.vault.faults import TamperedAudit
 from kvstack.vault.ledger import genuine
+from kvstack.vault.mac import Mac
 
 _MAGIC = b"kvstack audit segment 1\n"
 _IN_A_FRAME = 1000
@@ -72,14 +73,14 @@ class Segment(msgspec.Struct, frozen=True):
         """The position of its last record."""
         return self.end.checkpoint.position
 
-    def rows(self, *, key: bytes | None = None) -> Iterator[StoredRecord]:
-        """Yield its records. key: check the MAC of each on the way. Raises TamperedAudit."""
+    def rows(self, *, mac: Mac | None = None) -> Iterator[StoredRecord]:
+        """Yield its records. mac: check that of each on the way. Raises TamperedAudit."""
         heads = dict(self.begin.heads)
         for kind, body in _frames(self.file):
             if kind == b"R":
                 for row in _records(self.file, body):
-                    if key is not None:
-                        _require_genuine(key, heads, row)
+                    if mac is not None:
+                        _require_genuine(mac, heads, row)
                     yield row
 
     def checkpoints(self) -> Iterator[SignedCheckpoint]:
@@ -169,10 +170,10 @@ def _records(file: str, body: bytes) -> list[StoredRecord]:
         raise _broken(file) from None
 
 
-def _require_genuine(key: bytes, heads: dict[str, tuple[int, bytes]], row: StoredRecord) -> None:
+def _require_genuine(mac_of: Mac, heads: dict[str, tuple[int, bytes]], row: StoredRecord) -> None:
     position, writer, sequence, time, changed, body, mac = row
     _, before = heads.get(writer, (0, b""))
-    if not genuine(record_mac(key, before, position, writer, sequence, time, changed, body), mac):
+    if not genuine(mac_of(chained(before, position, writer, sequence, time, changed, body)), mac):
         raise TamperedAudit(f"has a record, {position}, that was edited in a segment")
     heads[writer] = (sequence, mac)
 

@@ -11,6 +11,7 @@ from kvstack.vault.audit_begin import AuditBegin
 from kvstack.vault.audit_checkpoints import SignedCheckpoint, signed_by
 from kvstack.vault.audit_record import StoredRecord, encode, read_record
 from kvstack.vault.faults import TamperedAudit
+from kvstack.vault.mac import Mac
 
 if TYPE_CHECKING:
     from kvstack.hsm.protocol import PublicKey
@@ -62,8 +63,8 @@ class Known(msgspec.Struct, frozen=True):
 class Verifier:
     """One pass over an audit, from where it begins. earlier: finds a head that is not held in memory any more."""
 
-    def __init__(self, key: bytes, begin: AuditBegin, known: Known, earlier: HeadBefore) -> None:
-        self._key = key
+    def __init__(self, mac_of: Mac, begin: AuditBegin, known: Known, earlier: HeadBefore) -> None:
+        self._mac_of = mac_of
         self._known = known
         self._earlier = earlier
         self._heads: dict[str, Head] = dict(begin.heads)
@@ -109,8 +110,8 @@ class Verifier:
 
     def _check(self, rows: Iterable[StoredRecord], checkpoints: Iterator[SignedCheckpoint]) -> AuditProblem | None:
         # One loop without calls of our own: this is what verifying a million records costs.
-        key, known, heads, grown = self._key, self._known.records, self._heads, self._grown
-        digest, compare = hmac.digest, hmac.compare_digest
+        made_of, known, heads, grown = self._mac_of, self._known.records, self._heads, self._grown
+        compare = hmac.compare_digest
         expected = self.position
         following = next(checkpoints, None)
         stop = following.checkpoint.position if following is not None else -1
@@ -126,7 +127,7 @@ class Verifier:
                 head = self._head(writer, sequence, position)
                 heads = self._room(heads)
             before, before_mac = head
-            made = digest(key, encode((before_mac, position, writer, sequence, time, changed, body)), "sha256")
+            made = made_of(encode((before_mac, position, writer, sequence, time, changed, body)))
             if mac.__class__ is not bytes or not compare(made, mac):
                 return _problem(row, "was edited, or does not belong here")
             if sequence != before + 1:

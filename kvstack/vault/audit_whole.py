@@ -41,7 +41,7 @@ def verified(
                 checkpoints={newest: root.checkpoint_hash} if newest else {},
                 anchor=anchor.signed if anchor is not None else None,
             )
-        verifier = Verifier(log.key, in_order[0].begin if in_order else begin, known, _head_before(log, in_order))
+        verifier = Verifier(log.mac, in_order[0].begin if in_order else begin, known, _head_before(log, in_order))
         problem = _whole(log, verifier, begin, in_order, newest)
         if problem is not None and log.begin().position != begin.position:
             continue  # records were archived meanwhile: what was to be read next is no longer there

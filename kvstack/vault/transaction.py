@@ -16,8 +16,9 @@ class Transaction:
     """One outermost transaction and all that are nested in it.
 
     journal: how to undo in memory what the transaction has done, newest last. pending: audit records to be written at
-    commit. moment: the latest time an audit record gave, in microseconds since 1970. scrub: whether what was deleted
-    has to be gone from the files, too. lost: whether SQLite has undone everything by itself.
+    commit: time, changed (the resource in lower case, None where nothing was), body. moment: the latest time an audit
+    record gave, in microseconds since 1970. scrub: whether what was deleted has to be gone from the files, too. lost:
+    whether SQLite has undone everything by itself.
     """
 
     __slots__ = ("_marks", "connection", "journal", "ledger", "lost", "moment", "pending", "scrub", "store")

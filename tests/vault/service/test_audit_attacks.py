@@ -8,7 +8,7 @@ import pytest
 
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.audit_checkpoints import SignedCheckpoint, read_checkpoint
-from kvstack.vault.audit_record import record_mac
+from kvstack.vault.audit_record import chained
 from kvstack.vault.audit_signer import CHECKPOINT_SIGNERS, StoreSigner, _software_signing
 from kvstack.vault.faults import Tampered
 from tests.vault.foundation.things import by_hand
@@ -140,14 +140,14 @@ def test_a_checkpoint_signed_by_another_key_is_no_checkpoint(audited: Audited) -
 def test_who_has_the_key_of_the_macs_and_not_the_signing_key_is_found_by_the_checkpoints(audited: Audited) -> None:
     """Every record from 4 on is written anew, with MACs that are right."""
     with audited.open() as service:
-        key = service._audit.key
+        mac_of = service._audit.mac
     with by_hand(audited.database) as database:
         database.execute("UPDATE audit SET body = (SELECT body FROM audit WHERE position = 6) WHERE position = 4")
         heads: dict[str, bytes] = {}
         sql = "SELECT position, writer, sequence, time, changed, body FROM audit ORDER BY position"
         for position, writer, sequence, time, changed, body in database.execute(sql).fetchall():
             before = heads.get(writer, b"")
-            heads[writer] = record_mac(key, before, position, writer, sequence, time, changed, body)
+            heads[writer] = mac_of(chained(before, position, writer, sequence, time, changed, body))
             database.execute("UPDATE audit SET mac = ? WHERE position = ?", (heads[writer], position))
     problem = audited.problem()
     assert problem is not None

@@ -56,8 +56,8 @@ def test_segments_and_what_follows_are_verified_as_one_audit(audited: Audited, t
 def test_what_is_archived_is_in_the_file_and_not_in_the_store(audited: Audited, three: list[str]) -> None:
     with audited.open() as service:
         assert [row[0] for row in service._audit.rows()] == [10]
-        key = service._audit.key
-    assert [row[0] for file in three for row in Segment.opened(file).rows(key=key)] == list(range(1, 10))
+        mac = service._audit.mac
+    assert [row[0] for file in three for row in Segment.opened(file).rows(mac=mac)] == list(range(1, 10))
     assert {Path(file).stat().st_mode & 0o777 for file in three} == {0o600}
 
 
