@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.access import access
-from benchmarks.figures import DEEDS, Access, Deed, Figures, Key, Operations, Signing
+from benchmarks.audit import audit
+from benchmarks.figures import DEEDS, Access, Audit, Deed, Figures, Key, Operations, Signing
 from benchmarks.machine import described
 from benchmarks.measure import Measurement, environment
 from benchmarks.operations import operations
@@ -25,6 +26,7 @@ SECRETS_SIZE = 10_000
 SIGNING = "signing"
 OPERATIONS = "operations"
 ACCESS = "access"
+AUDIT = "audit"
 REPEAT = 5
 
 
@@ -65,8 +67,12 @@ def main(arguments: Sequence[str]) -> int:
         if not options.only or ACCESS in options.only:
             _say("decisions about access")
             decided = access(world)
+        audited: Audit | str = "not asked for"
+        if not options.only or AUDIT in options.only:
+            _say("the audit")
+            audited = audit(world, folder)
         text = page(
-            Figures(measurements, signed, done, decided),
+            Figures(measurements, signed, done, decided, audited),
             machine=described(folder),
             versions={tool.name: tool.version() for tool in tools},
             date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -109,7 +115,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="how many resources")
     parser.add_argument("--repeat", type=int, default=REPEAT, help="how often each is measured")
     parser.add_argument(
-        "--only", nargs="+", default=[], choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS], help="what is measured"
+        "--only",
+        nargs="+",
+        default=[],
+        choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS, AUDIT],
+        help="what is measured",
     )
     parser.add_argument("--tools", nargs="+", default=[], choices=["kvstack", "tofu", "terraform"], help="of whom")
     parser.add_argument("--out", type=Path, help="where to write; without it, only a whole run is written")

@@ -76,13 +76,36 @@ class Access(msgspec.Struct, frozen=True):
     rows: tuple[AccessAt, ...]
 
 
+class Verification(msgspec.Struct, frozen=True):
+    """Verifying an audit of so many records: seconds, and the peak MiB of the process."""
+
+    records: int
+    seconds: float
+    mib: float
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """Microseconds a get of a secret takes with its audit record and without: alone; of eight threads; in batches of
+    eight."""
+
+    recorded: float
+    unrecorded: float
+    recorded_by_8: float
+    unrecorded_by_8: float
+    recorded_in_8: float
+    unrecorded_in_8: float
+    verifications: tuple[Verification, ...] = ()
+
+
 class Figures(msgspec.Struct, frozen=True):
-    """All that was measured in one run. signing, operations, access: a text, why, where they were not measured."""
+    """All that was measured in one run. signing, operations, access, audit: a text, why, where they were not
+    measured."""
 
     measurements: Mapping[Key, Measurement]
     signing: Signing | str
     operations: Operations | str = "not asked for"
     access: Access | str = "not asked for"
+    audit: Audit | str = "not asked for"
 
     def seconds(self, deed: Deed, tool: str, size: int) -> float | None:
         """Return a median time in seconds, or None."""

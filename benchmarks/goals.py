@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.figures import Access, Deed, Figures, Operations, Signing
+from benchmarks.figures import Access, Audit, Deed, Figures, Operations, Signing
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -63,6 +63,22 @@ def _flat_decisions(figures: Figures) -> float | None:
     return few.decisions / many.decisions
 
 
+def _audit(of: Callable[[Audit], float | None]) -> Callable[[Figures], float | None]:
+    """Return a figure of the audit's."""
+    return lambda figures: of(figures.audit) if isinstance(figures.audit, Audit) else None
+
+
+def _verifying_a_million(measured: Audit) -> float | None:
+    return next((one.seconds for one in measured.verifications if one.records >= 1_000_000), None)
+
+
+def _memory_of_verifying(measured: Audit) -> float | None:
+    """Return how many times more memory the largest audit takes to verify than the smallest."""
+    if len(measured.verifications) < 2:
+        return None
+    return measured.verifications[-1].mib / measured.verifications[0].mib
+
+
 def _growth(deed: Deed, small: int, large: int) -> Callable[[Figures], float | None]:
     """Return how much more one resource costs in a large stack than in a small one: 1 is linear."""
 
@@ -107,6 +123,21 @@ GOALS: tuple[Goal, ...] = (
     Goal("Time to read one of 100,000 secrets, beside one of 10", _flat, _LINEAR, "×"),
     Goal("Decisions about access", _fewest_decisions, 100, "thousand a second", at_least=True),
     Goal("Time of a decision with 100,000 assignments, beside 100", _flat_decisions, 2, "×"),
+    Goal("What the audit costs a get, alone", _audit(lambda one: one.recorded - one.unrecorded), 20, "µs"),
+    Goal(
+        "What the audit costs a get, of eight threads",
+        _audit(lambda one: one.recorded_by_8 - one.unrecorded_by_8),
+        8,
+        "µs",
+    ),
+    Goal(
+        "What the audit costs a get, in batches of eight",
+        _audit(lambda one: one.recorded_in_8 - one.unrecorded_in_8),
+        8,
+        "µs",
+    ),
+    Goal("Verify 1,000,000 audit records", _audit(_verifying_a_million), 20, "s"),
+    Goal("Memory of that, beside 100,000", _audit(_memory_of_verifying), 1.1, "×"),
     *(
         Goal(f"Time a resource, {deed} of {large:,} beside {small:,}", _growth(deed, small, large), _LINEAR, "×")
         for deed in _GROWING

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks.figures import DEEDS, Access, Figures, Key, Operations, Signing
+from benchmarks.figures import DEEDS, Access, Audit, Figures, Key, Operations, Signing
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement
 
@@ -38,6 +38,10 @@ def page(figures: Figures, *, machine: Mapping[str, str], versions: Mapping[str,
             "## Access",
             "",
             *_access(figures.access),
+            "",
+            "## The audit",
+            "",
+            *_audit(figures.audit),
             *_missing(figures),
             "",
         )
@@ -144,6 +148,30 @@ def _access(measured: Access | str) -> Iterator[str]:
     yield from _table(
         ("Assignments", "again", "for the first time", "allowed"),
         [(f"{row.count:,}", _rate(row.decisions), _rate(row.first), f"{row.allowed:.0%}") for row in measured.rows],
+    )
+
+
+def _audit(measured: Audit | str) -> Iterator[str]:
+    if isinstance(measured, str):
+        yield f"Not measured: {measured}."
+        return
+    yield "Microseconds a get of a secret, with its audit record and without, in the same run:"
+    yield ""
+    yield from _table(
+        ("Gets", "with, µs", "without, µs", "cost, µs"),
+        [
+            (name, f"{recorded:.1f}", f"{unrecorded:.1f}", f"{recorded - unrecorded:.1f}")
+            for name, recorded, unrecorded in (
+                ("one thread", measured.recorded, measured.unrecorded),
+                ("eight threads", measured.recorded_by_8, measured.unrecorded_by_8),
+                ("in batches of eight", measured.recorded_in_8, measured.unrecorded_in_8),
+            )
+        ],
+    )
+    yield ""
+    yield from _table(
+        ("Records verified", "s", "peak MiB"),
+        [(f"{one.records:,}", f"{one.seconds:.3g}", f"{one.mib:.0f}") for one in measured.verifications],
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kvstack.cli.audit_archive import add_archive
+from kvstack.cli.audit_forward import add_forward
 from kvstack.cli.audit_reading import add_reading, record_rows
 from kvstack.cli.context import Context, pass_context
 from kvstack.cli.group import verbs
@@ -165,3 +166,4 @@ def anchor(context: Context, file: str) -> int:
 
 add_reading(command)
 add_archive(command)
+add_forward(command)

@@ -14,6 +14,8 @@ from kvstack.vault.audit_checkpoints import (
     stored_checkpoint,
     stored_checkpoints,
 )
+from kvstack.vault.audit_destinations import Destination
+from kvstack.vault.audit_forwarding import require_forwarded
 from kvstack.vault.audit_segments import Segment, write_segment
 from kvstack.vault.audit_verification import Known, Verifier
 from kvstack.vault.transaction import Transaction
@@ -38,9 +40,10 @@ class Archived(msgspec.Struct, frozen=True):
         return self.last - self.first + 1
 
 
-def written_segment(log: AuditLog, until: datetime, file: str) -> Segment:
+def written_segment(log: AuditLog, until: datetime, file: str, waiting: tuple[Destination, ...] = ()) -> Segment:
     """Write the records up to the newest checkpoint before a moment, or take the file an interrupted call has written.
-    Raises KvstackError where there is nothing to archive, or the file is another."""
+    waiting: has to have taken them all. Raises KvstackError where there is nothing to archive, or the file is
+    another."""
     with log.store.transaction() as tx:
         begin, end = audit_begin(tx), last_checkpoint_before(tx, until)
     if Path(file).exists():
@@ -51,6 +54,8 @@ def written_segment(log: AuditLog, until: datetime, file: str) -> Segment:
             "Whole checkpoints are archived; `kvstack audit verify` says when the newest was made.",
         )
     last = end.checkpoint
+    with log.store.transaction() as tx:
+        require_forwarded(tx, waiting, last.position)
     try:
         write_segment(
             file,

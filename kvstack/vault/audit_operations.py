@@ -4,6 +4,8 @@ from datetime import datetime
 
 from kvstack.vault.audit_anchor import anchor_text
 from kvstack.vault.audit_archiving import Archived, forget_archived, require_whole, written_segment
+from kvstack.vault.audit_destinations import destinations
+from kvstack.vault.audit_forwarding import require_forwarded
 from kvstack.vault.audit_verification import Known
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt, Engine
@@ -28,11 +30,12 @@ class AuditOperations(Engine):
         with self._attempt(caller, "AuditArchive", self.top) as attempt:
             with attempt.look():
                 self._require_operator(attempt)
-            segment = written_segment(self._audit, until, file)
+            segment = written_segment(self._audit, until, file, destinations(self._paths))
             signer = self._checkpointing.signer
             require_whole(self._audit, segment, Known(signer.store, signer.public_keys()))
             with attempt.transaction():
                 self._require_operator(attempt)
+                require_forwarded(attempt.tx, destinations(self._paths), segment.end_position)
                 done = forget_archived(attempt.tx, segment)
                 self._audit.begin_anew()
                 attempt.details.update(first=str(done.first), last=str(done.last))

@@ -51,6 +51,7 @@ class Engine:
         self._time_guard = unlocked.time_guard
         self._providers = unlocked.providers
         self._settings = unlocked.settings
+        self._paths = unlocked.paths
         self._random = random
         self._registry: Registry | None = None
         self._doomed: list[Callable[[], None]] = []

@@ -38,6 +38,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.root / "keys"
 
     @property
+    def forwarding(self) -> Path:
+        """Where the audit is forwarded to: the operator's own file."""
+        return self.root / "forward.json"
+
+    @property
     def lock(self) -> Path:
         """The file whoever makes or recovers the vault holds locked."""
         return self.root / "init.lock"

@@ -2,7 +2,19 @@
 
 import pytest
 
-from benchmarks.figures import Access, AccessAt, Deed, Figures, Key, Operation, Operations, SecretsAt, Signing
+from benchmarks.figures import (
+    Access,
+    AccessAt,
+    Audit,
+    Deed,
+    Figures,
+    Key,
+    Operation,
+    Operations,
+    SecretsAt,
+    Signing,
+    Verification,
+)
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement, Sample
 from benchmarks.table import page
@@ -73,3 +85,16 @@ def test_decisions_are_shown_and_held_against_their_goals() -> None:
     verdicts = {goal.text: goal.verdict(of) for goal in GOALS}
     assert verdicts["Decisions about access"] == "**missed** by 10%"
     assert verdicts["Time of a decision with 100,000 assignments, beside 100"] == "**missed** by 178%"
+
+
+def test_what_the_audit_costs_is_told_with_and_without_its_record() -> None:
+    verified = (Verification(100_000, 1.1, 60), Verification(1_000_000, 10.9, 61))
+    of = Figures({}, "not asked for", audit=Audit(45, 25, 47, 29, 28, 19, verified))
+    shown = text(of)
+    assert "| eight threads | 47.0 | 29.0 | 18.0 |" in shown
+    assert "| 1,000,000 | 10.9 | 61 |" in shown
+    verdicts = {goal.text: goal.verdict(of) for goal in GOALS}
+    assert verdicts["What the audit costs a get, alone"] == "met"
+    assert verdicts["What the audit costs a get, of eight threads"] == "**missed** by 125%"
+    assert verdicts["Verify 1,000,000 audit records"] == "met"
+    assert verdicts["Memory of that, beside 100,000"] == "met"

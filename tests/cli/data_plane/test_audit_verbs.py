@@ -197,3 +197,45 @@ def test_a_review_marks_what_nobody_used_in_every_form(used: Shell) -> None:
     rows = used.good("access", "review", "--format", "csv", "--unused-for", "P90D").text.splitlines()
     assert rows[0].startswith("Who,Role,Scope")
     assert not any(row.endswith("UNUSED") for row in rows)
+
+
+def forward_to(shell: Shell, *places: Path) -> None:
+    file = shell.folder / ".kvstack" / "forward.json"
+    there = [{"name": place.name, "to": f"file://{place}"} for place in places]
+    file.write_text(json.dumps({"destinations": there}))
+    file.chmod(0o600)
+
+
+def test_records_are_forwarded_to_each_whatever_becomes_of_the_others(used: Shell, tmp_path: Path) -> None:
+    assert "nowhere to forward to" in used.refused("audit", "forward")
+    forward_to(used, tmp_path / "no-such-folder" / "gone", tmp_path / "there")
+    found = used("audit", "forward")
+    assert found.code == 1
+    assert "`gone`" in found.err
+    lines = (tmp_path / "there").read_text().splitlines()
+    assert found.text.splitlines() == ["gone: 0 records, up to 0", f"there: {len(lines)} records, up to {len(lines)}"]
+    forward_to(used, tmp_path / "there")
+    assert used.good("audit", "forward", "--once", "--json").json == {"forwarded": [{"name": "there", "records": 0}]}
+    assert "exclude" in used.refused("audit", "forward", "--once", "--follow")
+
+
+def test_forwarding_goes_on_until_it_is_interrupted(shell: Shell, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    forward_to(shell, tmp_path / "no-such-folder" / "gone", target)
+    following = subprocess.Popen(
+        shell.command("audit", "forward", "--follow"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert following.stdout is not None
+    try:
+        assert following.stdout.readline().startswith(b"target: ")
+        shell.good("secret", "set", f"{VAULT}/followed", stdin=b"x")
+        assert following.stdout.readline().startswith(b"target: 1 record")
+    finally:
+        following.send_signal(signal.SIGINT)
+        _, err = following.communicate(timeout=20)
+    assert following.returncode == 130
+    assert err.count(b"`gone`") == 1
+    assert json.loads(target.read_text().splitlines()[-1])["operation"] == "SecretSet"
