@@ -22,7 +22,7 @@ from kvstack.vault.transaction import Transaction
 if TYPE_CHECKING:
     from kvstack.vault.audit import AuditLog
 
-_TRIES = 5
+_TRIES = 20  # as many processes may be faster, one after the other
 
 
 class Checkpointing:
@@ -38,23 +38,40 @@ class Checkpointing:
         self._busy = threading.Lock()
 
     def settle(self, log: "AuditLog", *, own: int | None = None) -> None:
-        """Make a checkpoint where one is due. own: only where none holds this record yet. Raises nothing: the next try
-        makes it."""
+        """Make a checkpoint that is due. own: that holds this record, all there is where None. Raises nothing: the next
+        try makes it."""
         if not self._busy.acquire(blocking=False):
             return
         try:
             try:
                 with log.store.transaction() as tx:
                     log.tried(self._now())
-                    if own is not None and tx.ledger.root.checkpoint_position >= own:
-                        return
-                self.make(log)
+                    position = own if own is not None else log.end(tx)[0]
+                self._up_to(log, position)
             except KvstackError as error:
                 self._note_failure(log, error)
         finally:
             self._busy.release()
 
-    def make(self, log: "AuditLog") -> SignedCheckpoint | None:
+    def newest(self, log: "AuditLog") -> SignedCheckpoint:
+        """Return a checkpoint that holds all there is now, made where there is none. Raises KvstackError."""
+        with self._busy:
+            with log.store.transaction() as tx:
+                position, _ = log.end(tx)
+            return self._up_to(log, position)
+
+    def _up_to(self, log: "AuditLog", position: int) -> SignedCheckpoint:
+        """Return a checkpoint that holds a record, made where there is none. Raises KvstackError."""
+        for _ in range(_TRIES):
+            with log.store.transaction() as tx:
+                root = tx.ledger.root
+                there = stored_checkpoint(tx, root.checkpoint) if root.checkpoint_position >= position else None
+            made = there or self._made(log)
+            if made is not None:
+                return made
+        raise KvstackError("other processes sign checkpoints all the time", "Try again.")
+
+    def _made(self, log: "AuditLog") -> SignedCheckpoint | None:
         """Sign where the audit stands. Returns None where another process was faster. Raises HsmError, StoreFault."""
         signer = self.signer.prepare()
         now = self._now()
@@ -63,22 +80,6 @@ class Checkpointing:
         signed = SignedCheckpoint(made, self.signer.sign(digest(made)))
         with log.store.transaction() as tx:
             return signed if keep(tx, signed) else None
-
-    def newest(self, log: "AuditLog") -> SignedCheckpoint:
-        """Return a checkpoint that holds all there is now, made where there is none. Raises KvstackError."""
-        with self._busy:
-            with log.store.transaction() as tx:
-                position, _ = log.end(tx)
-            for _ in range(_TRIES):
-                with log.store.transaction() as tx:
-                    root = tx.ledger.root
-                    there = stored_checkpoint(tx, root.checkpoint)
-                    if there is not None and root.checkpoint_position >= position:
-                        return there
-                made = self.make(log)
-                if made is not None:
-                    return made
-        raise KvstackError("other processes sign checkpoints all the time", "Try again.")
 
     def made_signer(self, log: "AuditLog", tx: Transaction, key_id: str) -> None:
         """Audit that the store has a new signing key."""

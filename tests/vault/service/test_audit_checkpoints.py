@@ -1,5 +1,8 @@
 """When checkpoints are made, by which key, and what happens where none can be."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +19,7 @@ from kvstack.vault.initialise import initialise, unlock
 from kvstack.vault.service import VaultService
 from tests.vault.service.audited import Audited, killed
 
+ROOT = Path(__file__).parents[3]
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -119,6 +123,31 @@ def test_processes_that_write_at_once_have_their_chains_joined(tmp_path: Path) -
             reads(two, 1)
     report = audited.report()
     assert (report.problem, report.records, report.writers, report.signed_up_to) == (None, 9, 3, 9)
+
+
+def test_many_processes_that_end_at_once_are_all_signed_for(tmp_path: Path) -> None:
+    audited = Audited.made(tmp_path / "vault")
+    code = (
+        "import sys; from pathlib import Path; from kvstack.vault.initialise import unlock; "
+        "from kvstack.vault.service import VaultService; "
+        "unlocked = unlock(Path(sys.argv[1])); service = VaultService(unlocked); sys.stdin.read(); "
+        "[service.list_vaults(service.operator) for _ in range(5)]; unlocked.close()"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(audited.folder)],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        for _ in range(6)
+    ]
+    for one in running:
+        assert one.stdin is not None
+        one.stdin.close()
+    assert [one.wait(60) for one in running] == [0] * 6
+    report = audited.report()
+    assert (report.problem, report.records, report.signed_up_to) == (None, 33, 33)
+    assert report.unsigned_since is None
 
 
 def test_the_key_is_made_once_and_audited(tmp_path: Path) -> None:
