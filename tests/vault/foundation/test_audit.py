@@ -255,3 +255,24 @@ def test_an_unreadable_record_is_named_when_it_is_listed(path: Path, seven: Audi
     statement("UPDATE audit SET body = x'c1' WHERE position = 3")(path)
     with pytest.raises(TamperedAudit, match="3"):
         list(seven.records())
+
+
+# What was written before there were checkpoints, and before a record said what allowed it
+
+
+def test_a_record_of_before_is_read_as_it_was_written() -> None:
+    import msgspec
+
+    from kvstack.vault.audit_record import read_record
+
+    body = msgspec.msgpack.encode(
+        {"time": NOON, "operation": "SecretGet", "resource": "/a", "caller": "alice", "correlation_id": "c"}
+    )
+    expected = AuditRecord(time=NOON, operation="SecretGet", resource="/a", caller="alice", correlation_id="c")
+    assert read_record((1, "w", 1, 1, None, body, b"")) == expected
+
+
+def test_a_root_of_before_knows_no_checkpoint() -> None:
+    from kvstack.vault.ledger import Root, _decode_root, encode
+
+    assert _decode_root(encode([3, [0, 7], 1, 5, b"mac", 9])) == Root(3, [0, 7], 1, 5, b"mac", 9)
