@@ -71,7 +71,7 @@ class Verifier:
         self._older: dict[str, Head] = {}
         self._forgotten = False
         self._grown: dict[str, Head] = {}  # since the last checkpoint
-        self._number, self._hash = begin.checkpoint, begin.checkpoint_hash
+        self.number, self._hash = begin.checkpoint, begin.checkpoint_hash
         self.first = begin.position + 1
         self.position = begin.position
         self.mac = begin.mac
@@ -104,7 +104,7 @@ class Verifier:
 
     def stands_at(self, begin: AuditBegin) -> bool:
         """Tell whether a run of records goes on where the pass has come to."""
-        return (self.position, self._number) == (begin.position, begin.checkpoint) and (
+        return (self.position, self.number) == (begin.position, begin.checkpoint) and (
             hmac.compare_digest(self.mac, begin.mac) and hmac.compare_digest(self._hash, begin.checkpoint_hash)
         )
 
@@ -178,8 +178,8 @@ class Verifier:
             return f"has the {name}, and the anchor has another: all files were put back to an earlier time"
         if not hmac.compare_digest(self._known.checkpoints.get(made.number, found), found):
             return f"has the {name}, which is not the one the vault wrote"
-        if made.number != self._number + 1:
-            return f"has the {name}, and checkpoint {self._number + 1} is missing"
+        if made.number != self.number + 1:
+            return f"has the {name}, and checkpoint {self.number + 1} is missing"
         if public is None or not signed_by(signed, public):
             return f"has the {name}, whose signature is not genuine"
         if not hmac.compare_digest(made.previous, self._hash):
@@ -188,7 +188,7 @@ class Verifier:
             return f"is another than the one the {name} was signed for"
         if anchor is not None and made.number > anchor.checkpoint.number and made.signer != anchor.checkpoint.signer:
             self.other_signer = self.other_signer or made.position
-        self._number, self._hash, self.newest = made.number, found, signed
+        self.number, self._hash, self.newest = made.number, found, signed
         self.checkpoints += 1
         return None
 

@@ -32,7 +32,7 @@ def verified(
     while True:
         with log.store.transaction() as tx:
             root, begin = tx.ledger.root, audit_begin(tx)
-            end, newest = root.audit_position, root.checkpoint
+            end, newest, signed_up_to = root.audit_position, root.checkpoint, root.checkpoint_position
             unsigned_since = moment(root.unsigned_since) if root.unsigned_since else None
             known = Known(
                 store,
@@ -48,6 +48,9 @@ def verified(
         if problem is None and verifier.position < end:
             what = f"is missing: the audit ends before the record {end} the vault wrote"
             problem = AuditProblem(verifier.position + 1, what)
+        if problem is None and verifier.number < newest:
+            what = f"has lost the checkpoint {newest} that the vault wrote there, or before it"
+            problem = AuditProblem(signed_up_to, what)
         if problem is None and anchor is not None:
             problem = _behind(anchor, in_order[0].begin if in_order else begin, newest, verifier.position)
         return verifier.report(problem, unsigned_since)

@@ -68,6 +68,8 @@ def test_what_nobody_touched_is_whole(audited: Audited) -> None:
         pytest.param(
             ["DELETE FROM audit_checkpoints WHERE number = 2"], 6, "checkpoint 2 is missing", id="a checkpoint"
         ),
+        pytest.param(["DELETE FROM audit_checkpoints WHERE number = 3"], 6, "lost the checkpoint 3", id="the newest"),
+        pytest.param(["DELETE FROM audit_checkpoints"], 6, "lost the checkpoint 3", id="all checkpoints"),
         pytest.param(["UPDATE audit_checkpoints SET body = x'c1' WHERE number = 2"], 4, "edited", id="unreadable"),
         pytest.param(
             ["UPDATE audit_checkpoints SET signature = zeroblob(64) WHERE number = 2"],

@@ -34,11 +34,17 @@ def handed_over(audited: Audited, to: str, *, name: str = "siem", form: str = "j
 
 
 class Receiver:
-    """Takes what comes over a stream; each connection by itself. takes: how many bytes before it hangs up."""
+    """Takes what comes over a stream; each connection by itself. takes: how many bytes before it hangs up; path: of a
+    socket in the file system, over the network where there is none."""
 
-    def __init__(self, *, takes: int | None = None) -> None:
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
+    def __init__(self, *, takes: int | None = None, path: Path | None = None) -> None:
+        if path is None:
+            self.server = socket.create_server(("127.0.0.1", 0))
+            self.port = self.server.getsockname()[1]
+        else:
+            self.server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.server.bind(str(path))
+            self.server.listen()
         self.takes = takes
         self.seen: list[bytes] = []
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -65,8 +71,8 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*, takes: int | None = None) -> Iterator[Receiver]:
-    receiver = Receiver(takes=takes)
+def receiving(*, takes: int | None = None, path: Path | None = None) -> Iterator[Receiver]:
+    receiver = Receiver(takes=takes, path=path)
     try:
         yield receiver
     finally:
@@ -110,6 +116,12 @@ def test_a_stream_gets_lines_in_order(audited: Audited) -> None:
     with receiving() as receiver:
         assert handed_over(audited, f"tcp://127.0.0.1:{receiver.port}").records == 4
     assert [positions(content) for content in receiver.seen] == [[1, 2, 3, 4]]
+
+
+def test_a_socket_in_the_file_system_is_a_stream_like_others(audited: Audited, tmp_path: Path) -> None:
+    with receiving(path=tmp_path / "socket") as receiver:
+        assert handed_over(audited, f"unix://{tmp_path}/socket").records == 4
+    assert positions(receiver.seen[0]) == [1, 2, 3, 4]
 
 
 def test_syslog_over_a_stream_counts_its_octets(audited: Audited) -> None:
