@@ -1,4 +1,4 @@
-"""How many decisions about access are made a second: the same questions, while assignments grow round them."""
+"""How many decisions about access are made a second, and how long it takes to tell who gains and loses what."""
 
 import random
 import statistics
@@ -16,6 +16,8 @@ import msgspec
 from benchmarks.figures import Access, AccessAt
 
 if TYPE_CHECKING:
+    from kvstack.schema.resource import Resource
+    from kvstack.terms.principal import Principal
     from kvstack.terms.scope import Scope
     from kvstack.vault.access import Assignments, Request
     from kvstack.vault.assignment import RoleAssignment
@@ -47,7 +49,7 @@ def access(environment: Mapping[str, str]) -> Access | str:
 
 def main(sizes: Sequence[int] = SIZES) -> Access:
     """Make the worlds, and decide."""
-    return Access(GROUPS, tuple(_measured(sizes)))
+    return Access(GROUPS, tuple(_measured(sizes)), _comparison())
 
 
 def _measured(sizes: Sequence[int]) -> Iterator[AccessAt]:
@@ -88,6 +90,58 @@ def _request(principals: tuple[str, ...], action: str, scope: "Scope") -> "Reque
     from kvstack.vault.access import Request
 
     return Request(principals, action, True, scope)
+
+
+# What a plan says of access
+
+
+def _comparison() -> tuple[float, float]:
+    """Return how many seconds the comparison of a plan takes that makes everything, and of one that gives one role."""
+    from kvstack.resources.role_assignment import RoleAssignment
+    from kvstack.resources.secret import Secret
+    from kvstack.resources.vault import Vault
+    from kvstack.schema.resource import Resource
+    from kvstack.terms.principal import Principal
+    from kvstack.terms.role import built_in_roles
+
+    vaults, secrets, given, persons = 100, 99, 2_000, 500
+    order = random.Random(7)
+    people = {_person(number): Principal(_person(number), "user", f"user {number}") for number in range(persons)}
+    for number in range(50):
+        members = frozenset(_person(one) for one in order.sample(range(persons), 10))
+        people[_group(number)] = Principal(_group(number), "group", f"group {number}", members)
+    things: dict[str, Resource] = {}
+    for vault in range(vaults):
+        things[f"vaults/v-{vault}"] = Vault(name=f"v-{vault}", resource_group="all")
+        things |= {f"vaults/v-{vault}/secrets/s-{one}": Secret(name=f"s-{one}") for one in range(secrets)}
+    roles = [role.name for role in built_in_roles().values() if role.name.startswith("Key Vault")]
+    access: dict[str, Resource] = {}
+    while len(access) < given:
+        vault = f"vault/v-{order.randrange(vaults)}"
+        one = RoleAssignment(
+            principal=order.choice(list(people)),
+            role=order.choice(roles),
+            scope=order.choice(
+                ("subscription", *[vault] * 49, *[f"{vault}/secrets/s-{order.randrange(secrets)}"] * 50)
+            ),
+            principal_type="user",
+        )
+        access[one.identity("")] = one
+    last = next(iter(access))
+    everything = {**things, **access}
+    without = {identity: one for identity, one in everything.items() if identity != last}
+    whole = statistics.median(_compared({}, everything, people) for _ in range(ROUNDS))
+    return whole, statistics.median(_compared(without, everything, people) for _ in range(ROUNDS))
+
+
+def _compared(
+    before: "Mapping[str, Resource]", after: "Mapping[str, Resource]", people: "Mapping[str, Principal]"
+) -> float:
+    from kvstack.plan.effects import compared
+
+    start = time.thread_time()
+    compared(before, after, known=people, people=people, group="all", now=_NOW)
+    return time.thread_time() - start
 
 
 # The world

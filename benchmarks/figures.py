@@ -70,10 +70,12 @@ class AccessAt(msgspec.Struct, frozen=True):
 
 
 class Access(msgspec.Struct, frozen=True):
-    """The evaluator of access. groups: how many there are."""
+    """The evaluator of access. groups: how many there are; comparison: seconds that telling who gains and loses what
+    takes where 10,000 things and 2,000 assignments are made at once, and where one assignment of them is."""
 
     groups: int
     rows: tuple[AccessAt, ...]
+    comparison: tuple[float, float] = (0.0, 0.0)
 
 
 class Verification(msgspec.Struct, frozen=True):

@@ -63,6 +63,12 @@ def _flat_decisions(figures: Figures) -> float | None:
     return few.decisions / many.decisions
 
 
+def _comparison(figures: Figures) -> float | None:
+    """Return how long it takes to tell who gains and loses what where everything is made."""
+    measured = figures.access
+    return measured.comparison[0] if isinstance(measured, Access) and measured.comparison[0] else None
+
+
 def _audit(of: Callable[[Audit], float | None]) -> Callable[[Figures], float | None]:
     """Return a figure of the audit's."""
     return lambda figures: of(figures.audit) if isinstance(figures.audit, Audit) else None
@@ -123,6 +129,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("Time to read one of 100,000 secrets, beside one of 10", _flat, _LINEAR, "×"),
     Goal("Decisions about access", _fewest_decisions, 100, "thousand a second", at_least=True),
     Goal("Time of a decision with 100,000 assignments, beside 100", _flat_decisions, 2, "×"),
+    Goal("Who gains and loses what, of 10,000 things and 2,000 assignments", _comparison, 1, "s"),
     Goal("What the audit costs a get, alone", _audit(lambda one: one.recorded - one.unrecorded), 20, "µs"),
     Goal(
         "What the audit costs a get, of eight threads",
