@@ -117,13 +117,12 @@ def _comparison() -> tuple[float, float]:
     roles = [role.name for role in built_in_roles().values() if role.name.startswith("Key Vault")]
     access: dict[str, Resource] = {}
     while len(access) < given:
-        vault = f"vault/v-{order.randrange(vaults)}"
+        vault, secret = f"vault/v-{order.randrange(vaults)}", f"secrets/s-{order.randrange(secrets)}"
+        (scope,) = order.choices(("subscription", vault, f"{vault}/{secret}"), (1, 49, 50))
         one = RoleAssignment(
             principal=order.choice(list(people)),
             role=order.choice(roles),
-            scope=order.choice(
-                ("subscription", *[vault] * 49, *[f"{vault}/secrets/s-{order.randrange(secrets)}"] * 50)
-            ),
+            scope=scope,
             principal_type="user",
         )
         access[one.identity("")] = one

@@ -150,9 +150,9 @@ def _access(measured: Access | str) -> Iterator[str]:
         [(f"{row.count:,}", _rate(row.decisions), _rate(row.first), f"{row.allowed:.0%}") for row in measured.rows],
     )
     yield ""
-    yield "A plan tells who gains and loses what, of 10,000 things and 2,000 role assignments, 50 groups among those who"
-    yield f"have them: {measured.comparison[0]:.2f} s where all of them are made, {measured.comparison[1]:.2f} s where one"
-    yield "role is given."
+    all_made, one_given = measured.comparison
+    yield "A plan tells who gains and loses what, of 10,000 things and 2,000 role assignments, 50 groups among those"
+    yield f"who have them: {all_made:.2f} s where all of them are made, {one_given:.2f} s where one role is given."
 
 
 def _audit(measured: Audit | str) -> Iterator[str]:
