@@ -111,9 +111,9 @@ def _comparison() -> tuple[float, float]:
         members = frozenset(_person(one) for one in order.sample(range(persons), 10))
         people[_group(number)] = Principal(_group(number), "group", f"group {number}", members)
     things: dict[str, Resource] = {}
-    for vault in range(vaults):
-        things[f"vaults/v-{vault}"] = Vault(name=f"v-{vault}", resource_group="all")
-        things |= {f"vaults/v-{vault}/secrets/s-{one}": Secret(name=f"s-{one}") for one in range(secrets)}
+    for number in range(vaults):
+        things[f"vaults/v-{number}"] = Vault(name=f"v-{number}", resource_group="all")
+        things |= {f"vaults/v-{number}/secrets/s-{one}": Secret(name=f"s-{one}") for one in range(secrets)}
     roles = [role.name for role in built_in_roles().values() if role.name.startswith("Key Vault")]
     access: dict[str, Resource] = {}
     while len(access) < given:
