@@ -16,6 +16,7 @@ from kvstack.vault.audit_checkpoints import (
 )
 from kvstack.vault.audit_record import AuditRecord
 from kvstack.vault.caller import SYSTEM
+from kvstack.vault.faults import TamperedAudit
 from kvstack.vault.time_step import microseconds
 from kvstack.vault.transaction import Transaction
 
@@ -65,8 +66,10 @@ class Checkpointing:
         for _ in range(_TRIES):
             with log.store.transaction() as tx:
                 root = tx.ledger.root
-                there = stored_checkpoint(tx, root.checkpoint) if root.checkpoint_position >= position else None
-            made = there or self._made(log)
+                made = stored_checkpoint(tx, root.checkpoint) if root.checkpoint_position >= position else None
+                if made is None and root.checkpoint_position >= position > 0:
+                    raise TamperedAudit(f"has lost its checkpoint {root.checkpoint}")
+            made = made or self._made(log)
             if made is not None:
                 return made
         raise KvstackError("other processes sign checkpoints all the time", "Try again.")
@@ -76,7 +79,10 @@ class Checkpointing:
         signer = self.signer.prepare()
         now = self._now()
         with log.store.transaction() as tx:
-            made = unsigned(tx, *log.end(tx), store=self.signer.store, signer=signer, now=now)
+            position, mac = log.end(tx)
+            if tx.ledger.root.checkpoint_position >= position > 0:
+                return None
+            made = unsigned(tx, position, mac, store=self.signer.store, signer=signer, now=now)
         signed = SignedCheckpoint(made, self.signer.sign(digest(made)))
         with log.store.transaction() as tx:
             return signed if keep(tx, signed) else None

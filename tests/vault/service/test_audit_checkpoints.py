@@ -125,6 +125,39 @@ def test_processes_that_write_at_once_have_their_chains_joined(tmp_path: Path) -
     assert (report.problem, report.records, report.writers, report.signed_up_to) == (None, 9, 3, 9)
 
 
+class Slow:
+    """A signer that is asked while another process signs all there is. when: at which of its two steps."""
+
+    def __init__(self, signer: CheckpointSigner, other: VaultService, when: str) -> None:
+        self.store = signer.store
+        self.public_keys = signer.public_keys
+        self._signer, self._other, self._when = signer, other, when
+
+    def _overtaken(self, step: str) -> None:
+        if step == self._when:
+            self._when = ""
+            self._other._checkpointing.newest(self._other._audit)
+
+    def prepare(self) -> str:
+        self._overtaken("prepare")
+        return self._signer.prepare()
+
+    def sign(self, digest: bytes) -> bytes:
+        self._overtaken("sign")
+        return self._signer.sign(digest)
+
+
+@pytest.mark.parametrize("when", ["prepare", "sign"])
+def test_what_another_process_has_just_signed_is_not_signed_again(tmp_path: Path, when: str) -> None:
+    audited = Audited.made(tmp_path / "vault")
+    with audited.open() as one, audited.open() as two:
+        reads(one, 1)
+        one._checkpointing.signer = Slow(one._checkpointing.signer, two, when)
+        one._audit.stop()
+    report = audited.report()
+    assert (report.problem, report.records, report.signed_up_to, report.checkpoints) == (None, 4, 4, 2)
+
+
 def test_many_processes_that_end_at_once_are_all_signed_for(tmp_path: Path) -> None:
     audited = Audited.made(tmp_path / "vault")
     code = (
