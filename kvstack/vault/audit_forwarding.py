@@ -42,7 +42,9 @@ class Forwarded(msgspec.Struct, frozen=True):
 def forwarded(log: AuditLog, destination: Destination) -> Forwarded:
     """Hand over all that waits for a destination. A failure is returned: others are not to wait for it."""
     with log.store.transaction() as tx:
-        position = _position(tx, destination.name)
+        position, begin = _position(tx, destination.name), audit_begin(tx).position
+    if position < begin:
+        return Forwarded(destination.name, 0, position, _archived_before(destination.name, position, begin))
     count = 0
     rows = log.rows(after=position)
     while batch := [(row[0], read_record(row)) for row in islice(rows, _AT_ONCE)]:
@@ -71,7 +73,14 @@ def require_forwarded(tx: Transaction, destinations: tuple[Destination, ...], la
 
 def _position(tx: Transaction, name: str) -> int:
     row = FORWARDED.get(tx, name)
-    return max(row.position if row is not None else 0, audit_begin(tx).position if row is None else 0)
+    return row.position if row is not None else audit_begin(tx).position
+
+
+def _archived_before(name: str, position: int, begin: int) -> KvstackError:
+    return KvstackError(
+        f"the records {position + 1} to {begin} were archived before `{name}` had taken them",
+        "Hand them over by `kvstack audit export --segment FILE`, and give the destination another name from here on.",
+    )
 
 
 @contextmanager

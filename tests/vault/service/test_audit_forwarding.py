@@ -67,6 +67,9 @@ class Receiver:
                 self.seen.append(content)
 
     def close(self) -> None:
+        # A socket that somebody waits at is there until it is shut down.
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.thread.join(10)
         self.server.close()
 
 
@@ -193,6 +196,19 @@ def test_nothing_is_archived_that_was_not_forwarded(audited: Audited, tmp_path: 
     assert handed_over(audited, f"file://{tmp_path}/out").failure is None
     found = positions((tmp_path / "out").read_bytes())
     assert found == list(range(1, len(found) + 1))
+
+
+def test_a_destination_that_was_away_while_records_were_archived_is_told_which(
+    audited: Audited, tmp_path: Path
+) -> None:
+    handed_over(audited, f"file://{tmp_path}/out")
+    audited.used("b")
+    with audited.open() as service:
+        service.archive_audit(service.operator, FAR, str(tmp_path / "segment"))
+    found = handed_over(audited, f"file://{tmp_path}/out")
+    assert (found.records, found.position) == (0, 4)
+    assert "5 to 5 were archived" in str(found.failure)
+    assert handed_over(audited, f"file://{tmp_path}/new", name="new").records == 1
 
 
 def test_a_place_that_was_put_back_or_forward_is_refused(audited: Audited, tmp_path: Path) -> None:
