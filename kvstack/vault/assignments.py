@@ -4,10 +4,12 @@ import uuid
 from datetime import datetime
 from typing import Final
 
+from kvstack.terms.approval import Deed, access, role_words
 from kvstack.terms.principal import PRINCIPAL_TYPES, PrincipalType, is_guid
 from kvstack.terms.role import OWNER, RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Request, scope_key
+from kvstack.vault.approval_guard import place, require_approved
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS
@@ -83,6 +85,7 @@ class AssignmentOperations(Engine):
                     code="RoleAssignmentUpdateNotPermitted",
                 )
             attempt.details.update(role=found.name, principal=assignment.principal_id, assignment=assignment.id)
+            require_approved(attempt, _deed("give", assignment, found))
             attempt.changes_registry().put_assignment(attempt.tx, assignment)
             return assignment
 
@@ -99,6 +102,7 @@ class AssignmentOperations(Engine):
                 assignment=assignment.id,
             )
             require_another_owner(attempt.registry, assignment, self.top)
+            require_approved(attempt, _deed("take", assignment, definition))
             attempt.changes_registry().remove_assignment(attempt.tx, assignment)
             return assignment
 
@@ -235,6 +239,14 @@ def require_another_owner(registry: Registry, assignment: RoleAssignment, top: S
             "the last Owner of the subscription cannot be taken away",
             "Make somebody else Owner there first, without an end.",
         )
+
+
+def _deed(verb: str, assignment: RoleAssignment, role: RoleDefinition | None) -> Deed:
+    """Return the giving or taking of a role, as an approval is about it."""
+    name = role.name if role is not None else assignment.role_id
+    given = assignment
+    what = role_words(name, given.principal_id, given.starts, given.expires, given.condition)
+    return access(place(given.scope), verb, what)
 
 
 def _is_lasting_owner(assignment: RoleAssignment, top: Scope) -> bool:

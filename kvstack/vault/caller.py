@@ -21,7 +21,8 @@ class Caller(msgspec.Struct, frozen=True):
     address: the network address it calls from; None: from within this machine, which no firewall of a vault stops. mfa:
     whether it signed in with more than one factor, as far as its token says. trusted: a service of kvstack's own, let
     in from any address by a vault that trusts those; set by the server alone, never by what a caller sends. No right by
-    itself. request: what it asks by, for the audit.
+    itself. request: what it asks by, for the audit. plan: the digest of the plan it applies, under whose approvals it
+    acts.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Caller(msgspec.Struct, frozen=True):
     mfa: bool = False
     trusted: bool = False
     request: CallerRequest | None = None
+    plan: str = ""
 
     @property
     def words(self) -> str:

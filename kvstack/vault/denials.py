@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kvstack.terms import role as role_rules
+from kvstack.terms.approval import Deed, access, words
 from kvstack.terms.principal import is_guid
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import DENIAL_ACTIONS
+from kvstack.vault.approval_guard import place, require_approved
 from kvstack.vault.caller import Caller
 from kvstack.vault.denial import EVERYONE, DenyAssignment
 from kvstack.vault.engine import Engine
@@ -65,6 +67,7 @@ class DenialOperations(Engine):
             if denial.id in attempt.registry.denials:
                 raise Conflict(f"there is a deny assignment `{name}` at {scope.path} already", f"It is {denial.id}.")
             attempt.details.update(denial=denial.id, name=name)
+            require_approved(attempt, _deed("give", denial))
             attempt.changes_registry().put_denial(attempt.tx, denial)
             return denial
 
@@ -78,6 +81,7 @@ class DenialOperations(Engine):
             attempt.subject = denial.scope
             attempt.require(DELETE, denial.scope, data=False)
             attempt.details.update(denial=denial.id, name=denial.name)
+            require_approved(attempt, _deed("take", denial))
             attempt.changes_registry().remove_denial(attempt.tx, denial)
             return denial
 
@@ -91,6 +95,22 @@ class DenialOperations(Engine):
 def denial_id(scope: Scope, name: str) -> str:
     """Return the id of a denial that was given none: the same two make the same id, so that it is made once."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{scope.path.lower()}|denial|{name.lower()}"))
+
+
+def _deed(verb: str, denial: DenyAssignment) -> Deed:
+    """Return the making or ending of a denial, as an approval is about it."""
+    what = words(
+        "denial",
+        denial.name,
+        principals=denial.principals,
+        excluded=denial.excluded,
+        actions=denial.actions,
+        not_actions=denial.not_actions,
+        data_actions=denial.data_actions,
+        not_data_actions=denial.not_data_actions,
+        below=denial.below,
+    )
+    return access(place(denial.scope), verb, what)
 
 
 def _problems(denial: DenyAssignment) -> Iterator[tuple[str, str]]:

@@ -6,9 +6,12 @@ from typing import Final
 
 import msgspec
 
+from kvstack.terms.approval import Deed, access, words
 from kvstack.terms.principal import PrincipalType, is_guid
+from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import scope_key
+from kvstack.vault.approval_guard import place, require_approved
 from kvstack.vault.assignments import AssignmentOperations, assignment_id, checked_role
 from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS, EligibleAssignment
@@ -93,6 +96,7 @@ class EligibleOperations(AssignmentOperations):
                     raise Conflict(f"the eligible assignment {id} is of another scope, role or principal")
                 wanted = msgspec.structs.replace(wanted, created=there.created, created_by=there.created_by)
             attempt.details.update(role=found.name, principal=wanted.principal_id, eligible=wanted.id)
+            require_approved(attempt, _deed("give", wanted, found))
             ELIGIBLE.put(attempt.tx, wanted)
             return wanted
 
@@ -106,6 +110,7 @@ class EligibleOperations(AssignmentOperations):
             if role is not None:
                 self._require_may_hand_out(attempt, DELETE, there.scope, role)
             attempt.details.update(principal=there.principal_id, eligible=there.id)
+            require_approved(attempt, _deed("take", there, role))
             for request in REQUESTS.scan(attempt.tx, eligible_id=there.id):
                 active = attempt.registry.role_assignments.get(request.assignment_id)
                 if active is not None:
@@ -139,6 +144,24 @@ def may_see(attempt: Attempt, eligible: EligibleAssignment, acting: frozenset[st
 def eligible_id(scope: Scope, role_id: str, principal_id: str) -> str:
     """Return the id of an eligible assignment that was given none."""
     return assignment_id(scope, role_id, f"{principal_id}|eligible")
+
+
+def _deed(verb: str, eligible: EligibleAssignment, role: RoleDefinition | None) -> Deed:
+    """Return the giving or taking of the right to take a role up, as an approval is about it."""
+    what = words(
+        "eligibility",
+        role.name if role is not None else eligible.role_id,
+        "of",
+        eligible.principal_id,
+        starts=eligible.starts,
+        until=eligible.expires,
+        max_duration=eligible.max_duration,
+        justification=eligible.justification,
+        mfa=eligible.mfa,
+        approvers=eligible.approvers,
+        condition=eligible.condition,
+    )
+    return access(place(eligible.scope), verb, what)
 
 
 def _what(eligible: EligibleAssignment) -> tuple[object, ...]:

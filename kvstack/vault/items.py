@@ -8,10 +8,12 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from kvstack.hsm.protocol import KeyMaterial, KeyReference
+from kvstack.terms import approval
 from kvstack.terms import tags as tag_rules
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.name import folded, item_name_problem
 from kvstack.vault import errors, soft_delete
+from kvstack.vault.approval_guard import require_approved
 from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.rows import (
     CERTIFICATE_VERSIONS,
@@ -62,6 +64,10 @@ class Kind(Generic[I]):
         """Return the data action of this name: `delete`, `purge/action`."""
         return f"Microsoft.KeyVault/vaults/{self.collection}/{name}"
 
+    def identity(self, home: Vault, item: I) -> str:
+        """Return an item's place among all things, as plans have it."""
+        return f"vaults/{home.folded}/{self.collection}/{item.folded}"
+
 
 # A vault has no right of its own for it.
 READ_DELETED_KEYS = "Microsoft.KeyVault/managedHsm/keys/deletedKeys/read/action"
@@ -82,6 +88,7 @@ class ItemOperations(MaterialOperations):
             home = attempt.vault(vault, kind.action("delete"), f"{kind.collection}/{name}")
             item = live(attempt, home, kind, name)
             require_unmanaged(kind, item)
+            require_approved(attempt, approval.deletion(kind.identity(home, item)))
             return _with_deletion(attempt, kind, item, soft_delete.deletion(self._time(attempt), home, caller))
 
     def _recover_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> I:
@@ -103,6 +110,7 @@ class ItemOperations(MaterialOperations):
             item, deletion = deleted_item(attempt, home, kind, name)
             require_unmanaged(kind, item)
             soft_delete.require_purgeable(kind.word, item.name, home, deletion, self._time(attempt))
+            require_approved(attempt, approval.purge(kind.identity(home, item)))
             self._purge_content(attempt, item)
 
     def _get_deleted_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> I:

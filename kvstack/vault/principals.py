@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from kvstack.terms.approval import membership
 from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal, is_guid
+from kvstack.vault.approval_guard import require_approved
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt, Engine
 from kvstack.vault.errors import BadParameter, Conflict, NotFound
@@ -35,7 +37,10 @@ class PrincipalOperations(Engine):
             )
             attempt.details.update(principal=row.id, name=row.name)
             _require_no_other_than_an_identity(attempt, row)
-            if attempt.registry.principals.get(row.id) != row:
+            there = attempt.registry.principals.get(row.id)
+            if row.members != (there.members if there is not None else frozenset()):
+                require_approved(attempt, membership(row.id, row.members))
+            if there != row:
                 attempt.changes_registry().put_principal(attempt.tx, row)
             return _principal(row)
 

@@ -17,11 +17,13 @@ from kvstack.terms.recovery import RecoveryLevel, recovery_level
 from kvstack.terms.release_policy import ReleasePolicy
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
+from kvstack.vault.approval_rows import ApprovalRule
 from kvstack.vault.certificates.rows import Certificate
 from kvstack.vault.deletion import Deletion
 from kvstack.vault.table import Row
 
 __all__ = [
+    "ApprovalRule",
     "Certificate",
     "CertificateVersion",
     "Collection",
@@ -68,7 +70,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
 
 class Vault(Row, frozen=True, kw_only=True):
     """A vault. id: drawn at creation, so that a namesake made after a purge is another vault; pool: what it has beside
-    this where it is a Managed HSM."""
+    this where it is a Managed HSM; approval: which of its changes wait for an approval."""
 
     folded: str
     id: str
@@ -85,6 +87,7 @@ class Vault(Row, frozen=True, kw_only=True):
     updated: datetime
     deletion: Deletion | None = None
     pool: Pool | None = None
+    approval: ApprovalRule | None = None
 
     @property
     def recovery_level(self) -> RecoveryLevel:

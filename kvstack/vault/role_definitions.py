@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kvstack.terms import role as role_rules
+from kvstack.terms.approval import access, words
 from kvstack.terms.name import folded
 from kvstack.terms.principal import is_guid
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
+from kvstack.vault.approval_guard import place, require_approved
 from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE
 from kvstack.vault.engine import Attempt, Engine
@@ -70,6 +72,8 @@ class RoleDefinitionOperations(Engine):
                 updated_by=caller.id,
             )
             attempt.details.update(role=name, definition=definition.id)
+            if there is not None and definition != there.definition:
+                self._require_change_approved(attempt, there, definition)
             attempt.changes_registry().put_role(attempt.tx, role)
             return role
 
@@ -90,6 +94,7 @@ class RoleDefinitionOperations(Engine):
                     "Take its assignments away first.",
                     code="RoleDefinitionHasAssignments",
                 )
+            self._require_change_approved(attempt, role, None)
             attempt.changes_registry().remove_role(attempt.tx, role)
             return role
 
@@ -102,6 +107,24 @@ class RoleDefinitionOperations(Engine):
                 if any(attempt.may(READ, scope, data=False) for scope in role.assignable_scopes)
             ]
             return tuple(sorted(seen, key=lambda role: folded(role.definition.name)))
+
+    @staticmethod
+    def _require_change_approved(attempt: Attempt, role: CustomRole, changed: RoleDefinition | None) -> None:
+        """Refuse another meaning of a role, or its end, where a vault it may be given in wants such changes approved:
+        what was approved is to mean what it meant."""
+        what = words("role definition", role.definition.name)
+        if changed is not None:
+            what = words(
+                "role definition",
+                role.definition.name,
+                name=changed.name,
+                actions=changed.actions,
+                not_actions=changed.not_actions,
+                data_actions=changed.data_actions,
+                not_data_actions=changed.not_data_actions,
+            )
+        verb = "take" if changed is None else "change"
+        require_approved(attempt, *(access(place(scope), verb, what) for scope in role.assignable_scopes))
 
     def _custom_role(self, attempt: Attempt, id: str) -> CustomRole | None:  # noqa: A002
         if not is_guid(id):

@@ -3,6 +3,7 @@
 from kvstack.vault.access_questions import AccessQuestions
 from kvstack.vault.access_review import AccessReviewOperations
 from kvstack.vault.activations import ActivationOperations
+from kvstack.vault.approvals import ApprovalOperations
 from kvstack.vault.attestation_authorities import AttestationAuthorityOperations
 from kvstack.vault.audit_operations import AuditOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
@@ -37,6 +38,7 @@ class VaultService(
     SecurityDomainOperations,
     PoolBackupOperations,
     LocalRoleOperations,
+    ApprovalOperations,
     KeyUseOperations,
     KeyImportOperations,
     KeyReleaseOperations,

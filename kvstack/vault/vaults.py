@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from kvstack.terms import approval as deeds
 from kvstack.terms import limits
 from kvstack.terms import tags as tag_rules
 from kvstack.terms.name import folded, resource_group_name_problem, vault_name_problem
+from kvstack.terms.principal import is_guid
 from kvstack.terms.scope import Scope
 from kvstack.vault import errors, firewall, soft_delete
+from kvstack.vault.approval_guard import require_approved
 from kvstack.vault.assignments import drop_assignments_below
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
 from kvstack.vault.items import KEYS, ItemOperations
-from kvstack.vault.records import Deletion, Lock, NetworkRules, Sku, Vault
+from kvstack.vault.records import ApprovalRule, Deletion, Lock, NetworkRules, Sku, Vault
 
 READ = "Microsoft.KeyVault/vaults/read"
 WRITE = "Microsoft.KeyVault/vaults/write"
@@ -41,6 +44,7 @@ class VaultOperations(ItemOperations):
         purge_protection: bool = False,
         network: NetworkRules = NetworkRules(),  # noqa: B008  # frozen
         lock: Lock | None = None,
+        approval: ApprovalRule | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Vault:
         """Make a vault. Raises Conflict where its name is taken, by a soft-deleted vault too."""
@@ -48,7 +52,7 @@ class VaultOperations(ItemOperations):
         scope = msgspec.structs.replace(self._scope(name), resource_group=group)
         with self._attempt(caller, "VaultPut", scope) as attempt, attempt.transaction():
             attempt.require(WRITE, scope, data=False)
-            if lock is not None:
+            if lock is not None or approval is not None:
                 attempt.require(WRITE_LOCK, scope, data=False)
             wanted = Vault(
                 folded=folded(name),
@@ -61,6 +65,7 @@ class VaultOperations(ItemOperations):
                 purge_protection=purge_protection,
                 network=network,
                 lock=lock,
+                approval=_in_order(approval),
                 tags=dict(tags or {}),
                 created=attempt.now,
                 updated=attempt.now,
@@ -83,9 +88,11 @@ class VaultOperations(ItemOperations):
         purge_protection: bool | UnsetType = UNSET,
         network: NetworkRules | UnsetType = UNSET,
         lock: Lock | UnsetType | None = UNSET,
+        approval: ApprovalRule | UnsetType | None = UNSET,
         tags: Mapping[str, str] | UnsetType = UNSET,
     ) -> Vault:
-        """Change a vault's settings; what is not given stays. Raises BadParameter for what can never be changed."""
+        """Change a vault's settings; what is not given stays. approval: None takes the rule away, which the rule itself
+        wants approved. Raises BadParameter for what can never be changed."""
         with self._attempt(caller, "VaultPatch", self._scope(name)) as attempt, attempt.transaction():
             there = self._managed(attempt, name, WRITE)
             if lock is not UNSET and lock != there.lock:
@@ -113,11 +120,17 @@ class VaultOperations(ItemOperations):
                 purge_protection=there.purge_protection if purge_protection is UNSET else purge_protection,
                 network=there.network if network is UNSET else network,
                 lock=there.lock if lock is UNSET else lock,
+                approval=there.approval if approval is UNSET else _in_order(approval),
                 tags=there.tags if tags is UNSET else dict(tags),
             )
             found = list(_problems(changed))
             if found:
                 raise BadParameter.of(found)
+            if changed.approval != there.approval:
+                attempt.require(WRITE_LOCK, attempt.subject, data=False)
+                rule = changed.approval or ApprovalRule((), ())
+                require_approved(attempt, deeds.ruling(there.folded, rule.by, rule.operations))
+                attempt.details["rule"] = f"{' '.join(rule.operations)} by {' '.join(rule.by)}" if rule.by else "none"
             if changed != there:
                 changed = msgspec.structs.replace(changed, updated=attempt.now)
                 attempt.changes_registry().put_vault(attempt.tx, changed)
@@ -145,6 +158,7 @@ class VaultOperations(ItemOperations):
                 raise Conflict(
                     f"vault `{there.name}` is locked against deletion", "Lift its lock first.", code="ScopeLocked"
                 )
+            require_approved(attempt, deeds.deletion(f"vaults/{there.folded}"))
             registry = attempt.changes_registry()
             drop_assignments_below(attempt.tx, registry, self._scope(there))
             deleted = msgspec.structs.replace(
@@ -189,6 +203,7 @@ class VaultOperations(ItemOperations):
             attempt.require(PURGE, self.top, data=False)
             there, deletion = self._deleted_vault(attempt, name)
             soft_delete.require_purgeable("vault", there.name, there, deletion, self._time(attempt))
+            require_approved(attempt, deeds.purge(f"vaults/{there.folded}"))
             self._purge_vault(attempt, there)
 
     def _make_way(self, attempt: Attempt, name: str) -> None:
@@ -256,3 +271,22 @@ def _problems(vault: Vault) -> Iterator[tuple[str, str]]:
     for tag, words in tag_rules.problems(vault.tags):
         yield f"tags.{tag}" if tag else "tags", words
     yield from firewall.problems(vault.network)
+    if vault.approval is not None:
+        yield from _rule_problems(vault.approval)
+
+
+def _rule_problems(rule: ApprovalRule) -> Iterator[tuple[str, str]]:
+    if not rule.by:
+        yield "approval.by", "a rule nobody can approve under: name somebody, or a group"
+    for one in rule.by:
+        if not is_guid(one):
+            yield "approval.by", f"`{one}` is no principal's id: a GUID is"
+    if not rule.operations or not {*rule.operations} <= {*deeds.APPROVABLE}:
+        yield "approval.for", f"approval is for {', '.join(deeds.APPROVABLE)}, one at least"
+
+
+def _in_order(rule: ApprovalRule | None) -> ApprovalRule | None:
+    """Return a rule in its one spelling."""
+    if rule is None:
+        return None
+    return ApprovalRule(tuple(sorted({one.lower() for one in rule.by})), tuple(sorted({*rule.operations})))
