@@ -1,6 +1,6 @@
 """What kvstack asks of a backend: one bulk read, and a handler a resource type."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar, runtime_checkable
@@ -9,6 +9,7 @@ import msgspec
 
 from kvstack.schema.obstacle import Hint
 from kvstack.schema.resource import Resource
+from kvstack.terms.approval import Deed, Given, Held
 from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.principal import Principal
 from kvstack.terms.secret import SecretValue
@@ -130,6 +131,29 @@ class Purges(Protocol[R]):
 
     def purge(self, actual: Actual[R]) -> None:
         """Destroy a soft-deleted thing and free its name."""
+        ...
+
+
+@runtime_checkable
+class Approves(Protocol):
+    """A backend that holds changes up until somebody has approved the plan that makes them."""
+
+    @property
+    def caller_id(self) -> str:
+        """Who plans and applies: nobody approves his own plan."""
+        ...
+
+    def held_up(self, deeds: Iterable[Deed]) -> tuple[Held, ...]:
+        """Return which deeds the rules there now hold up."""
+        ...
+
+    def approvals_of(self, plan: str) -> tuple[Given, ...]:
+        """Return the approvals of a plan, by its digest, as they count now."""
+        ...
+
+    def under(self, plan: str) -> AbstractContextManager[Callable[[], None]]:
+        """Act in the block under the approvals of a plan; what it gives is to be called once all of the plan is done,
+        and uses them up."""
         ...
 
 

@@ -10,6 +10,7 @@ import msgspec
 from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.references import with_real_names
 from kvstack.declare.resolve_access import Access
+from kvstack.declare.resolve_approval import with_approvers
 from kvstack.declare.resolve_local_access import LocalAccess
 from kvstack.declare.resolve_principals import principals_of
 from kvstack.declare.rule_problems import rule_problems
@@ -71,7 +72,7 @@ class _Resolution:
         principals = principals_of(self.stack, self.problems)
         identities = self._identities(principals)
         anybody = {**principals, **identities}
-        vaults = {key: _without_content(Vault, key, block) for key, block in self.stack.vaults.items()}
+        vaults = {key: self._vault(principals, key, block) for key, block in self.stack.vaults.items()}
         access = Access(anybody, vaults, self.stack.vaults)
         for key, vault in vaults.items():
             path: Path = ("vaults", key)
@@ -111,6 +112,10 @@ class _Resolution:
                 self._only_one(key, container, resource, path)
             elif not resource.listed:
                 self._items(key, container, resource, path)
+
+    def _vault(self, principals: Mapping[str, Principal], key: str, block: Vault) -> Vault:
+        vault = _without_content(Vault, key, block)
+        return with_approvers(vault, principals, ("vaults", key), self.problems)
 
     def _managed_hsm(self, principals: Mapping[str, Principal], key: str, block: ManagedHsm) -> None:
         path: Path = ("managed_hsms", key)

@@ -14,6 +14,7 @@ from kvstack.schema.change_rule import REPLACE
 from kvstack.schema.obstacle import Hint, Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms.address import slug
+from kvstack.terms.approval import role_words
 from kvstack.terms.identity import in_resource_group
 from kvstack.terms.principal import PrincipalType
 
@@ -86,6 +87,10 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
                 return (f"vaults/{name.lower()}", *needed_identity(self.principal))
             case _:
                 return needed_identity(self.principal)
+
+    def grants(self) -> tuple[str, str] | None:
+        """Return where it gives what to whom."""
+        return self.scope, role_words(self.role, self.principal, self.starts, self.until, self.condition)
 
     def hints(self, now: datetime) -> tuple[Hint, ...]:
         """Return that it has ended, where it has."""

@@ -11,6 +11,7 @@ from kvstack.schema.change_rule import REPLACE, fixed, one_way
 from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import limits, name
+from kvstack.terms.approval import APPROVABLE, Approvable
 
 Sku = Literal["standard", "premium"]
 
@@ -28,6 +29,28 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         frozenset[str],
         doc("Addresses and ranges (CIDR) that may call.", ["203.0.113.0/24"], max_length=limits.IP_RULES),
     ] = frozenset()
+
+
+class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which changes of a vault somebody else has to approve first."""
+
+    by: Annotated[
+        frozenset[str],
+        doc(
+            "Who may approve, by names from `principals` or object ids; any member of a group. Nobody his own plan.",
+            ["alice", "on-call"],
+            min_length=1,
+        ),
+    ]
+    operations: Annotated[
+        frozenset[Approvable],
+        doc(
+            "`delete` and `purge`: of the vault and of what is in it; `access`: of who may do what there, the members "
+            "of groups included. The rule itself changes with approval only.",
+            ["delete", "purge", "access"],
+            min_length=1,
+        ),
+    ] = msgspec.field(default=frozenset(APPROVABLE), name="for")
 
 
 class Vault(Resource, frozen=True, kw_only=True, kind="vault", collection="vaults"):
@@ -56,6 +79,10 @@ class Vault(Resource, frozen=True, kw_only=True, kind="vault", collection="vault
     network: Annotated[Network, doc("Who may reach the vault over a network.")] = Network()
     lock: Annotated[
         Literal["delete"] | None, doc("`delete` refuses the vault's deletion until the lock is lifted.", "delete")
+    ] = None
+    approval: Annotated[
+        Approval | None,
+        doc("Changes that wait until somebody has approved the very plan that makes them. Embedded vaults only."),
     ] = None
     tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}  # noqa: RUF012  # msgspec copies it
 

@@ -1,7 +1,7 @@
 """The embedded vault behind the Backend protocol: its VaultService, and one handler a resource type."""
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from kvstack.backends.protocol import Handler, LastChange, Offer, Snapshot
 from kvstack.resources.certificate import Certificate, CertificateKey
 from kvstack.resources.key import Key
 from kvstack.schema.resource import Resource
+from kvstack.terms.approval import Deed, Given, Held
 from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.principal import Principal
 from kvstack.terms.secret import SecretValue
@@ -113,6 +114,33 @@ class EmbeddedBackend:
     def make_known(self, principal: Principal) -> None:
         """Tell the vault a principal's name, and who is in a group."""
         self._service.put_principal(self._caller, principal)
+
+    @property
+    def caller_id(self) -> str:
+        """Who acts."""
+        return self._caller.id
+
+    def held_up(self, deeds: Iterable[Deed]) -> tuple[Held, ...]:
+        """Return which deeds the rules there now hold up."""
+        return self._service.held_up(self._caller, deeds)
+
+    def approvals_of(self, plan: str) -> tuple[Given, ...]:
+        """Return the approvals of a plan as they count now."""
+        return self._service.approvals_of(self._caller, plan)
+
+    @contextmanager
+    def under(self, plan: str) -> Iterator[Callable[[], None]]:
+        """Act in the block under the approvals of a plan; what it gives uses them up."""
+        self._service.begin_plan(self._caller, plan)
+        self._act_as(msgspec.structs.replace(self._caller, plan=plan))
+        try:
+            yield lambda: self._service.end_plan(self._caller, plan)
+        finally:
+            self._act_as(msgspec.structs.replace(self._caller, plan=""))
+
+    def _act_as(self, caller: Caller) -> None:
+        self._caller = caller
+        self._handlers.clear()
 
     def batch(self) -> AbstractContextManager[None]:
         """Group this thread's calls into one durable commit."""

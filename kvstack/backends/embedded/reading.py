@@ -12,7 +12,7 @@ from kvstack.resources.release_policy import written as written_release
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.rotation import Rotation, written
 from kvstack.resources.secret import Secret
-from kvstack.resources.vault import Network, Vault
+from kvstack.resources.vault import Approval, Network, Vault
 from kvstack.schema.obstacle import Hint
 from kvstack.schema.resource import Resource
 from kvstack.terms.identity import identity_principal, identity_scope
@@ -44,6 +44,9 @@ def of_vault(vault: records.Vault, subscription: str) -> Actual[Resource]:
                 ip_rules=frozenset(vault.network.ip_rules),
             ),
             lock=vault.lock,
+            approval=None
+            if vault.approval is None
+            else Approval(by=frozenset(vault.approval.by), operations=frozenset(vault.approval.operations)),
             tags=without_owner(vault.tags),
         ).resolved(),
         owner=owner_of(vault.tags),

@@ -7,12 +7,12 @@ from kvstack.backends.embedded.already import already
 from kvstack.backends.embedded.places import Places
 from kvstack.backends.embedded.tags import tags_of
 from kvstack.backends.protocol import Actual, Wanted
-from kvstack.resources.vault import Network, Vault
+from kvstack.resources.vault import Approval, Network, Vault
 from kvstack.schema.resource import Resource
 from kvstack.vault import records
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Conflict, NotFound
-from kvstack.vault.records import NetworkRules
+from kvstack.vault.records import ApprovalRule, NetworkRules
 from kvstack.vault.service import VaultService
 
 
@@ -46,6 +46,7 @@ class VaultHandler:
                 purge_protection=vault.purge_protection,
                 network=_rules(vault.network),
                 lock=vault.lock,
+                approval=_rule(vault.approval),
                 tags=tags_of(wanted),
             )
         )
@@ -60,6 +61,8 @@ class VaultHandler:
         }
         if "network" in changed:
             changes["network"] = _rules(vault.network)
+        if "approval" in changed:
+            changes["approval"] = _rule(vault.approval)
         if "tags" in changed or "owner" in changed:
             changes["tags"] = tags_of(wanted)
         return self._read(self._service.update_vault(self._caller, actual.resource.name, **changes))  # type: ignore[arg-type]  # each under its own name
@@ -80,6 +83,10 @@ class VaultHandler:
     def _read(self, vault: records.Vault) -> Actual[Resource]:
         self._places.groups[vault.folded] = vault.resource_group
         return reading.of_vault(vault, self._places.vault(vault.name).subscription)
+
+
+def _rule(approval: Approval | None) -> ApprovalRule | None:
+    return None if approval is None else ApprovalRule(tuple(sorted(approval.by)), tuple(sorted(approval.operations)))
 
 
 def _rules(network: Network) -> NetworkRules:
