@@ -1,5 +1,6 @@
 """A plan in a file: what was shown to people, kept so that exactly that is applied, or nothing."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,29 @@ import msgspec
 
 from kvstack.hsm.private_file import write_private
 from kvstack.plan.access import AccessEffects
-from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
+from kvstack.plan.change import (
+    AttributeChange,
+    Change,
+    Drifted,
+    KnownAfterApply,
+    NeedsApproval,
+    Plan,
+    Sensitive,
+    UnreadThing,
+)
 from kvstack.render.documents import PlanDocument
 from kvstack.render.json import document
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
+from kvstack.terms.approval import Deed
 from kvstack.terms.diagnostic import Diagnostic, KvstackError, Place
 
 FORMAT = "kvstack-plan-1"
 
 
 class SavedPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a plan file holds: the plan as JSON has it, and what it was made of."""
+    """What a plan file holds: the plan as JSON has it, what it was made of, for which vaults and by whom. backend,
+    made_by: ids; made_by is what its maker says, and nothing is allowed for it."""
 
     format: str
     lineage: str
@@ -28,11 +40,31 @@ class SavedPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     destroy: bool
     refresh_only: bool
     plan: dict[str, Any]
+    backend: str = ""
+    made_by: str = ""
 
 
-def save(made: Plan, path: Path) -> None:
-    """Write a plan to a file, 0600, whole or not at all."""
-    saved = SavedPlan(
+class PlanFile(msgspec.Struct, frozen=True):
+    """A plan file as it was read. digest: the SHA-256 of its bytes, in hex, which is what approvals are of."""
+
+    saved: SavedPlan
+    digest: str
+
+
+def save(made: Plan, path: Path, *, backend: str = "", made_by: str = "") -> PlanFile:
+    """Write a plan to a file, 0600, whole or not at all. Returns what was written."""
+    saved = of(made, backend=backend, made_by=made_by)
+    data = msgspec.json.encode(saved)
+    try:
+        write_private(path, data, replace=True)
+    except OSError as error:
+        raise KvstackError(f"the plan {path} cannot be written: {error.strerror}") from None
+    return PlanFile(saved, digest(data))
+
+
+def of(made: Plan, *, backend: str = "", made_by: str = "") -> SavedPlan:
+    """Return a plan as a file holds it."""
+    return SavedPlan(
         format=FORMAT,
         lineage=made.lineage,
         serial=made.serial,
@@ -40,18 +72,27 @@ def save(made: Plan, path: Path) -> None:
         targets=made.targets,
         destroy=made.destroy,
         refresh_only=made.refresh_only,
-        plan=document(made),
+        plan=document(msgspec.structs.replace(made, approvals=None)),
+        backend=backend,
+        made_by=made_by,
     )
-    try:
-        write_private(path, msgspec.json.encode(saved), replace=True)
-    except OSError as error:
-        raise KvstackError(f"the plan {path} cannot be written: {error.strerror}") from None
+
+
+def digest(data: bytes) -> str:
+    """Return what tells a plan file from every other."""
+    return hashlib.sha256(b"kvstack plan\n" + data).hexdigest()
 
 
 def read(path: Path) -> SavedPlan:
     """Read a plan file. Raises KvstackError where it is none."""
+    return opened(path).saved
+
+
+def opened(path: Path) -> PlanFile:
+    """Read a plan file, with its digest. Raises KvstackError where it is none."""
     try:
-        saved = msgspec.json.decode(path.read_bytes(), type=SavedPlan)
+        data = path.read_bytes()
+        saved = msgspec.json.decode(data, type=SavedPlan)
         msgspec.convert(saved.plan, PlanDocument)
         plan_of(saved)
     except OSError as error:
@@ -62,7 +103,7 @@ def read(path: Path) -> SavedPlan:
         ) from None
     if saved.format != FORMAT:
         raise KvstackError(f"{path} was made by another version of kvstack", "Make the plan again.")
-    return saved
+    return PlanFile(saved, digest(data))
 
 
 def plan_of(saved: SavedPlan) -> Plan:
@@ -79,6 +120,7 @@ def plan_of(saved: SavedPlan) -> Plan:
         unread=msgspec.convert(shown["unread"], tuple[UnreadThing, ...]),
         diagnostics=tuple(_diagnostic(diagnostic) for diagnostic in shown["diagnostics"]),
         access=msgspec.convert(shown.get("access", {}), AccessEffects),
+        needs_approval=tuple(_need(need) for need in shown.get("needs_approval", ())),
         lineage=saved.lineage,
         serial=saved.serial,
         declaration_digest=saved.declaration_digest,
@@ -97,6 +139,18 @@ def _change(shown: dict[str, Any]) -> Change:
         reasons=tuple(shown["reasons"]),
         attributes=_attributes(shown),
         **{flag: shown[flag] for flag in flags if flag in shown},
+    )
+
+
+def _need(shown: dict[str, Any]) -> NeedsApproval:
+    deed = Deed(**{field: shown[field] for field in Deed.__struct_fields__ if field in shown})
+    return NeedsApproval(
+        address=shown["address"],
+        vault=shown["vault"],
+        deed=deed,
+        by=tuple(shown["by_ids"]),
+        names=tuple(shown["by"]),
+        declared=shown.get("declared", False),
     )
 
 

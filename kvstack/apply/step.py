@@ -161,7 +161,8 @@ def recorded(change: Change, actual: Actual[Resource]) -> Put:
     resource = actual.resource if change.node is None else as_applied(change.node.resource, actual.resource)
     return Put(
         Record(
-            address=change.address,
+            # A change in two steps has two addresses, and one thing.
+            address=change.node.address if change.node is not None else change.address,
             kind=actual.kind,
             identity=change.node.identity if change.node is not None else resource.identity(actual.vault),
             id=actual.id,

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import msgspec
 
+from kvstack.apply import approval
+from kvstack.apply.rules_last import is_second_step, rules_last, without_second_steps
 from kvstack.apply.step import Step, as_applied, recorded, sets_value
 from kvstack.apply.values import Values
-from kvstack.backends.protocol import Backend, LastChange, Offer, Snapshot
+from kvstack.backends.protocol import Approves, Backend, LastChange, Offer, Snapshot
 from kvstack.declare.declaration import Declaration
 from kvstack.declare.digest import digest
 from kvstack.plan import people
 from kvstack.plan.access import NO_EFFECTS, AccessEffects
 from kvstack.plan.change import Change, Drifted, Plan
 from kvstack.plan.plan import plan
-from kvstack.render.events import Event, Outcome
+from kvstack.render.events import Event, Failed, Outcome, Skipped
 from kvstack.resources.catalog import CONTAINERS
 from kvstack.state.file import FileStore
 from kvstack.state.state import Drop, Entry, Put, State, after
@@ -51,6 +53,12 @@ class Workspace:
         self.store = state_store(declaration)
         self._random = random
         self._values = Values(declaration.directory, environ=environ, random=random, allow_files=allow_files)
+
+    @property
+    def maker(self) -> dict[str, str]:
+        """For which vaults plans are made here, and by whom, as a saved plan says it."""
+        caller = self.backend.caller_id if isinstance(self.backend, Approves) else ""
+        return {"backend": self.backend.id, "made_by": caller}
 
     def state(self) -> State:
         """Return what was applied last; of a stack never applied, an empty state that is not written yet."""
@@ -95,15 +103,19 @@ class Workspace:
         wrong = tuple(diagnostic for diagnostic in made.diagnostics if diagnostic.severity == "error")
         if wrong:
             raise InvalidInput(wrong)
+        approval.require_brings_no_rule(made.changes, self.backend)
         known = self.backend.principals() if self.desired.principals or made.changes else {}
         # Whoever may not know them cannot tell what is new either.
         principals = () if destroy or known is None else people.unknown(self.desired.principals, known)
+        made = msgspec.structs.replace(made, principals=principals)
         return msgspec.structs.replace(
             made,
             changes=tuple(self._placed(made.changes)),
             drift=tuple(self._attributed(made.drift, state)),
-            principals=principals,
             access=self._access(made, snapshot, known, principals),
+            needs_approval=approval.needed(
+                made, self.backend, self.desired.nodes, self.desired.principals, known or {}
+            ),
             diagnostics=(
                 *self.backend.notes,
                 *self.declaration.warnings,
@@ -147,9 +159,26 @@ class Workspace:
         tell: Callable[[Event], None],
         stop: threading.Event,
         workers: int | None = None,
+        approved: str = "",
     ) -> Outcome:
         """Make a plan true. Only under the state's lock. tell: hears what happens; stop: set it to finish what is in
-        flight."""
+        flight; approved: the digest of the saved plan, where it is done under its approvals."""
+        if not approved or not isinstance(self.backend, Approves):
+            return self._applied(made, state, tell, stop, workers)
+        with self.backend.under(approved) as ended:
+            outcome = self._applied(made, state, tell, stop, workers)
+            if not outcome.failed and not outcome.skipped:
+                ended()
+        return outcome
+
+    def _applied(
+        self,
+        made: Plan,
+        state: State,
+        tell: Callable[[Event], None],
+        stop: threading.Event,
+        workers: int | None,
+    ) -> Outcome:
         if state.serial == 0:
             state = self.store.write(state, expected_serial=0)
         for principal in made.principals:
@@ -166,18 +195,22 @@ class Workspace:
             entries.extend(finished)
             self.store.record(finished)
 
+        def told(event: Event) -> None:
+            if not is_second_step(event.address) or isinstance(event, Failed | Skipped):
+                tell(event)
+
         outcome = Run(
-            made.changes,
+            rules_last(made.changes),
             backend=self.backend,
             step=step,
             record=record,
-            tell=tell,
+            tell=told,
             stop=stop,
             workers=workers or max(2, os.cpu_count() or 2),
         ).outcome()
         if entries or state.intents:
             self.store.write(after(state, entries), expected_serial=state.serial)
-        return outcome
+        return without_second_steps(outcome)
 
     def _bookkeeping(self, made: Plan, state: State) -> Iterator[Entry]:
         """Yield what the state has to say of things that need no change: those it does not know, or knows otherwise."""

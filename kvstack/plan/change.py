@@ -13,6 +13,7 @@ from kvstack.schema.resource import Resource
 from kvstack.state.state import Record
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
+from kvstack.terms.approval import Deed
 from kvstack.terms.diagnostic import Diagnostic, Place
 from kvstack.terms.principal import Principal
 
@@ -88,11 +89,34 @@ class UnreadThing(msgspec.Struct, frozen=True):
     reason: str
 
 
+class NeedsApproval(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a change does that waits for an approval. vault: whose rule wants it, by its real name; by: ids of
+    those who may approve, groups too; names: the same for people; declared: the rule is not in the vault yet, this
+    plan brings it."""
+
+    address: Address
+    vault: str
+    deed: Deed
+    by: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    declared: bool = False
+
+
+class GivenApproval(msgspec.Struct, frozen=True):
+    """An approval of this very plan, as it counts now. problem: why it does not count, empty where it does."""
+
+    approver: str
+    until: datetime
+    problem: str = ""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What would change. changes: everything that is not a no-op, in the order of the declaration (deletions at the
     end); unchanged: how many no-ops there are; bookkeeping: no-ops whose record in
     the state is missing or out of date; compared_at_apply: secrets whose value was not there to compare;
-    principals: those the backend does not know yet, or knows otherwise; access: who gains and loses what."""
+    principals: those the backend does not know yet, or knows otherwise; access: who gains and loses what;
+    needs_approval: what of it waits for an approval; approvals: those it has, None where nobody has looked, as in a
+    saved plan."""
 
     stack: str
     environment: str | None
@@ -105,6 +129,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     diagnostics: tuple[Diagnostic, ...] = ()
     principals: tuple[Principal, ...] = ()
     access: AccessEffects = NO_EFFECTS
+    needs_approval: tuple[NeedsApproval, ...] = ()
+    approvals: tuple[GivenApproval, ...] | None = None
     lineage: str = ""
     serial: int = 0
     declaration_digest: str = ""

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from kvstack.terms.action import Action
+from kvstack.terms.approval import Approvable
 
 FORMAT_VERSION: Literal["1.0"] = "1.0"
 KNOWN_AFTER_APPLY = "known after apply"
@@ -193,6 +194,29 @@ class SummaryDocument(msgspec.Struct, frozen=True):
     refuse: Count
 
 
+class NeedsApprovalDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Something a change does that waits for somebody's approval."""
+
+    address: AddressText
+    vault: Annotated[str, Meta(description="Whose approval rule wants it, by its real name.")]
+    operation: Annotated[Approvable, Meta(description="What the rule is for.")]
+    where: Annotated[str, Meta(description="The scope it is done at.", examples=["vault/payments/secrets/db-password"])]
+    what: Annotated[str, Meta(description="Of access: what changes, exactly.")] = ""
+    group: Annotated[str, Meta(description="The group whose members change.")] = ""
+    rule: Annotated[bool, Meta(description="The approval rule itself changes.")] = False
+    by: Annotated[tuple[str, ...], Meta(description="Who may approve it, by name.")]
+    by_ids: Annotated[tuple[str, ...], Meta(description="The same, by object id.")]
+    declared: Annotated[bool, Meta(description="The rule is not there yet: this plan brings it.")] = False
+
+
+class ApprovalDocument(msgspec.Struct, frozen=True):
+    """An approval of this very plan."""
+
+    approver: str
+    until: Annotated[datetime, Meta(tz=True)]
+    problem: Annotated[str, Meta(description="Why it does not count; empty where it does.")]
+
+
 class PlanDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What would change: the answer of `kvstack plan --json`."""
 
@@ -207,6 +231,11 @@ class PlanDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     drift: Annotated[tuple[DriftDocument, ...], Meta(description="What moved since the last apply.")]
     unread: tuple[UnreadDocument, ...]
     diagnostics: tuple[DiagnosticDocument, ...]
+    needs_approval: Annotated[
+        tuple[NeedsApprovalDocument, ...],
+        Meta(description="What waits for an approval: nothing of the plan is done without it."),
+    ] = ()
+    approvals: Annotated[tuple[ApprovalDocument, ...], Meta(description="Those this very plan has.")] = ()
     destroy: Annotated[bool, Meta(description="Whether everything declared is to go.")] = False
     refresh_only: Annotated[bool, Meta(description="Whether what is there is recorded, and nothing changed.")] = False
     targets: Annotated[tuple[str, ...], Meta(description="The addresses the plan is limited to.")] = ()

@@ -5,7 +5,16 @@ from typing import Any
 import msgspec
 
 from kvstack.plan.access import AccessEffects
-from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
+from kvstack.plan.change import (
+    AttributeChange,
+    Change,
+    Drifted,
+    KnownAfterApply,
+    NeedsApproval,
+    Plan,
+    Sensitive,
+    UnreadThing,
+)
 from kvstack.render import documents as doc
 from kvstack.render.escape import encodable, in_json
 from kvstack.render.events import Failed, Finished, Outcome, Skipped
@@ -25,6 +34,11 @@ def document(plan: Plan) -> dict[str, Any]:
             drift=tuple(map(_drifted, plan.drift)),
             unread=tuple(map(_unread, plan.unread)),
             diagnostics=tuple(map(_diagnostic, plan.diagnostics)),
+            needs_approval=tuple(map(_need, plan.needs_approval)),
+            approvals=tuple(
+                doc.ApprovalDocument(approver=one.approver, until=one.until, problem=one.problem)
+                for one in plan.approvals or ()
+            ),
             destroy=plan.destroy,
             refresh_only=plan.refresh_only,
             targets=plan.targets,
@@ -147,6 +161,22 @@ def _access(effects: AccessEffects) -> doc.AccessDocument | None:
     if not effects:
         return None
     return msgspec.convert(effects, doc.AccessDocument, from_attributes=True)
+
+
+def _need(need: NeedsApproval) -> doc.NeedsApprovalDocument:
+    deed = need.deed
+    return doc.NeedsApprovalDocument(
+        address=need.address,
+        vault=need.vault,
+        operation=deed.operation,
+        where=deed.where,
+        what=deed.what,
+        group=deed.group,
+        rule=deed.rule,
+        by=need.names,
+        by_ids=need.by,
+        declared=need.declared,
+    )
 
 
 def _unread(thing: UnreadThing) -> doc.UnreadDocument:

@@ -6,7 +6,7 @@ from kvstack.plan.change import Change, Plan, UnreadThing
 from kvstack.render import values
 from kvstack.render.escape import plain
 from kvstack.render.layout import BOLD, DIM, KEEP, PLAIN, Line, Span
-from kvstack.render.words import VERBS, counted, used
+from kvstack.render.words import VERBS, counted, moment, used
 from kvstack.terms.action import Action
 from kvstack.terms.diagnostic import Diagnostic
 
@@ -68,6 +68,28 @@ def refusals(plan: Plan) -> tuple[Diagnostic, ...]:
 def warnings(plan: Plan) -> tuple[Diagnostic, ...]:
     """Return the warnings."""
     return tuple(diagnostic for diagnostic in plan.diagnostics if diagnostic.severity == "warning")
+
+
+def approval_title(plan: Plan) -> str:
+    """Return the sentence above what waits for an approval."""
+    return f"{counted(len(plan.needs_approval), 'step needs', 'steps need')} an approval; nothing is done without it:"
+
+
+def needs_approval(plan: Plan, *, indent: int = 2) -> Iterator[Line]:
+    """Yield what waits for whose approval, one line each, and how it stands with them."""
+    for need in plan.needs_approval:
+        what = f"{need.deed.operation}{KEEP}of{KEEP}{plain(need.deed.where)}"
+        if need.deed.operation == "access":
+            what = f"access{KEEP}at{KEEP}{plain(need.deed.where)}: {plain(need.deed.what)}"
+        who = f"by {plain(' or '.join(need.names))}"
+        yield Line(((BOLD, values.address(need.address)), (PLAIN, f"  {what}"), (DIM, f"  {who}")), indent, indent + 4)
+    for given in plan.approvals or ():
+        text = f"the approval by {plain(given.approver)} {plain(given.problem)}"
+        if not given.problem:
+            text = f"approved by {plain(given.approver)}, until {moment(given.until)}"
+        yield Line(((PLAIN, f"#{KEEP}{text}"),), indent, indent + 2)
+    if plan.approvals == ():
+        yield Line(((PLAIN, f"#{KEEP}nobody has approved this very plan"),), indent, indent + 2)
 
 
 def legend(plan: Plan) -> Line:

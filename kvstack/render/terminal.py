@@ -38,6 +38,7 @@ def _plan(plan: Plan) -> Iterator[Line]:
     yield from _access(plan)
     yield from _unread(plan)
     yield from _compared(plan)
+    yield from _needs_approval(plan)
     yield from _warnings(plan)
     yield text_line(summary_line(plan), style=BOLD)
 
@@ -102,6 +103,13 @@ def _compared(plan: Plan) -> Iterator[Line]:
     for address in plan.compared_at_apply:
         yield text_line(values.address(address), 4)
     yield _EMPTY
+
+
+def _needs_approval(plan: Plan) -> Iterator[Line]:
+    if plan.needs_approval:
+        yield text_line(sections.approval_title(plan), style=BOLD_YELLOW)
+        yield from sections.needs_approval(plan)
+        yield _EMPTY
 
 
 def _warnings(plan: Plan) -> Iterator[Line]:
