@@ -21,11 +21,12 @@ from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import InvalidInput, KvstackError
 
 if TYPE_CHECKING:
-    from kvstack.apply.saved import SavedPlan
+    from kvstack.apply.saved import PlanFile
     from kvstack.apply.workspace import Workspace
     from kvstack.plan.change import Plan
     from kvstack.render.events import Outcome
     from kvstack.state.state import State
+    from kvstack.terms.approval import Given
 
 INTERRUPTED = 130
 
@@ -48,22 +49,22 @@ def command(
     allow_files: bool,
 ) -> int:
     """Make what is there what is declared. With PLAN, do exactly what that plan says, or nothing."""
-    saved: SavedPlan | None = None
+    file: PlanFile | None = None
     if plan is not None:
-        from kvstack.apply.saved import read
+        from kvstack.apply.saved import opened
 
         if targets:
             raise KvstackError("a saved plan has its targets", "Leave --target out.")
-        saved = read(plan)
+        file = opened(plan)
     return applied(
-        context, saved=saved, yes=yes, as_json=as_json, targets=targets, policies=policies, allow_files=allow_files
+        context, file=file, yes=yes, as_json=as_json, targets=targets, policies=policies, allow_files=allow_files
     )
 
 
 def applied(
     context: Context,
     *,
-    saved: "SavedPlan | None" = None,
+    file: "PlanFile | None" = None,
     yes: bool,
     as_json: bool,
     targets: tuple[Address, ...] = (),
@@ -73,6 +74,7 @@ def applied(
     verb: str = "apply",
 ) -> int:
     """Plan, show, ask, and do it. Returns the exit code."""
+    saved = file.saved if file else None
     with workspace(context, allow_files=allow_files) as opened, locked(opened.store, verb):
         state = opened.state()
         made = opened.plan(
@@ -83,19 +85,39 @@ def applied(
             with_digest=saved is not None,
             policies=policies,
         )
-        if saved is not None:
-            from kvstack.apply.saved import require_current
-
-            require_current(saved, made)
+        made, approvals = _current(opened, file, made) if file is not None else (made, ())
         _require_applicable(made, as_json=as_json)
         if not as_json:
             show(made)
         if missing := opened.missing_values(made):
             raise InvalidInput(missing)
+        if made.needs_approval:
+            from kvstack.apply.approval import require_approved
+
+            require_approved(made.needs_approval, approvals, file.digest if file else "")
         if not made.empty and not (yes or saved is not None):
             _ask(as_json=as_json)
-        outcome = _run(opened, made, state, as_json=as_json)
+        approved = file.digest if file is not None and any(not one.problem for one in approvals) else ""
+        outcome = _run(opened, made, state, as_json=as_json, approved=approved)
     return _told(made, outcome, as_json=as_json)
+
+
+def _current(opened: "Workspace", file: "PlanFile", made: "Plan") -> "tuple[Plan, tuple[Given, ...]]":
+    """Return the plan as it is now, with its approvals. Raises KvstackError where it is not what the file says, or what
+    is left of that."""
+    import msgspec
+
+    from kvstack.apply import approval
+    from kvstack.apply.continuing import require_continues
+    from kvstack.apply.saved import require_current
+
+    waits = file.saved.plan.get("needs_approval") or made.needs_approval
+    approvals = approval.given(opened.backend, file.digest) if waits else ()
+    if any(one.begun for one in approvals):
+        require_continues(file.saved, made)
+    else:
+        require_current(file.saved, made)
+    return msgspec.structs.replace(made, approvals=approval.shown(approvals)), approvals
 
 
 def _require_applicable(made: "Plan", *, as_json: bool) -> None:
@@ -123,7 +145,7 @@ def _ask(*, as_json: bool) -> None:
         raise KvstackError("nothing was changed")
 
 
-def _run(opened: "Workspace", made: "Plan", state: "State", *, as_json: bool) -> "Outcome":
+def _run(opened: "Workspace", made: "Plan", state: "State", *, as_json: bool, approved: str) -> "Outcome":
     from kvstack.render.progress import Printer
 
     printer = Printer(
@@ -136,7 +158,8 @@ def _run(opened: "Workspace", made: "Plan", state: "State", *, as_json: bool) ->
     sys.stdout.flush()
     with _stoppable() as stop:
         try:
-            return opened.apply(made, state, tell=(lambda _event: None) if as_json else printer, stop=stop)
+            tell = (lambda _event: None) if as_json else printer
+            return opened.apply(made, state, tell=tell, stop=stop, approved=approved)
         finally:
             printer.close()
             sys.stderr.flush()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kvstack.terms.release_policy import ReleasePolicy
     from kvstack.terms.rotation import RotationPolicy
     from kvstack.vault.records import (
+        ApprovalRule,
         Certificate,
         CertificateVersion,
         Deletion,
@@ -44,6 +45,7 @@ def vault_document(vault: "Vault") -> Document:
             "bypass": vault.network.bypass,
         },
         "lock": vault.lock,
+        "approval": _approval(vault.approval),
         "tags": dict(vault.tags),
         "created": _moment(vault.created),
         "updated": _moment(vault.updated),
@@ -64,6 +66,7 @@ def vault_facts(vault: "Vault") -> Facts:
         ("network", f"{vault.network.default_action} by default, bypass {vault.network.bypass}"),
         ("ip rules", ", ".join(vault.network.ip_rules)),
         ("lock", vault.lock),
+        ("approval", _approval_words(vault.approval)),
         ("tags", tag_words(vault.tags.items())),
         ("created", vault.created),
         ("updated", vault.updated),
@@ -224,6 +227,14 @@ def _rotation(policy: "RotationPolicy | None") -> Document | None:
         return None
     given = {field: getattr(policy, field) for field in policy.__struct_fields__}
     return {field: str(length) for field, length in given.items() if length is not None}
+
+
+def _approval(rule: "ApprovalRule | None") -> Document | None:
+    return None if rule is None else {"by": list(rule.by), "for": list(rule.operations)}
+
+
+def _approval_words(rule: "ApprovalRule | None") -> str:
+    return "" if rule is None else f"{', '.join(rule.operations)} by {' or '.join(rule.by)}"
 
 
 def _deletion(deletion: "Deletion | None") -> Document | None:

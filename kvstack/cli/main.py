@@ -24,6 +24,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "lint": ("lint", "Tell what is allowed, and yet worth a warning; the stack's rules, and policies."),
     "plan": ("plan", "Show what would change."),
     "apply": ("apply", "Change it; asks first."),
+    "approve": ("approve", "Approve a saved plan that a vault holds up until then."),
+    "approvals": ("approvals", "Approvals of plans, and which vaults want them."),
     "destroy": ("destroy", "Plan the end of everything declared, then do it."),
     "drift": ("drift", "Tell what moved since the last apply."),
     "import": ("import_", "Take over a thing that is there already."),

@@ -14,6 +14,7 @@ from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import KvstackError
 
 if TYPE_CHECKING:
+    from kvstack.apply.workspace import Workspace
     from kvstack.plan.change import Plan
 
 CHANGES, INCOMPLETE = 2, 3
@@ -63,15 +64,28 @@ def command(
             with_digest=out is not None,
             policies=policies,
         )
+        made = with_approvals(opened, made) if out is not None and made.needs_approval else made
     if out is not None and is_refused(made):
         say("The plan is not saved: it holds what cannot be done.")
     elif out is not None:
         from kvstack.apply.saved import save
 
-        save(made, out)
+        save(made, out, **opened.maker)
         say(f"The plan is saved: `kvstack apply {out}` does exactly that.")
+        if made.needs_approval:
+            say(f"It needs an approval first: `kvstack approve {out}`.")
     show(made, as_json=as_json, as_markdown=as_markdown)
     return exit_code(made, detailed=detailed_exitcode)
+
+
+def with_approvals(opened: "Workspace", made: "Plan") -> "Plan":
+    """Return a plan with the approvals it has already: one that was made before, and is the same to the byte."""
+    import msgspec
+
+    from kvstack.apply import approval, saved
+
+    digest = saved.digest(msgspec.json.encode(saved.of(made, **opened.maker)))
+    return msgspec.structs.replace(made, approvals=approval.shown(approval.given(opened.backend, digest)))
 
 
 def show(made: "Plan", *, as_json: bool = False, as_markdown: bool = False) -> None:

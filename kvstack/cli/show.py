@@ -25,7 +25,7 @@ from kvstack.terms.near import meant
 def command(context: Context, what: str, as_json: bool) -> int:
     """Show a saved plan, or one thing: as declared, as applied last, as it is now, and who changed it last."""
     if Path(what).is_file():
-        return _saved(Path(what), as_json=as_json)
+        return _saved(context, Path(what), as_json=as_json)
     with workspace(context) as opened:
         address = Address(what)
         state = opened.state()
@@ -63,15 +63,27 @@ def command(context: Context, what: str, as_json: bool) -> int:
     return 0
 
 
-def _saved(path: Path, *, as_json: bool) -> int:
-    from kvstack.apply.saved import plan_of, read
+def _saved(context: Context, path: Path, *, as_json: bool) -> int:
+    from kvstack.apply.saved import opened as read
+    from kvstack.apply.saved import plan_of
+    from kvstack.render.json import document
     from kvstack.render.terminal import terminal
 
-    saved = read(path)
+    file = read(path)
+    made = plan_of(file.saved)
+    # A plan may be looked at where its vaults are not.
+    if made.needs_approval and (context.directory / ".kvstack").is_dir():
+        from kvstack.apply.approval import shown
+        from kvstack.cli.opened import opened
+
+        with opened(context) as vault:
+            given = vault.service.approvals_of(vault.caller, file.digest)
+        made = msgspec.structs.replace(made, approvals=shown(given))
     if as_json:
-        answer_json(saved.plan)
+        approvals = document(made).get("approvals")
+        answer_json(file.saved.plan | ({"approvals": approvals} if approvals else {}))
     else:
-        answer(terminal(plan_of(saved), width=width(sys.stdout), colour=coloured(sys.stdout)))
+        answer(terminal(made, width=width(sys.stdout), colour=coloured(sys.stdout)))
     return 0
 
 
