@@ -8,6 +8,7 @@ import pytest
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
+from tests.vault.service.approving import Ruled
 from tests.vault.service.world import StartClock, World
 
 
@@ -31,3 +32,9 @@ def stocked(dev: World) -> World:
     for name in ("db-password", "api-token"):
         dev.service.set_secret(dev.operator, "payments-dev", name, SecretValue("v"))
     return dev
+
+
+@pytest.fixture
+def ruled(dev: World) -> Ruled:
+    """The same with an approval rule: alice approves, for everything."""
+    return Ruled(dev)
