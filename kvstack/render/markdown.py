@@ -85,14 +85,14 @@ def _alerts(plan: Plan) -> Iterator[_Section]:
         if (more := len(forever) - sections.MOST_REPEATED) > 0:
             items.append(_Item((f"  and {more} more, marked below",), _FOREVER))
         yield _alert("CAUTION", sections.irreversible_title(len(forever)).rstrip(":"), items, "diff")
-    yield from _needs_approval(plan)
     yield from _unread(plan)
+    yield from _needs_approval(plan)
     yield from _warnings(plan)
 
 
 def _needs_approval(plan: Plan) -> Iterator[_Section]:
     if plan.needs_approval:
-        items = [_item(_FOREVER, line) for line in sections.needs_approval(plan, indent=0)]
+        items = [_item(_UNREAD, line) for line in sections.needs_approval(plan, indent=0)]
         yield _alert("IMPORTANT", sections.approval_title(plan).rstrip(":"), items)
 
 

@@ -77,8 +77,8 @@ def membership(group: str, members: Iterable[str]) -> Deed:
 
 
 def ruling(vault: str, by: Iterable[str], operations: Iterable[str]) -> Deed:
-    """Return a change of a vault's own approval rule, to nobody's approval where `by` is empty."""
-    what = words("approval", by=by, operations=operations)
+    """Return a change of a vault's own approval rule; an empty `by` takes it away."""
+    what = words("approval rule", by=by, operations=operations) if by else "no approval rule"
     return Deed("access", f"vault/{vault.lower()}", what, rule=True)
 
 
@@ -109,14 +109,16 @@ def _text(value: object) -> str:
         case str():
             return _quoted(value)
         case frozenset() | set() | tuple() | list():
-            return " ".join(sorted(_quoted(str(entry)) for entry in value))
+            return " ".join(sorted(_quoted(str(entry), whole=True) for entry in value))
         case _:
             return str(value)
 
 
-def _quoted(text: str) -> str:
-    """Return text as it is, in quotes where it could be taken for more than one thing."""
+def _quoted(text: str, *, whole: bool = False) -> str:
+    """Return text as it is, in quotes where it could be taken for more than one thing. whole: a space ends it."""
     plain = text.isascii() and all(letter.isalnum() or letter in " ./:*+-_()" for letter in text)
+    if whole and (" " in text or not text):
+        plain = False
     return text if plain else msgspec.json.encode(text).decode()
 
 

@@ -73,7 +73,7 @@ def _covering(attempt: Attempt, vault: Vault, rule: ApprovalRule, deed: Deed) ->
             return approval, approved
         why = f"The approval {approval.id} {found}. "
     raise Forbidden(
-        f"{deed.text} needs an approval, which `{attempt.caller.name or attempt.caller.id}` does not bring",
+        f"{deed.text} needs an approval, which {attempt.caller.words} does not bring",
         f"{why}The rule of vault `{vault.name}` wants it of {approvers(attempt, rule)}: declare the change, save the "
         "plan by `kvstack plan --out FILE`, have it approved by `kvstack approve FILE`, then `kvstack apply FILE`.",
         inner="ApprovalRequired",

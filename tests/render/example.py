@@ -3,10 +3,21 @@
 from datetime import UTC, datetime
 
 from kvstack.plan.access import AccessChange, AccessEffects, Hold, NobodyAnyMore, PrincipalAccess, Through
-from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
+from kvstack.plan.change import (
+    AttributeChange,
+    Change,
+    Drifted,
+    GivenApproval,
+    KnownAfterApply,
+    NeedsApproval,
+    Plan,
+    Sensitive,
+    UnreadThing,
+)
 from kvstack.render.events import Event, Failed, Finished, Skipped, Started, Waiting, outcome
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
+from kvstack.terms.approval import Deed
 from kvstack.terms.diagnostic import Diagnostic, Place
 
 WAS = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -202,6 +213,27 @@ RICH = Plan(
         ),
         nobody=(NobodyAnyMore(("secrets/purge",), "purge secrets", "vault/payments-prod", "purge protection"),),
         names={"11111111-1b1f-4c3e-8f58-7a9f2f0b6c22": "apps"},
+    ),
+    needs_approval=(
+        NeedsApproval(
+            address=Address("payments-old"),
+            vault="payments-old",
+            deed=Deed("delete", "vault/payments-old"),
+            by=("91aa0c5e-6f0d-4a53-9a3e-0d7d1f6b2c10", "0c3c2c6e-1b1f-4c3e-8f58-7a9f2f0b6c22"),
+            names=("alice", "on-call"),
+        ),
+        NeedsApproval(
+            address=Address("principals/on-call"),
+            vault="payments-prod",
+            deed=Deed("access", "subscription", "group 0c3c, members 91aa", group="0c3c"),
+            by=("91aa0c5e-6f0d-4a53-9a3e-0d7d1f6b2c10",),
+            names=("al*ice\x1b[31m",),
+            declared=True,
+        ),
+    ),
+    approvals=(
+        GivenApproval("alice", datetime(2026, 11, 4, 8, 0, tzinfo=UTC)),
+        GivenApproval("`bob`", datetime(2026, 11, 3, 8, 0, tzinfo=UTC), "ended on 2026-11-03 08:00 UTC"),
     ),
     made_at=datetime(2026, 11, 3, 8, 0, tzinfo=UTC),
 )

@@ -5,9 +5,20 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from kvstack.plan.change import AttributeChange, Change, Drifted, KnownAfterApply, Plan, Sensitive, UnreadThing
+from kvstack.plan.change import (
+    AttributeChange,
+    Change,
+    Drifted,
+    GivenApproval,
+    KnownAfterApply,
+    NeedsApproval,
+    Plan,
+    Sensitive,
+    UnreadThing,
+)
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
+from kvstack.terms.approval import Deed
 from kvstack.terms.diagnostic import Diagnostic, Place
 
 HOSTILE = (
@@ -65,7 +76,7 @@ def plans() -> st.SearchStrategy[tuple[Plan, Plan]]:
         _twins,
         st.lists(texts, min_size=1, max_size=12),
         st.lists(actions, max_size=5),
-        st.sets(st.sampled_from(["drift", "unread", "compared", "diagnostics", "targets"])),
+        st.sets(st.sampled_from(["drift", "unread", "compared", "diagnostics", "targets", "approval"])),
         st.booleans(),
     )
 
@@ -127,4 +138,16 @@ def _plan(words: Iterator[str], wanted: list[Action], parts: set[str], irreversi
         if "diagnostics" in parts
         else (),
         targets=(address(),) if "targets" in parts else (),
+        needs_approval=(
+            NeedsApproval(
+                address=address(),
+                vault=word(),
+                deed=Deed("access", word(), word(), word()),
+                by=(word(),),
+                names=(word(), word()),
+            ),
+        )
+        if "approval" in parts
+        else (),
+        approvals=(GivenApproval(word(), datetime(2026, 11, 2, tzinfo=UTC), word()),) if "approval" in parts else None,
     )

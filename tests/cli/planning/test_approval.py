@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kvstack.vault.approval_rows import APPROVER_KEYS
+from kvstack.vault.unlock import unlock
 from tests.cli.planning.approving import ALICE, RULE, STACK, WITHOUT, Kvstack, applied, approved, planned, secrets
 from tests.e2e.command_line import CHANGES, ERROR, OK, write
 
@@ -210,7 +212,7 @@ def test_the_rule_goes_with_approval_only_and_takes_nothing_along(shop: Path, kv
     file = planned(shop, kvstack, WITHOUT.replace(RULE, ""))
     ran = kvstack("apply", file)
     assert ran.code == ERROR
-    assert "access vault/shop-prod: approval waits for an approval by on-call" in ran.told
+    assert "access vault/shop-prod: no approval rule waits for an approval by on-call" in ran.told
     assert "delete vault/shop-prod/secrets/second waits for an approval by on-call" in ran.told
     approved(kvstack, file)
     assert kvstack("apply", file).code == OK
@@ -294,6 +296,22 @@ def test_a_rule_is_set_and_shown_by_command(folder: Path, kvstack: Kvstack) -> N
     assert kvstack("plan", "--detailed-exitcode").code == CHANGES, "the stack does not say so"
     for wrong in (("--none", "--by", "alice"), ("--for", "purge"), ("--by", "nobody")):
         assert kvstack("approvals", "rule", "shop-prod", *wrong).code == ERROR
+
+
+@pytest.mark.slow
+def test_an_approvers_key_lives_in_the_hsm_where_there_is_one(hsm_folder: Path, hsm_kvstack: Kvstack) -> None:
+    applied(hsm_folder, hsm_kvstack)
+    file = planned(hsm_folder, hsm_kvstack)
+    approved(hsm_kvstack, file)
+    ran = hsm_kvstack("apply", file)
+    assert ran.code == OK, str(ran)
+    unlocked = unlock(hsm_folder)
+    try:
+        with unlocked.store.transaction() as tx:
+            (key,) = APPROVER_KEYS.scan(tx)
+    finally:
+        unlocked.close()
+    assert (key.specification.type, key.provider) == ("EC-HSM", "pkcs11-wrapped")
 
 
 def test_a_plan_that_needs_none_cannot_be_approved(shop: Path, kvstack: Kvstack) -> None:
