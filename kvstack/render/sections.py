@@ -75,7 +75,7 @@ def approval_title(plan: Plan) -> str:
     return f"{counted(len(plan.needs_approval), 'step needs', 'steps need')} an approval; nothing is done without it:"
 
 
-def needs_approval(plan: Plan, *, indent: int = 2) -> Iterator[Line]:
+def needs_approval(plan: Plan, *, indent: int = 4) -> Iterator[Line]:
     """Yield what waits for whose approval, one line each, and how it stands with them."""
     for need in plan.needs_approval:
         what = f"{need.deed.operation}{KEEP}of{KEEP}{plain(need.deed.where)}"

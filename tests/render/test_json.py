@@ -65,10 +65,7 @@ def test_a_plan_has_the_keys_of_the_contract() -> None:
 
     assert list(found) == [
         *("format_version", "stack", "environment", "complete", "summary", "changes", "drift", "unread", "diagnostics"),
-        "access",
-        "needs_approval",
-        "approvals",
-        "compared_at_apply",
+        *("needs_approval", "approvals", "access", "compared_at_apply"),
     ]
     assert list(found["summary"]) == [action.value for action in Action if action is not Action.NO_OP]
     assert list(found["changes"][0]) == ["address", "kind", "action", "irreversible", "reasons", "attributes"]
