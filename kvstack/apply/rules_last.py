@@ -96,5 +96,5 @@ def _after(rule: Change, changes: tuple[Change, ...]) -> tuple[Address, ...]:
 
 def _is_wide(change: Change) -> bool:
     sides = [change.node, change.actual]
-    granted = [side.resource.grants() for side in sides if side is not None]
+    granted = [side.resource.grants(side.vault) for side in sides if side is not None]
     return any(one is not None and not one[0].startswith("vault/") for one in granted)

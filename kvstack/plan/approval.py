@@ -78,13 +78,13 @@ def _deeds(change: Change) -> Iterator[Deed]:
         case Action.DELETE | Action.PURGE | Action.REPLACE if actual is not None:
             yield from _end(actual, purged=change.action is Action.PURGE or change.purge_first)
             if change.action is Action.REPLACE and node is not None:
-                yield from _access("give", node.resource)
+                yield from _access("give", node)
         case Action.CREATE | Action.REPLACE if node is not None:
-            yield from _access("give", node.resource)
+            yield from _access("give", node)
         case Action.UPDATE | Action.IMPORT | Action.RECOVER if node is not None and actual is not None:
             if change.changed - {"owner"}:
-                yield from _access("take", actual.resource)
-                yield from _access("give", node.resource)
+                yield from _access("take", actual)
+                yield from _access("give", node)
             if "approval" in change.changed and isinstance(node.resource, Vault):
                 rule = node.resource.approval
                 by, operations = (rule.by, rule.operations) if rule is not None else ((), ())
@@ -95,8 +95,8 @@ def _deeds(change: Change) -> Iterator[Deed]:
 
 def _end(actual: Actual[Resource], *, purged: bool) -> Iterator[Deed]:
     resource = actual.resource
-    if resource.grants() is not None:
-        yield from _access("take", resource)
+    if resource.grants(actual.vault) is not None:
+        yield from _access("take", actual)
     elif resource.soft_deleted:
         if actual.deletion is None:
             yield approval.deletion(resource.identity(actual.vault))
@@ -104,7 +104,7 @@ def _end(actual: Actual[Resource], *, purged: bool) -> Iterator[Deed]:
             yield approval.purge(resource.identity(actual.vault))
 
 
-def _access(verb: str, resource: Resource) -> Iterator[Deed]:
-    granted = resource.grants()
+def _access(verb: str, thing: Node | Actual[Resource]) -> Iterator[Deed]:
+    granted = thing.resource.grants(thing.vault)
     if granted is not None:
         yield approval.access(granted[0], verb, granted[1])

@@ -88,7 +88,7 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
             case _:
                 return needed_identity(self.principal)
 
-    def grants(self) -> tuple[str, str] | None:
+    def grants(self, vault: str) -> tuple[str, str] | None:
         """Return where it gives what to whom."""
         return self.scope, role_words(self.role, self.principal, self.starts, self.until, self.condition)
 

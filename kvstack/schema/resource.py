@@ -195,9 +195,10 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         """Return why it, as it is, could not be purged once it is deleted."""
         return None
 
-    def grants(self) -> tuple[str, str] | None:
+    def grants(self, vault: str) -> tuple[str, str] | None:
         """Return, of what is about access, the scope it is at and what it gives there, as `terms.approval.words` has
-        it: what an approval of access changes is about. None for everything else."""
+        it: what an approval of access changes is about. None for everything else. vault: the real name of the one it is
+        in."""
         return None
 
     def hints(self, now: datetime) -> tuple[Hint, ...]:

@@ -21,10 +21,7 @@ FREELY: dict[str, Callable[[Ruled], object]] = {
     "recovery": lambda r: r.service.recover_secret(r.operator, VAULT, "gone"),
     "a tag": lambda r: r.service.update_vault(r.operator, VAULT, tags={"a": "b"}),
     "the same rule again": lambda r: r.rule(r.alice.id.upper(), operations=("purge", "delete", "access")),
-    "a role elsewhere": lambda r: (
-        r.service.create_vault(r.operator, "elsewhere"),
-        give(r, r.operator, vault="elsewhere"),
-    ),
+    "a role elsewhere": lambda r: give(r, r.operator, vault=r.service.create_vault(r.operator, "elsewhere").name),
     "a group that has nothing here": lambda r: r.service.put_principal(
         r.operator, Principal(GROUP, "group", "others", frozenset({STRANGER}))
     ),
