@@ -198,6 +198,36 @@ def test_a_used_approval_is_used(shop: Path, kvstack: Kvstack) -> None:
     assert secrets(kvstack) == ["first", "second"]
 
 
+def test_a_plan_that_failed_in_part_goes_on_and_others_do_not(shop: Path, kvstack: Kvstack) -> None:
+    command = "      third: {value_from: {command: [cat, " + str(shop / "value") + "]}}\n"
+    file = planned(shop, kvstack, WITHOUT + command)
+    approved(kvstack, file)
+    ran = kvstack("apply", file)
+    assert ran.code == ERROR
+    assert "1 deleted. 1 failed." in ran.told
+    (shop / "value").write_text("from a file")
+    write(shop, WITHOUT + command + "      fourth: {value_from: {generate: {length: 20}}}\n")
+    ran = kvstack("apply", file)
+    assert ran.code == ERROR
+    assert "the declaration is another now" in ran.told
+    write(shop, WITHOUT + command)
+    ran = kvstack("apply", file)
+    assert ran.code == OK, str(ran)
+    assert secrets(kvstack) == ["first", "third"]
+    assert [one["status"] for one in kvstack("approvals", "list", "--json").json["approvals"]] == ["used"]
+
+
+def test_what_came_back_in_between_is_not_deleted_a_second_time(shop: Path, kvstack: Kvstack) -> None:
+    file = planned(shop, kvstack, WITHOUT + "      third: {value_from: {command: [cat, nothing]}}\n")
+    approved(kvstack, file)
+    assert kvstack("apply", file).code == ERROR
+    assert kvstack("secret", "recover", "shop-prod/second").code == OK
+    ran = kvstack("apply", file)
+    assert ran.code == ERROR
+    assert "delete vault/shop-prod/secrets/second waits for an approval" in ran.told
+    assert secrets(kvstack) == ["first", "second"]
+
+
 def test_a_revoked_approval_counts_no_more(shop: Path, kvstack: Kvstack) -> None:
     file = planned(shop, kvstack)
     given = approved(kvstack, file)
