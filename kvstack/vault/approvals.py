@@ -23,6 +23,7 @@ from kvstack.vault.approver_keys import ApproverKeyOperations, is_signed
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import READ_VAULT, Attempt
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
+from kvstack.vault.records import Vault
 
 READ: Final = "Microsoft.Authorization/roleAssignments/read"
 DELETE: Final = "Microsoft.Authorization/roleAssignments/delete"
@@ -42,13 +43,14 @@ class ApprovalOperations(ApproverKeyOperations):
     """What can be done with approvals."""
 
     def held_up(self, caller: Caller, deeds: Iterable[Deed]) -> tuple[Held, ...]:
-        """Return which of these deeds the rules of vaults hold up, as far as the caller may see those vaults."""
+        """Return which of these deeds the rules of vaults hold up, as far as the caller may see those vaults, or could
+        do that without the rule."""
         with self._attempt(caller, "ApprovalRulesGet", self.top) as attempt, attempt.transaction():
             return tuple(
                 Held(deed, vault.name, rule.by)
                 for deed in deeds
                 for vault, rule in holding(attempt, deed)
-                if attempt.may(READ_VAULT, attempt.scope_of(vault), data=False)
+                if attempt.may(READ_VAULT, attempt.scope_of(vault), data=False) or self._may_do(attempt, vault, deed)
             )
 
     def approve_plan(
@@ -189,6 +191,15 @@ class ApprovalOperations(ApproverKeyOperations):
             if other.approver == caller.id and not problem(other, attempt.latest):
                 raise Conflict(f"{caller.words} has approved this plan already: {other.id}")
         return found
+
+    def _may_do(self, attempt: Attempt, vault: Vault, deed: Deed) -> bool:
+        match deed.operation, deed.where.split("/"):
+            case "delete" | "purge" as operation, [_, _, collection, name]:
+                action = "delete" if operation == "delete" else "purge/action"
+                scope = self._scope(vault, f"{collection}/{name}")
+                return attempt.may(f"Microsoft.KeyVault/vaults/{collection}/{action}", scope, data=True)
+            case _:
+                return False
 
     def _require_whole(self, attempt: Attempt, approval: Approval) -> None:
         own = APPROVER_KEYS.get(attempt.tx, approval.approver) if not approval.key else None

@@ -233,3 +233,10 @@ def test_the_plan_is_told_what_holds_it_up_where_the_caller_may_see_the_vault(ru
     (held,) = ruled.service.held_up(ruled.operator, [SECRET, free])
     assert (held.deed, held.vault, held.by) == (SECRET, VAULT, (ruled.alice.id,))
     assert ruled.service.held_up(ruled.world.person(), [SECRET]) == ()
+
+
+def test_who_could_do_it_without_the_rule_is_told_of_it(dev: World) -> None:
+    officer = dev.person("Key Vault Secrets Officer")
+    ruled = Ruled(dev)
+    vault = deeds.deletion(f"vaults/{VAULT}")
+    assert [one.deed for one in ruled.service.held_up(officer, [SECRET, vault])] == [SECRET]
