@@ -11,10 +11,13 @@ from kvstack.terms.approval import Given
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError
 from kvstack.terms.principal import Principal
 
-HOW = (
-    "Save the plan by `kvstack plan --out FILE`; one of them approves it by `kvstack approve FILE`; then "
-    "`kvstack apply FILE` does it."
-)
+
+def how(*, destroy: bool) -> str:
+    """Return the steps from a plan that waits to its apply. destroy: it is the end of everything."""
+    plan = "kvstack plan --destroy --out FILE" if destroy else "kvstack plan --out FILE"
+    return (
+        f"Save the plan by `{plan}`; one of them approves it by `kvstack approve FILE`; `kvstack apply FILE` does it."
+    )
 
 
 def needed(
@@ -43,11 +46,11 @@ def shown(approvals: Iterable[Given]) -> tuple[GivenApproval, ...]:
     return tuple(GivenApproval(one.approver, one.until, one.problem) for one in approvals)
 
 
-def require_approved(needs: Iterable[NeedsApproval], approvals: Iterable[Given], digest: str) -> None:
+def require_approved(made: Plan, approvals: Iterable[Given], digest: str) -> None:
     """Refuse a plan of which anything waits for an approval still: nothing of it is touched. digest: of the saved plan,
     empty for one that is not. Raises InvalidInput, naming each."""
     counting = [one for one in approvals if not one.problem]
-    missing = [need for need in needs if not any(_allows(one, need) for one in counting)]
+    missing = [need for need in made.needs_approval if not any(_allows(one, need) for one in counting)]
     if not missing:
         return
     found = [
@@ -60,7 +63,7 @@ def require_approved(needs: Iterable[NeedsApproval], approvals: Iterable[Given],
     ]
     told = "; ".join(f"the approval by {one.approver} {one.problem}" for one in approvals if one.problem)
     why = f"Of this very plan, {told}. " if told else "Nobody has approved this very plan. " if digest else ""
-    raise InvalidInput((*found, Diagnostic(summary="nothing was changed", detail=why + HOW)))
+    raise InvalidInput((*found, Diagnostic(summary="nothing was changed", detail=why + how(destroy=made.destroy))))
 
 
 def _allows(one: Given, need: NeedsApproval) -> bool:

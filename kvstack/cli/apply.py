@@ -94,7 +94,7 @@ def applied(
         if made.needs_approval:
             from kvstack.apply.approval import require_approved
 
-            require_approved(made.needs_approval, approvals, file.digest if file else "")
+            require_approved(made, approvals, file.digest if file else "")
         if not made.empty and not (yes or saved is not None):
             _ask(as_json=as_json)
         approved = file.digest if file is not None and any(not one.problem for one in approvals) else ""

@@ -75,6 +75,10 @@ def command(
         if made.needs_approval:
             say(f"It needs an approval first: `kvstack approve {out}`.")
     show(made, as_json=as_json, as_markdown=as_markdown)
+    if out is None and made.needs_approval:
+        from kvstack.apply.approval import how
+
+        say(f"It needs an approval. {how(destroy=made.destroy)}")
     return exit_code(made, detailed=detailed_exitcode)
 
 

@@ -69,6 +69,7 @@ def test_a_plan_is_saved_approved_and_applied(shop: Path, kvstack: Kvstack) -> N
 def test_the_plan_says_what_waits_for_whom_and_how_it_stands(shop: Path, kvstack: Kvstack) -> None:
     file = planned(shop, kvstack)
     assert "1 step needs an approval" in kvstack("plan").told
+    assert "It needs an approval. Save the plan by `kvstack plan --out FILE`" in kvstack("plan").err
     assert "second delete of vault/shop-prod/secrets/second by on-call" in kvstack("plan").told
     assert "# nobody has approved this very plan" in kvstack("plan", "--out", file).told
     (need,) = kvstack("plan", "--json").json["needs_approval"]
@@ -303,6 +304,8 @@ def test_commands_are_no_way_around(shop: Path, kvstack: Kvstack, command: tuple
     ran = kvstack(*command)
     assert ran.code == ERROR
     assert "`kvstack approve FILE`" in ran.told
+    if command[0] == "destroy":
+        assert "`kvstack plan --destroy --out FILE`" in ran.told
     assert kvstack("vault", "show", "shop-prod", "--json").json == before
     assert kvstack("plan", "--detailed-exitcode").code == OK
 
