@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from kvstack.terms.approval import Deed
+from kvstack.terms.identity import identity_principal
 from kvstack.terms.scope import Scope, written_scope
 from kvstack.vault.approval_rows import APPROVALS, APPROVED_DEEDS, Approval, ApprovalRule, ApprovedDeed, deed_digest
 from kvstack.vault.caller import Caller
@@ -152,6 +153,17 @@ def _scopes_of(attempt: Attempt, ids: frozenset[str]) -> Iterator[Scope]:
     for eligible in ELIGIBLE.scan(attempt.tx):
         if eligible.principal_id in ids or eligible.approvers & ids:
             yield eligible.scope
+
+
+def named(attempt: Attempt, principal: str) -> str:
+    """Return a principal as a deed has it: its id, or the place of the managed identity it is."""
+    known = attempt.registry.principals.get(principal)
+    if known is None or known.type != "managed_identity":
+        return principal
+    from kvstack.vault.identities import IDENTITIES  # which gives and takes roles, and so needs this file
+
+    found = IDENTITIES.scan(attempt.tx, principal_id=principal)
+    return identity_principal(found[0].resource_group, found[0].name) if found else principal
 
 
 def place(scope: Scope) -> str:

@@ -9,7 +9,7 @@ from kvstack.terms.principal import PRINCIPAL_TYPES, PrincipalType, is_guid
 from kvstack.terms.role import OWNER, RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Request, scope_key
-from kvstack.vault.approval_guard import place, require_approved
+from kvstack.vault.approval_guard import named, place, require_approved
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS
@@ -85,7 +85,7 @@ class AssignmentOperations(Engine):
                     code="RoleAssignmentUpdateNotPermitted",
                 )
             attempt.details.update(role=found.name, principal=assignment.principal_id, assignment=assignment.id)
-            require_approved(attempt, _deed("give", assignment, found))
+            require_approved(attempt, _deed(attempt, "give", assignment, found))
             attempt.changes_registry().put_assignment(attempt.tx, assignment)
             return assignment
 
@@ -102,7 +102,7 @@ class AssignmentOperations(Engine):
                 assignment=assignment.id,
             )
             require_another_owner(attempt.registry, assignment, self.top)
-            require_approved(attempt, _deed("take", assignment, definition))
+            require_approved(attempt, _deed(attempt, "take", assignment, definition))
             attempt.changes_registry().remove_assignment(attempt.tx, assignment)
             return assignment
 
@@ -241,12 +241,10 @@ def require_another_owner(registry: Registry, assignment: RoleAssignment, top: S
         )
 
 
-def _deed(verb: str, assignment: RoleAssignment, role: RoleDefinition | None) -> Deed:
+def _deed(attempt: Attempt, verb: str, given: RoleAssignment, role: RoleDefinition | None) -> Deed:
     """Return the giving or taking of a role, as an approval is about it."""
-    name = role.name if role is not None else assignment.role_id
-    given = assignment
-    what = role_words(name, given.principal_id, given.starts, given.expires, given.condition)
-    return access(place(given.scope), verb, what)
+    name, who = role.name if role is not None else given.role_id, named(attempt, given.principal_id)
+    return access(place(given.scope), verb, role_words(name, who, given.starts, given.expires, given.condition))
 
 
 def _is_lasting_owner(assignment: RoleAssignment, top: Scope) -> bool:

@@ -11,7 +11,7 @@ from kvstack.terms.principal import PrincipalType, is_guid
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import scope_key
-from kvstack.vault.approval_guard import place, require_approved
+from kvstack.vault.approval_guard import named, place, require_approved
 from kvstack.vault.assignments import AssignmentOperations, assignment_id, checked_role
 from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS, EligibleAssignment
@@ -96,7 +96,7 @@ class EligibleOperations(AssignmentOperations):
                     raise Conflict(f"the eligible assignment {id} is of another scope, role or principal")
                 wanted = msgspec.structs.replace(wanted, created=there.created, created_by=there.created_by)
             attempt.details.update(role=found.name, principal=wanted.principal_id, eligible=wanted.id)
-            require_approved(attempt, _deed("give", wanted, found))
+            require_approved(attempt, _deed(attempt, "give", wanted, found))
             ELIGIBLE.put(attempt.tx, wanted)
             return wanted
 
@@ -110,7 +110,7 @@ class EligibleOperations(AssignmentOperations):
             if role is not None:
                 self._require_may_hand_out(attempt, DELETE, there.scope, role)
             attempt.details.update(principal=there.principal_id, eligible=there.id)
-            require_approved(attempt, _deed("take", there, role))
+            require_approved(attempt, _deed(attempt, "take", there, role))
             for request in REQUESTS.scan(attempt.tx, eligible_id=there.id):
                 active = attempt.registry.role_assignments.get(request.assignment_id)
                 if active is not None:
@@ -146,13 +146,13 @@ def eligible_id(scope: Scope, role_id: str, principal_id: str) -> str:
     return assignment_id(scope, role_id, f"{principal_id}|eligible")
 
 
-def _deed(verb: str, eligible: EligibleAssignment, role: RoleDefinition | None) -> Deed:
+def _deed(attempt: Attempt, verb: str, eligible: EligibleAssignment, role: RoleDefinition | None) -> Deed:
     """Return the giving or taking of the right to take a role up, as an approval is about it."""
     what = words(
         "eligibility",
         role.name if role is not None else eligible.role_id,
         "of",
-        eligible.principal_id,
+        named(attempt, eligible.principal_id),
         starts=eligible.starts,
         until=eligible.expires,
         max_duration=eligible.max_duration,

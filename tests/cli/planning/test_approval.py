@@ -347,6 +347,20 @@ def test_an_approvers_key_lives_in_the_hsm_where_there_is_one(hsm_folder: Path, 
     assert (key.specification.type, key.provider) == ("EC-HSM", "pkcs11-wrapped")
 
 
+def test_a_managed_identity_is_given_and_loses_what_was_approved(shop: Path, kvstack: Kvstack) -> None:
+    identity = STACK + "identities: {batch: {}}\n"
+    applied(shop, kvstack, identity)
+    giving = identity.replace(
+        "    access:\n", "    access:\n      - {principal: batch, role: Key Vault Secrets User}\n"
+    )
+    for number, text in enumerate((giving, identity)):
+        file = planned(shop, kvstack, text, name=f"{number}.plan")
+        assert "of identity/local/batch waits for an approval" in kvstack("apply", file).told
+        approved(kvstack, file)
+        ran = kvstack("apply", file)
+        assert ran.code == OK, str(ran)
+
+
 def test_a_plan_that_needs_none_cannot_be_approved(shop: Path, kvstack: Kvstack) -> None:
     file = planned(shop, kvstack, STACK + "      third: {value_from: {generate: {length: 20}}}\n")
     ran = kvstack("--as", "alice", "approve", file, "--yes")
