@@ -40,6 +40,7 @@ NOT_ON_DATA = {
     *("create_deny_assignment", "delete_deny_assignment", "list_deny_assignments"),
     *("put_eligible_assignment", "delete_eligible_assignment", "list_eligible_assignments"),
     *("activate_role", "deactivate_role", "decide_activation", "list_activations"),
+    *("audit_anchor", "archive_audit", "review_access"),
     *("explain_access", "who_can", "grants_of", "put_principal", "list_principals"),
     *("create_identity", "update_identity", "get_identity", "list_identities", "delete_identity"),
     *("trust_authority", "remove_authority", "list_authorities"),
