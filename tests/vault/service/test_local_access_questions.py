@@ -111,10 +111,14 @@ def test_who_does_not_know_of_it_is_told_the_same_as_of_a_vault_that_is_not_ther
         }
         assert len(told) == 1
     words = set()
-    for vault in (POOL, "nothing"):
-        with pytest.raises(Forbidden) as refused:
-            there.service.who_can(outsider, SIGN, there.scope(vault, "keys/k"))
-        words.add(str(refused.value))
+    for vault, key in ((POOL, "k"), (POOL, "nothing"), ("nothing", "k")):
+        for attempt in (
+            lambda vault=vault, key=key: there.service.who_can(outsider, SIGN, there.scope(vault, f"keys/{key}")),
+            lambda vault=vault, key=key: there.service.get_key(outsider, vault, key),
+        ):
+            with pytest.raises(Forbidden) as refused:
+                attempt()
+            words.add(str(refused.value))
     assert words == {"denied"}
 
 

@@ -210,6 +210,10 @@ def test_what_is_inside_a_managed_hsm_is_behind_its_rules_too(pool: PoolWorld) -
         assert stopped(call(service, name, outside, hsm=POOL, id=first)), name
     for name in ("list_keys", "create_key", "random_bytes", "sign"):
         assert stopped(call(service, name, outside, vault=POOL)), name
+    # Who has a right at one key only is let see what is given there, from inside.
+    auditor = pool.local("Managed HSM Crypto Auditor", scope="/keys/k")
+    assert len(service.list_local_assignments(auditor, POOL)) == 1
+    assert stopped(call(service, "list_local_assignments", msgspec.structs.replace(auditor, address=OUTSIDE), hsm=POOL))
     unread = {(one.vault, one.kind): one.reason for one in service.snapshot(outside).unread}
     assert set(unread) == {(POOL, "keys"), (POOL, "role_assignments")}
     assert all("firewall" in reason for reason in unread.values())
