@@ -41,6 +41,9 @@ NOT_ON_DATA = {
     *("put_eligible_assignment", "delete_eligible_assignment", "list_eligible_assignments"),
     *("activate_role", "deactivate_role", "decide_activation", "list_activations"),
     *("audit_anchor", "archive_audit", "review_access"),
+    # A key that signs an approval is used by `sign`.
+    *("approve_plan", "approvals_of", "get_approval", "list_approvals", "revoke_approval"),
+    *("begin_plan", "end_plan", "held_up"),
     *("explain_access", "who_can", "grants_of", "put_principal", "list_principals"),
     *("create_identity", "update_identity", "get_identity", "list_identities", "delete_identity"),
     *("trust_authority", "remove_authority", "list_authorities"),
