@@ -205,6 +205,7 @@ def _all_problems(
             if problem.severity == "error"
             and problem.path not in told
             and not (problem.path[-1] in _NAMES_PRINCIPALS and wrong_sections & {"principals", "identities"})
+            and not (problem.path[-1] == "role" and "roles" in wrong_sections)
         ),
     ]
 

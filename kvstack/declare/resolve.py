@@ -3,21 +3,24 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path as FilePath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.references import with_real_names
-from kvstack.declare.resolve_access import Access
+from kvstack.declare.resolve_access import Access, vault_of_scope
 from kvstack.declare.resolve_approval import with_approvers
+from kvstack.declare.resolve_denials import Denials
 from kvstack.declare.resolve_local_access import LocalAccess
 from kvstack.declare.resolve_principals import principals_of
+from kvstack.declare.resolve_roles import Roles
 from kvstack.declare.rule_problems import rule_problems
 from kvstack.declare.stack import StackFile
 from kvstack.declare.stack_file import stack_file
 from kvstack.declare.variables import Located
 from kvstack.resources.catalog import BESIDE, inside
+from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.identity import Identity
@@ -73,16 +76,25 @@ class _Resolution:
         identities = self._identities(principals)
         anybody = {**principals, **identities}
         vaults = {key: self._vault(principals, key, block) for key, block in self.stack.vaults.items()}
-        access = Access(anybody, vaults, self.stack.vaults)
+        roles = Roles(self.stack.roles, vaults)
+        access = Access(anybody, vaults, self.stack.vaults, roles)
+        denials = Denials(anybody, access)
         for key, vault in vaults.items():
             path: Path = ("vaults", key)
             self._container(key, vault, path)
-            for index, assignment in enumerate(getattr(self.stack.vaults[key], RoleAssignment.collection)):
-                self._assignment(access, assignment, (*path, "access", index), key)
+            for resolver, listed in ((access, RoleAssignment), (denials, DenyAssignment)):
+                for index, declared in enumerate(getattr(self.stack.vaults[key], listed.collection)):
+                    self._listed(resolver, declared, (*path, listed.collection, index), key)
         for key, block in self.stack.managed_hsms.items():
             self._managed_hsm(anybody, key, block)
+        for key, role in roles.declared.items():
+            self.problems.extend(roles.problems(key))
+            self._check_lifecycle(("roles", key), role)
+            self._add(joined("roles", key), role, "", None, ("roles", key))
         for index, assignment in enumerate(self.stack.access):
-            self._assignment(access, assignment, ("access", index), None)
+            self._listed(access, assignment, ("access", index), None)
+        for index, denial in enumerate(self.stack.deny):
+            self._listed(denials, denial, ("deny", index), None)
         self.problems.extend(access.redundant())
         self.nodes = with_real_names(self.nodes, self.identities, self.problems)
         self._lines()
@@ -191,17 +203,18 @@ class _Resolution:
             self.problems.append(Located((*path, *named[0]), str(error)))
             return item
 
-    def _assignment(self, access: Access, declared: RoleAssignment, path: Path, vault: str | None) -> None:
+    def _listed(self, resolver: Any, declared: Resource, path: Path, vault: str | None) -> None:
+        """Add what stands in a list. resolver: of its resource type; vault: the key of the vault it stands in."""
         found = len(self.problems)
         self.problems.extend(Located.below(path, problem) for problem in declared.problems())
-        assignment, vault_key = access.resolved(declared, path, vault, self.problems)
+        listed, vault_key = resolver.resolved(declared, path, vault, self.problems)
         if self._failed_since(found):
             return
-        address = joined(*((vault,) if vault else ()), "access", *declared.address_parts())
-        if assignment.lifecycle is not _ALWAYS:
-            self._check_lifecycle(path, assignment)
-        real = access.vault_name(assignment)
-        self._add(address, assignment, real, Address(vault_key) if vault_key else None, path)
+        address = joined(*((vault,) if vault else ()), declared.collection, *declared.address_parts())
+        if listed.lifecycle is not _ALWAYS:
+            self._check_lifecycle(path, listed)
+        real = vault_of_scope(listed.scope)
+        self._add(address, listed.resolved(), real, Address(vault_key) if vault_key else None, path)
 
     def _failed_since(self, found: int) -> bool:
         return any(problem.severity == "error" for problem in self.problems[found:])

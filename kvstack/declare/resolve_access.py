@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 
 from kvstack.declare.graph import Path
+from kvstack.declare.resolve_roles import Roles
 from kvstack.declare.variables import Located
+from kvstack.resources.eligible import Eligible
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
-from kvstack.terms import name, role
+from kvstack.terms import name
 from kvstack.terms.identity import identity_name_problem, identity_named
 from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal, PrincipalType, is_guid
@@ -19,16 +21,16 @@ _COLLECTIONS = ("keys", "secrets", "certificates")
 
 class Access:
     """Resolves the assignments of one stack. vaults: declared ones by key; blocks: the same with what stands inside
-    them."""
+    them; roles: those of the stack's own."""
 
     def __init__(
-        self, principals: Mapping[str, Principal], vaults: Mapping[str, Vault], blocks: Mapping[str, Any]
+        self, principals: Mapping[str, Principal], vaults: Mapping[str, Vault], blocks: Mapping[str, Any], roles: Roles
     ) -> None:
         self.principals = principals
+        self.roles = roles
         self.vaults = vaults
         self.blocks = blocks
         self._by_real_name = {vault.name.lower(): key for key, vault in vaults.items()}
-        self._roles: dict[str, str | ValueError] = {}
         self._assigned: list[tuple[RoleAssignment, Path]] = []
 
     def resolved(
@@ -37,26 +39,43 @@ class Access:
         """Return the assignment with ids, the role's own name and the whole scope; and the key of the vault it is
         about."""
         principal = principal_meant(self.principals, declared.principal, declared.principal_type, path, problems)
-        role_name = self._role(declared.role, path, problems)
-        scope, vault_key = self._scope(declared, path, vault, problems)
+        role_name = self.roles.meant(declared.role, path, problems)
+        found = len(problems)
+        scope, vault_key = self.scope(declared.scope, path, vault, problems)
+        if len(problems) == found:
+            outside = self.roles.outside(declared.role, scope, (*path, "scope") if declared.scope else path)
+            problems += [outside] if outside is not None else []
         assignment = msgspec.structs.replace(
             declared,
             principal=principal.id if principal else declared.principal.lower(),
             principal_type=principal.type if principal else declared.principal_type,
             role=role_name or declared.role,
             scope=scope,
+            eligible=self._eligible(declared, principal, path, problems),
         )
         self._assigned.append((assignment, path))
         return assignment, vault_key
 
-    def vault_name(self, assignment: RoleAssignment) -> str:
-        """Return the real name of the vault an assignment is about; empty for a wider one."""
-        level, _, rest = assignment.scope.partition("/")
-        return rest.split("/")[0] if level == "vault" else ""
+    def _eligible(
+        self, declared: RoleAssignment, principal: Principal | None, path: Path, problems: list[Located]
+    ) -> Eligible | None:
+        """Return on which terms a role may be taken up, with the ids of who has to agree."""
+        if declared.eligible is None:
+            return None
+        where = (*path, "eligible", "approvers")
+        approvers = principals_meant(
+            self.principals, declared.eligible.approvers, where, problems, "Name people: a program approves nothing."
+        )
+        if approvers == {principal.id if principal else declared.principal.lower()}:
+            wrong = "nobody approves his own request"
+            problems.append(Located(where, wrong, "Name somebody else, or a group."))
+        return msgspec.structs.replace(declared.eligible, approvers=approvers)
 
     def redundant(self) -> Iterator[Located]:
         """Yield a warning for every assignment that one at a wider scope makes useless."""
-        whole = {(given.principal, given.role, given.scope): given for given, _ in self._assigned}
+        whole = {
+            (given.principal, given.role, given.scope): given for given, _ in self._assigned if given.eligible is None
+        }
         for given, path in self._assigned:
             for wider in _above(given.scope):
                 other = whole.get((given.principal, given.role, wider))
@@ -68,24 +87,11 @@ class Access:
                         "warning",
                     )
 
-    def _role(self, written: str, path: Path, problems: list[Located]) -> str | None:
-        if written not in self._roles:
-            try:
-                self._roles[written] = role.role(written).name
-            except ValueError as error:
-                self._roles[written] = error
-        found = self._roles[written]
-        if isinstance(found, str):
-            return found
-        problems.append(Located((*path, "role"), str(found)))
-        return None
-
-    def _scope(
-        self, declared: RoleAssignment, path: Path, vault: str | None, problems: list[Located]
-    ) -> tuple[str, str | None]:
-        where = (*path, "scope") if declared.scope else path
-        parts = declared.scope.split("/") if declared.scope else []
-        match parts:
+    def scope(self, written: str, path: Path, vault: str | None, problems: list[Located]) -> tuple[str, str | None]:
+        """Return a scope in full, by real names, and the key of the vault it is about. path: of what it is written
+        in; vault: the key of the vault that stands in."""
+        where = (*path, "scope") if written else path
+        match written.split("/") if written else []:
             case [] if vault is not None:
                 return f"vault/{self.vaults[vault].name}", vault
             case [collection, item] if vault is not None and collection in _COLLECTIONS:
@@ -109,8 +115,8 @@ class Access:
                         return f"vault/{real}/{inner}", key
             case _:
                 pass
-        problems.append(_no_scope(declared.scope, where, vault))
-        return declared.scope, None
+        problems.append(_no_scope(written, where, vault))
+        return written, None
 
     def _item(self, vault: str, collection: str, item: str, where: Path, problems: list[Located]) -> str:
         """Return the scope of one thing in a declared vault, by its real name."""
@@ -162,6 +168,31 @@ def _anybodys_identity(written: str) -> Principal | None:
     if named is None or name.resource_group_name_problem(named[0]) or identity_name_problem(named[1]):
         return None
     return Principal(id=written.lower(), type="managed_identity", name=written)
+
+
+def principals_meant(
+    principals: Mapping[str, Principal], written: frozenset[str], where: Path, problems: list[Located], instead: str
+) -> frozenset[str]:
+    """Return the ids of those a list names, by their names in `principals` or by object ids. instead: what to do in
+    place of naming a managed identity, whose id nobody knows before it is made."""
+    found = set()
+    for one in sorted(written):
+        known = principals.get(one)
+        if identity_named(known.id if known is not None else one) is not None:
+            problem = f"`{one}` is a managed identity: its principal id is known only once it is made"
+            problems.append(Located(where, problem, instead))
+        elif known is None and not is_guid(one):
+            near = meant(one, principals)
+            detail = "Name one from `principals`, or give an object id."
+            problems.append(Located(where, f"there is no principal `{one}`{near}", detail))
+        found.add(known.id if known is not None else one.lower())
+    return frozenset(found)
+
+
+def vault_of_scope(scope: str) -> str:
+    """Return the real name of the vault a scope in full is about; empty for a wider one."""
+    level, _, rest = scope.partition("/")
+    return rest.split("/")[0] if level == "vault" else ""
 
 
 def _above(scope: str) -> Iterator[str]:

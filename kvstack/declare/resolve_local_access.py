@@ -5,15 +5,14 @@ from collections.abc import Mapping
 import msgspec
 
 from kvstack.declare.graph import Path
-from kvstack.declare.resolve_access import principal_meant
+from kvstack.declare.resolve_access import principal_meant, principals_meant
 from kvstack.declare.variables import Located
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.managed_hsm import ManagedHsm
-from kvstack.terms.identity import identity_named
 from kvstack.terms.local_role import local_roles
 from kvstack.terms.near import meant
-from kvstack.terms.principal import Principal, is_guid
+from kvstack.terms.principal import Principal
 
 
 class LocalAccess:
@@ -48,24 +47,7 @@ class LocalAccess:
 
     def with_administrators(self, declared: ManagedHsm, path: Path, problems: list[Located]) -> ManagedHsm:
         """Return the Managed HSM with its first administrators' ids."""
-        found = set()
-        for written in sorted(declared.administrators):
-            known = self._principals.get(written)
-            if identity_named(known.id if known is not None else written) is not None:
-                problems.append(
-                    Located(
-                        (*path, "administrators"),
-                        f"`{written}` is a managed identity: its principal id is known only once it is made",
-                        "Give it the role `Managed HSM Administrator` in `access`.",
-                    )
-                )
-            elif known is None and not is_guid(written):
-                problems.append(
-                    Located(
-                        (*path, "administrators"),
-                        f"there is no principal `{written}`{meant(written, self._principals)}",
-                        "Name one from `principals`, or give an object id.",
-                    )
-                )
-            found.add(known.id if known is not None else written.lower())
-        return msgspec.structs.replace(declared, administrators=frozenset(found))
+        instead = "Give it the role `Managed HSM Administrator` in `access`."
+        where: Path = (*path, "administrators")
+        found = principals_meant(self._principals, declared.administrators, where, problems, instead)
+        return msgspec.structs.replace(declared, administrators=found)

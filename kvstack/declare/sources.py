@@ -11,8 +11,8 @@ from kvstack.declare.variables import NOWHERE, Located
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError, Place
 
 FILE = "kvstack.yaml"
-_MAPPINGS = ("principals", "identities", "vaults", "managed_hsms")
-_LISTS = ("access", "rules", "silence", "moved", "removed", "import")
+_MAPPINGS = ("principals", "identities", "roles", "vaults", "managed_hsms")
+_LISTS = ("access", "deny", "rules", "silence", "moved", "removed", "import")
 
 
 class Sources:

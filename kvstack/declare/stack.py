@@ -8,9 +8,11 @@ import msgspec
 from kvstack.declare.graph import Import, Move, Removal
 from kvstack.declare.rules import Rule, Silence
 from kvstack.resources.catalog import RESOURCES, inside
+from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.identity import Identity
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
 from kvstack.schema.resource import Resource, attributes
@@ -115,8 +117,14 @@ class Included(_Part, frozen=True):
     identities: Annotated[
         dict[str, Identity], doc("The managed identities, to be named in access like principals.")
     ] = {}
+    roles: Annotated[
+        dict[str, RoleDefinition], doc("Roles beside the built-in ones; a role's key is its default name.")
+    ] = {}
     access: Annotated[
         tuple[RoleAssignment, ...], doc("Access wider than one vault of this stack, or to a vault of somebody else.")
+    ] = ()
+    deny: Annotated[
+        tuple[DenyAssignment, ...], doc("What is forbidden wider than in one vault, or in a vault of somebody else.")
     ] = ()
     vaults: Annotated[dict[str, VaultBlock], doc("The vaults; a vault's key is its address and its default name.")] = {}  # type: ignore[valid-type]
     managed_hsms: Annotated[
@@ -163,6 +171,8 @@ class StackFile(Included, frozen=True, kw_only=True):
                 "certificate",
                 "issuer",
                 "role_assignment",
+                "role_definition",
+                "deny_assignment",
                 "managed_hsm",
                 "hsm_key",
                 "hsm_role_definition",

@@ -61,10 +61,13 @@ def _flattened(path: str, before: Any, after: Any, rule: str) -> Iterator[Attrib
     if not isinstance(one, msgspec.Struct):
         yield AttributeChange(path, plain(before), plain(after), rule)
         return
-    for field in msgspec.structs.fields(one):
+    # Where the whole is new, or gone, what is at its default is not worth a line; unless there would be none.
+    fields = msgspec.structs.fields(one)
+    bare = (before is None or after is None) and all(getattr(one, field.name) == field.default for field in fields)
+    for field in fields:
         was = getattr(before, field.name) if before is not None else None
         becomes = getattr(after, field.name) if after is not None else None
-        # Where the whole is new, or gone, what is at its default is not worth a line.
         unremarkable = (before is None and becomes == field.default) or (after is None and was == field.default)
+        unremarkable = unremarkable and not (bare and (was or becomes))
         if was != becomes and not unremarkable:
             yield from _flattened(f"{path}.{field.encode_name}", was, becomes, rule)

@@ -10,7 +10,7 @@ from kvstack.plan import attributes, refusal, value
 from kvstack.plan.change import AttributeChange
 from kvstack.plan.situation import Decision, Inside, Situation
 from kvstack.plan.standing import Standing
-from kvstack.schema.differences import Difference, to_change
+from kvstack.schema.differences import Difference, renaming, to_change
 from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Resource
 from kvstack.state.state import Record
@@ -215,6 +215,9 @@ def _renamed(situation: Situation, node: Node, before: Actual[Resource]) -> Deci
             f"a move changes an address, never a name: in the vault it is `{before.resource.name}`",
             f"Write `name: {before.resource.name}` in it to keep it, or take the line out of `moved` to replace it.",
         )
+    renamed = renaming(before.resource, node.resource)
+    if renamed is not None and renamed.attribute.rule.effect(renamed.after) == "refuse":
+        return refusal.not_changeable(situation, [renamed], attributes.changes((renamed,)))
     if situation.prevents_destroy:
         return refusal.prevented(situation, "replace")
     if situation.standing is not Standing.ABSENT:
@@ -283,6 +286,8 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
     vault_ends = situation.vault is not None and situation.vault.action in ends
     # What nothing marks as ours would come back with a recovered vault as somebody else's: it ends by itself.
     with_vault = vault_ends and (not actual.resource.ours_by_state or actual.deletion is not None)
+    if situation.still_needed_by is not None and not with_vault:
+        return refusal.still_needed(situation, situation.still_needed_by)
     if situation.purges and actual.resource.soft_deleted and not with_vault:
         return _purged(situation)
     reasons = []

@@ -26,9 +26,12 @@ def with_dependencies(changes: list[Change]) -> Iterator[Change]:
     needed_by: dict[str, list[Address]] = {}
     for change in changes:
         record = change.record
-        if change.action in _ENDS and not change.with_vault and record is not None:
+        if change.action in _ENDS and record is not None:
+            # What goes with its vault is gone once that is.
+            gone_with = change.vault_address if change.with_vault else change.address
             for needed in record.resource.needs(record.vault):
-                needed_by.setdefault(needed, []).append(change.address)
+                if gone_with is not None:
+                    needed_by.setdefault(needed, []).append(gone_with)
     for change in sorted(changes, key=lambda change: change.action in _ENDS):
         yield msgspec.structs.replace(
             change, depends_on=tuple(dict.fromkeys(_waits_for(change, by_address, ends_in, needed_by, makers)))
@@ -58,6 +61,7 @@ def _waits_for(
         yield from inside
     elif change.action is Action.UPDATE:
         yield from (address for address in inside if by_address[address].action is Action.PURGE)
-    # What is needed ends after what needed it.
-    if change.action in _ENDS and change.record is not None:
-        yield from needed_by.get(change.record.identity, ())
+    # What is needed ends after what needed it; what may not be taken from those who need it changes after them, too.
+    record = change.record
+    if record is not None and (change.action in _ENDS or record.resource.stays_while_needed):
+        yield from (address for address in needed_by.get(record.identity, ()) if address != change.address)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from kvstack.backends.protocol import Snapshot
+from kvstack.backends.protocol import Actual, Snapshot
 from kvstack.declare.graph import Desired, Node, Removal
 from kvstack.plan import order
 from kvstack.plan.change import Change, Plan, UnreadThing
@@ -12,7 +12,7 @@ from kvstack.plan.drift import drift
 from kvstack.plan.moves import found_again, moved_records
 from kvstack.plan.situation import Inside, Missing, Situation
 from kvstack.plan.standing import Standing, made_before, standing
-from kvstack.resources.catalog import BESIDE
+from kvstack.resources.catalog import BESIDE, CONTAINERS
 from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
@@ -92,8 +92,10 @@ class _Planning:
         self.records = self.moved.records
         self.by_identity = {record.identity: record for record in self.records.values()}
         self.vaults = {
-            **{record.identity: address for address, record in self.records.items() if record.resource.parent is None},
-            **{node.identity: address for address, node in self.nodes.items() if node.resource.parent is None},
+            record_or_node.identity: address
+            for known in (self.records, self.nodes)
+            for address, record_or_node in known.items()
+            if type(record_or_node.resource) in CONTAINERS.values()
         }
         # What is recorded and no longer declared.
         self.ends = {
@@ -232,6 +234,7 @@ class _Planning:
             else None,
             needed=self._needed(node),
             needs_missing=self._needs_missing(node),
+            still_needed_by=self._still_needed_by(identity) if node is None else None,
             now=self.now,
             destroyed=self.desired.nodes.get(address) if self.destroy else None,
         )
@@ -307,6 +310,20 @@ class _Planning:
                 return Missing(needed, ends=False)
             if self._ends(needed):
                 return Missing(needed, ends=True)
+        return None
+
+    def _still_needed_by(self, identity: str) -> Actual[Resource] | None:
+        """Return something that needs this, and that this plan does not end, where this cannot end before it."""
+        there = self.snapshot.things.get(identity)
+        if there is None or not there.resource.stays_while_needed:
+            return None
+        for key, actual in self.snapshot.things.items():
+            if identity not in actual.resource.needs(actual.vault) or actual.deletion is not None:
+                continue
+            record = self.by_identity.get(key)
+            replaced = record is not None and record.address in self.nodes and key not in self.declared
+            if not (self._ends(key) or replaced or self._ends(f"vaults/{actual.vault.lower()}")):
+                return actual
         return None
 
     def _ends(self, identity: str) -> bool:

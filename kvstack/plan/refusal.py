@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
+from kvstack.backends.protocol import Actual
 from kvstack.plan.change import AttributeChange
 from kvstack.plan.situation import Decision, Missing, Situation
 from kvstack.schema.differences import Difference
+from kvstack.schema.resource import Resource
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.kind import kind_words, with_article
@@ -54,6 +56,8 @@ def nothing_to_be_for(situation: Situation, missing: Missing) -> Decision:
             what = f"{collection.removesuffix('s')} `{name}` in vault `{vault}`"
         case ["identities", group, name]:
             what = f"managed identity `{name}` in the resource group `{group}`"
+        case ["roles", name]:
+            what = f"role `{name}`"
         case _:
             what = f"vault `{missing.identity.rpartition('/')[2]}`"
     if missing.ends:
@@ -64,6 +68,16 @@ def nothing_to_be_for(situation: Situation, missing: Missing) -> Decision:
         )
     return refused(
         situation, f"there is no {what}", "Declare it, make it by other means first, or correct what names it."
+    )
+
+
+def still_needed(situation: Situation, by: Actual[Resource]) -> Decision:
+    """Return the refusal of an end that something else stands in the way of."""
+    place = f"{kind_words(by.kind)} {by.id}" + (f" in vault `{by.vault}`" if by.vault else "")
+    return refused(
+        situation,
+        f"it cannot end while something needs it: the {place}",
+        "Take that away first, or keep this declared.",
     )
 
 

@@ -30,7 +30,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     identity, where that is another. vault: what is decided about the vault it is in, None where nothing changes there.
     taken_along: the replacement of something else that this does not outlast. container: the vault it is in, as it is.
     needed: what it needs, as declared or else as it is. needs_missing: what it needs, where that is neither there nor
-    declared. destroyed: as declared, where the plan is to destroy it all the same.
+    declared. still_needed_by: what stays and needs it, which stands in the way of its end. destroyed: as declared,
+    where the plan is to destroy it all the same.
     """
 
     address: Address
@@ -53,6 +54,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     container: Actual[Resource] | None
     needed: tuple[Resource, ...]
     needs_missing: Missing | None
+    still_needed_by: Actual[Resource] | None
     now: datetime
     destroyed: Node | None
 

@@ -4,6 +4,7 @@ from functools import cache
 
 from kvstack.resources.certificate import Certificate
 from kvstack.resources.contact_list import ContactList
+from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.hsm_key import HsmKey
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
@@ -12,6 +13,7 @@ from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Resource
@@ -24,6 +26,8 @@ RESOURCES: tuple[type[Resource], ...] = (
     Issuer,
     ContactList,
     RoleAssignment,
+    RoleDefinition,
+    DenyAssignment,
     ManagedHsm,
     HsmKey,
     HsmRoleDefinition,
@@ -34,7 +38,9 @@ BY_KIND: dict[str, type[Resource]] = {resource.kind: resource for resource in RE
 # What things are in, each under its section of a declaration.
 CONTAINERS: dict[str, type[Resource]] = {Vault.collection: Vault, ManagedHsm.collection: ManagedHsm}
 # What stands beside them, under a section of the stack's own, and reaches wider than one of them.
-BESIDE: dict[str, type[Resource]] = {resource.collection: resource for resource in (RoleAssignment, Identity)}
+BESIDE: dict[str, type[Resource]] = {
+    resource.collection: resource for resource in (RoleAssignment, Identity, RoleDefinition, DenyAssignment)
+}
 
 
 @cache

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.schema.attribute import doc
+from kvstack.schema.change_rule import fixed
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import local_role
 from kvstack.terms.role import RoleDefinition
@@ -16,6 +17,13 @@ class HsmRoleDefinition(
     """A role that can be given inside this Managed HSM, beside the built-in ones."""
 
     soft_deleted = False
+    stays_while_needed = True
+
+    name: Annotated[
+        str,
+        doc("The role's real name; by default its key.", "signer"),
+        fixed("A role keeps its name: whoever has it has it by that. Define another, and give that one."),
+    ] = ""
 
     data_actions: Annotated[
         frozenset[str],

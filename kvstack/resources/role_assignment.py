@@ -6,7 +6,9 @@ from typing import Annotated, Self
 
 import msgspec
 
+from kvstack.resources.eligible import Eligible
 from kvstack.resources.identity import needed_identity
+from kvstack.resources.role_definition import is_built_in, role_identity
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
@@ -27,13 +29,14 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
 
     listed = True
     soft_deleted = False
+    names = frozenset({"role", "scope"})
 
     principal: Annotated[
         str,
         doc("A name from `principals` or `identities`, or an object id (then with `principal_type`).", "payments-api"),
         REPLACE,
     ]
-    role: Annotated[str, doc("A role, by name or id.", "Key Vault Secrets User"), REPLACE]
+    role: Annotated[str, doc("A built-in role, by name or id, or one from `roles`.", "Key Vault Secrets User"), REPLACE]
     scope: Annotated[
         str,
         doc(
@@ -58,10 +61,24 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
         ),
     ] = ""
     description: Annotated[str, doc("Why it is there, for those who review access.", max_length=1024)] = ""
+    eligible: Annotated[
+        Eligible | None,
+        doc("The role is not given: its holder may take it up for a while, on these terms.", {"max_duration": "PT4H"}),
+    ] = None
+
+    def resolved(self) -> "RoleAssignment":
+        """Return the same assignment, its terms in one spelling."""
+        return self if self.eligible is None else msgspec.structs.replace(self, eligible=self.eligible.resolved())
 
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about this assignment alone."""
         yield from problems_of_validity(self.starts, self.until, ("from", "until"))
+        if self.eligible is not None:
+            yield from self.eligible.problems()
+            for written, moment in (("from", self.starts), ("until", self.until)):
+                if moment is not None:
+                    wrong = f"`{written}` of a role that is only taken up stands in `eligible`"
+                    yield Problem((written,), wrong, f"Write `eligible: {{{written}: ...}}`.")
         if self.condition:
             yield from _condition_problems(self.condition)
         if self.name:
@@ -73,20 +90,28 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
 
     def obstacle_to_creation(self, now: datetime) -> Obstacle | None:
         """Return that it has ended, where it has: an assignment that is there may have, a new one makes no sense."""
-        if self.until is None or self.until > now:
+        end = self.end
+        if end is None or end > now:
             return None
         return Obstacle(
-            f"the assignment would have ended before it began, on {self.until:%Y-%m-%d}",
+            f"the assignment would have ended before it began, on {end:%Y-%m-%d}",
             "Change `until`, or delete the line.",
         )
 
     def needs(self, vault: str) -> tuple[str, ...]:
-        """Return the vault it is for, where it is for one, and the managed identity it is given to."""
+        """Return the vault it is for, where it is for one; the role, where it is no built-in one; and the managed
+        identity it is given to."""
+        defined = () if is_built_in(self.role) else (role_identity(self.role),)
         match self.scope.split("/"):
             case ["vault", name, *_]:
-                return (f"vaults/{name.lower()}", *needed_identity(self.principal))
+                return (f"vaults/{name.lower()}", *defined, *needed_identity(self.principal))
             case _:
-                return needed_identity(self.principal)
+                return (*defined, *needed_identity(self.principal))
+
+    @property
+    def end(self) -> datetime | None:
+        """When nobody has the role by it any more."""
+        return self.until if self.eligible is None else self.eligible.until
 
     def grants(self, vault: str) -> tuple[str, str] | None:
         """Return where it gives what to whom."""
@@ -94,11 +119,10 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
 
     def hints(self, now: datetime) -> tuple[Hint, ...]:
         """Return that it has ended, where it has."""
-        if self.until is None or self.until > now:
+        end = self.end
+        if end is None or end > now:
             return ()
-        return (
-            Hint(f"the assignment ended on {self.until:%Y-%m-%d}", "It gives no access any more: delete the line."),
-        )
+        return (Hint(f"the assignment ended on {end:%Y-%m-%d}", "It gives no access any more: delete the line."),)
 
     def ends_with(self) -> tuple[str, ...]:
         """Return the managed identity it is given to, where it is given to one."""
@@ -115,8 +139,10 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
         return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
 
     def identity(self, vault: str) -> str:
-        """Return the assignment's place among all: no two with one scope, role and principal."""
-        return f"assignments/{self.scope}/{self.role}/{self.principal}".lower()
+        """Return the assignment's place among all: no two with one scope, role and principal. One that is eligible and
+        one that is not are two things."""
+        place = "assignments" if self.eligible is None else "eligible"
+        return f"{place}/{self.scope}/{self.role}/{self.principal}".lower()
 
 
 def slug_of_principal(principal: str) -> str:

@@ -30,6 +30,14 @@ def differences(before: Resource, after: Resource) -> tuple[Difference, ...]:
     return _differences(before, after, lambda: before.left_to_the_vault() | after.left_to_the_vault())
 
 
+def renaming(before: Resource, after: Resource) -> Difference | None:
+    """Return the change of a real name, None where both have one."""
+    if before.name.lower() == after.name.lower():
+        return None
+    entry = next(entry for entry in _compared_attributes(type(after)) if entry.name == "name")
+    return Difference(entry, before.name, after.name)
+
+
 def _differences(
     before: Resource, after: Resource, left_to_the_vault: Callable[[], frozenset[str]]
 ) -> tuple[Difference, ...]:
@@ -43,7 +51,7 @@ def _differences(
         was, becomes = getattr(before, entry.name), getattr(after, entry.name)
         if was == becomes or entry.name in ignored:
             continue
-        if entry.name == "name" and was.lower() == becomes.lower():
+        if entry.name in resource.names and was.lower() == becomes.lower():
             continue  # a vault takes two spellings for one name and keeps the first
         found.append(Difference(entry, was, becomes))
     return tuple(found)

@@ -79,8 +79,9 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     be recovered, and keeps its name taken. ours_by_state: nothing in a vault says whose it is. versions_by_vault: a new
     version with the declared attributes is nobody's drift, the vault makes them itself. stands_for_what_it_needs: it is
     but another name for that. stays_while_needed: nobody can delete it while something that needs it is there.
-    lost_when_deleted: what no new one would bring back, in words, empty for nothing.
-    schema_version: of its attributes as a state keeps them; it grows when an attribute changes its meaning.
+    lost_when_deleted: what no new one would bring back, in words, empty for nothing. names: the attributes in which two
+    spellings are one name. schema_version: of its attributes as a state keeps them; it grows when an attribute changes
+    its meaning.
     """
 
     listed: ClassVar[bool] = False
@@ -92,6 +93,7 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     looks_at_in_a_vault: ClassVar[frozenset[str]] = frozenset()  # the attributes `problems_within` depends on
     stays_while_needed: ClassVar[bool] = False
     lost_when_deleted: ClassVar[str] = ""
+    names: ClassVar[frozenset[str]] = frozenset({"name"})
     kind: ClassVar[str]
     collection: ClassVar[str]
     parent: ClassVar["type[Resource] | None"]

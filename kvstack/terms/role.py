@@ -60,14 +60,17 @@ def data_actions() -> tuple[str, ...]:
     return _catalogue().data_actions
 
 
-def problems(definition: RoleDefinition) -> Iterator[tuple[str, str]]:
-    """Yield (attribute, what is wrong) for a role definition nobody could use, or that does not say what it means."""
+def problems(
+    definition: RoleDefinition, without_actions: str = "a role that allows nothing"
+) -> Iterator[tuple[str, str]]:
+    """Yield (attribute, what is wrong) for a role definition nobody could use, or that does not say what it means.
+    without_actions: what one is that names no action."""
     if not 0 < len(definition.name) <= _LONGEST_NAME:
         yield "name", f"a role's name has 1-{_LONGEST_NAME} characters"
     if len(definition.description) > _LONGEST_DESCRIPTION:
         yield "description", f"a description has at most {_LONGEST_DESCRIPTION} characters"
     if not definition.actions and not definition.data_actions:
-        yield "actions", "a role that allows nothing: it needs `actions` or `data_actions`"
+        yield "actions", f"{without_actions}: it needs `actions` or `data_actions`"
     for attribute in ("actions", "not_actions", "data_actions", "not_data_actions"):
         for pattern in getattr(definition, attribute):
             if not _PATTERN.fullmatch(pattern):

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from kvstack.terms.approval import Deed, access, words
+from kvstack.terms.limits import ACTIVATION
 from kvstack.terms.principal import PrincipalType, is_guid
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
@@ -24,8 +25,7 @@ READ: Final = "Microsoft.Authorization/roleEligibilitySchedules/read"
 WRITE: Final = "Microsoft.Authorization/roleAssignments/write"
 DELETE: Final = "Microsoft.Authorization/roleAssignments/delete"
 
-SHORTEST: Final = timedelta(minutes=5)
-LONGEST: Final = timedelta(hours=24)
+SHORTEST, LONGEST = ACTIVATION
 
 
 class EligibleOperations(AssignmentOperations):
