@@ -1,12 +1,12 @@
 """What cannot be done, said with the reason and how to mend it, before anything is touched."""
 
 from datetime import datetime
+from typing import Any
 
 from kvstack.backends.protocol import Actual
 from kvstack.plan.change import AttributeChange
 from kvstack.plan.situation import Decision, Missing, Situation
 from kvstack.schema.differences import Difference
-from kvstack.schema.resource import Resource
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.kind import kind_words, with_article
@@ -71,7 +71,7 @@ def nothing_to_be_for(situation: Situation, missing: Missing) -> Decision:
     )
 
 
-def still_needed(situation: Situation, by: Actual[Resource]) -> Decision:
+def still_needed(situation: Situation, by: Actual[Any]) -> Decision:
     """Return the refusal of an end that something else stands in the way of."""
     place = f"{kind_words(by.kind)} {by.id}" + (f" in vault `{by.vault}`" if by.vault else "")
     return refused(

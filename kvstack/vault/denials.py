@@ -9,7 +9,7 @@ from kvstack.terms.approval import Deed, access, words
 from kvstack.terms.principal import is_guid
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
-from kvstack.vault.access import DENIAL_ACTIONS
+from kvstack.vault.access import DENIAL_ACTIONS, scope_key
 from kvstack.vault.approval_guard import place, require_approved
 from kvstack.vault.caller import Caller
 from kvstack.vault.denial import EVERYONE, DenyAssignment
@@ -64,8 +64,11 @@ class DenialOperations(Engine):
                 raise BadParameter.of(found)
             if scope.subscription.lower() != self.top.subscription.lower():
                 raise NotFound(f"there is no subscription {scope.subscription}", code="SubscriptionNotFound")
-            if denial.id in attempt.registry.denials:
-                raise Conflict(f"there is a deny assignment `{name}` at {scope.path} already", f"It is {denial.id}.")
+            for other in attempt.registry.denials.values():
+                same = (scope_key(other.scope), other.name.lower()) == (scope_key(scope), name.lower())
+                if same or other.id == denial.id:
+                    where = f"a deny assignment `{other.name}` at {other.scope.path}"
+                    raise Conflict(f"there is {where} already", f"It is {other.id}.")
             attempt.details.update(denial=denial.id, name=name)
             require_approved(attempt, _deed("give", denial))
             attempt.changes_registry().put_denial(attempt.tx, denial)
@@ -123,7 +126,7 @@ def _problems(denial: DenyAssignment) -> Iterator[tuple[str, str]]:
         denial.data_actions,
         denial.not_data_actions,
     )
-    yield from role_rules.problems(definition)
+    yield from role_rules.problems(definition, "a deny assignment that forbids nothing")
     if not is_guid(denial.id):
         yield "id", f"`{denial.id}` is no deny assignment's id: a GUID is"
     if not denial.principals:

@@ -48,9 +48,11 @@ class EligibleOperations(AssignmentOperations):
         condition: str = "",
         description: str = "",
         id: str | None = None,  # noqa: A002  # the record's own word
+        new: bool = False,
     ) -> EligibleAssignment:
         """Let a principal take a role up for a while, or change the terms of the one of this id. role: a name or an id;
-        id: made from scope, role and principal where None. Raises Conflict where there is one and no id was given."""
+        id: made from scope, role and principal where None; new: refuse to change one that is there. Raises Conflict
+        where there is one and it is new or no id was given."""
         with self._attempt(caller, "RoleEligibilityPut", scope) as attempt, attempt.transaction():
             here = self._placed(attempt, scope)
             attempt.subject = here
@@ -84,9 +86,9 @@ class EligibleOperations(AssignmentOperations):
                 from kvstack.vault.conditions import require_readable  # most have none
 
                 require_readable(condition)
-            there = ELIGIBLE.get(attempt.tx, wanted.id)
+            there = ELIGIBLE.get(attempt.tx, wanted.id) or self._same(attempt, wanted)
             if there is not None:
-                if id is None:
+                if id is None or new or there.id != wanted.id:
                     raise Conflict(
                         f"the principal {principal_id} is eligible for the role `{found.name}` at {here.path} already",
                         f"Its eligible assignment is {there.id}.",
@@ -126,6 +128,11 @@ class EligibleOperations(AssignmentOperations):
             acting = frozenset(attempt.registry.principals_of(caller))
             seen = [one for one in ELIGIBLE.scan(attempt.tx) if may_see(attempt, one, acting)]
             return tuple(sorted(seen, key=lambda one: (one.scope.folded, one.role_id, one.principal_id)))
+
+    @staticmethod
+    def _same(attempt: Attempt, wanted: EligibleAssignment) -> EligibleAssignment | None:
+        """Return the one of the same scope, role and principal under another id."""
+        return next((one for one in ELIGIBLE.scan(attempt.tx) if _what(one) == _what(wanted)), None)
 
     def _eligible(self, attempt: Attempt, id: str) -> EligibleAssignment:  # noqa: A002
         found = ELIGIBLE.get(attempt.tx, id.lower()) if is_guid(id) else None

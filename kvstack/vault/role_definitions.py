@@ -36,10 +36,12 @@ class RoleDefinitionOperations(Engine):
         data_actions: Sequence[str] = (),
         not_data_actions: Sequence[str] = (),
         id: str | None = None,  # noqa: A002  # the record's own word
+        new: bool = False,
     ) -> CustomRole:
         """Define a role, or change the one of this id. assignable_scopes: where it may be given, at them or below; the
-        caller needs the right to define roles at each, those it had before included. Every assignment of it counts by
-        the new definition at once. Raises Conflict for a name another role has, or for an assignment it would strand.
+        caller needs the right to define roles at each, those it had before included; new: refuse to change one that is
+        there. Every assignment of it counts by the new definition at once. Raises Conflict for a name another role has,
+        or for an assignment it would strand.
         """
         with self._attempt(caller, "RoleDefinitionPut", self.top) as attempt, attempt.transaction():
             there = self._custom_role(attempt, id) if id is not None else None
@@ -56,6 +58,8 @@ class RoleDefinitionOperations(Engine):
                 not_data_actions=tuple(not_data_actions),
             )
             self._require_definable(attempt, definition, scopes)
+            if there is not None and new:
+                raise Conflict(f"there is a role definition {there.id} already, called `{there.definition.name}`")
             stranded = self._stranded(attempt, definition.id, scopes)
             if stranded:
                 raise Conflict(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -16,6 +16,10 @@ from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
 from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.issuers import READ_ISSUERS
 from kvstack.vault.certificates.rows import CERTIFICATES, CONTACTS, ISSUERS, ContactsRow, Issuer
+from kvstack.vault.denial import DenyAssignment
+from kvstack.vault.denials import READ as READ_DENIALS
+from kvstack.vault.eligibility import ELIGIBLE, EligibleAssignment
+from kvstack.vault.eligible_assignments import READ as READ_ELIGIBLE
 from kvstack.vault.engine import READ_HSM, Attempt
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.firewall import lets_in
@@ -26,20 +30,24 @@ from kvstack.vault.local_access import LocalAssignment, LocalRole
 from kvstack.vault.local_roles import READ as READ_LOCAL_ASSIGNMENTS
 from kvstack.vault.managed_hsms import READ_DELETED as READ_DELETED_HSM
 from kvstack.vault.records import Certificate, Key, Secret, Vault
+from kvstack.vault.registry import CustomRole
+from kvstack.vault.role_definitions import READ as READ_ROLES
 from kvstack.vault.vaults import READ, READ_DELETED
 
 Collection = Literal["keys", "secrets", "certificates", "issuers", "contacts"]
+AccessKind = Literal["role_assignments", "eligible_assignments", "deny_assignments"]
+A = TypeVar("A", RoleAssignment, EligibleAssignment, DenyAssignment)
 # What stands beside certificates is no scope a right could be given at: it is seen with its vault.
 _BESIDE_CERTIFICATES = re.compile(r"/(issuers/[^/]+|contacts)$")
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """What could not be read, and why. vault: as asked for; of identities, the resource group; empty for role
-    assignments outside the vaults, and for identities in whatever resource group. but: the resource groups that could
-    be read all the same."""
+    """What could not be read, and why. vault: as asked for; of identities, the resource group; empty for access outside
+    the vaults, and for identities in whatever resource group. but: the resource groups that could be read all the
+    same."""
 
     vault: str
-    kind: Collection | Literal["vault", "role_assignments", "identities"]
+    kind: Collection | AccessKind | Literal["vault", "role_definitions", "identities"]
     reason: str
     but: tuple[str, ...] = ()
 
@@ -48,7 +56,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """What there was at one moment. Vaults, keys, secrets and certificates are live or soft-deleted, as their
     `deletion` says; what is in a soft-deleted vault is there too, it comes back with the vault. managed_hsms: their
     keys are among `keys`; local_assignments, local_roles: what is given and defined inside them; contacts: one for each
-    vault that has any."""
+    vault that has any; role_definitions: the store's own; eligible_assignments, deny_assignments: like
+    role_assignments, at every scope."""
 
     taken: datetime
     vaults: tuple[Vault, ...]
@@ -63,6 +72,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     issuers: tuple[Issuer, ...] = ()
     contacts: tuple[ContactsRow, ...] = ()
     identities: tuple[ManagedIdentity, ...] = ()
+    role_definitions: tuple[CustomRole, ...] = ()
+    eligible_assignments: tuple[EligibleAssignment, ...] = ()
+    deny_assignments: tuple[DenyAssignment, ...] = ()
 
 
 class LastChange(msgspec.Struct, frozen=True):
@@ -78,7 +90,7 @@ class SnapshotOperations(ItemOperations):
     """Reading for planning."""
 
     def snapshot(self, caller: Caller, vault_names: Sequence[str] | None = None) -> Snapshot:
-        """Return everything in these vaults, or in all the caller may see, and the role assignments. What the caller
+        """Return everything in these vaults, or in all the caller may see, and all there is of access. What the caller
         may not read is told as unread; a vault that is not there is in neither."""
         with self._attempt(caller, "Snapshot", self.top) as attempt, attempt.transaction():
             unread: list[Unread] = []
@@ -111,10 +123,17 @@ class SnapshotOperations(ItemOperations):
                     local = attempt.registry.local(pool.name)
                     local_assignments += local.assignments.values()
                     local_roles += local.custom_roles.values()
-            assignments = _assignments(attempt, (*vaults, *pools), unread)
+            homes = (*vaults, *pools)
+            given = attempt.registry.role_assignments.values()
+            assignments = _access(attempt, READ_ASSIGNMENTS, "role_assignments", given, homes, unread)
             identities = _identities(attempt, unread)
+            eligible = _access(attempt, READ_ELIGIBLE, "eligible_assignments", ELIGIBLE.scan(attempt.tx), homes, unread)
+            denials = _access(
+                attempt, READ_DENIALS, "deny_assignments", attempt.registry.denials.values(), homes, unread
+            )
+            roles = _role_definitions(attempt, unread)
             attempt.details.update(
-                vaults=" ".join(vault.name for vault in (*vaults, *pools)[:20]),
+                vaults=" ".join(vault.name for vault in homes[:20]),
                 items=str(len(keys) + len(secrets) + len(certificates)),
             )
             return Snapshot(
@@ -131,6 +150,9 @@ class SnapshotOperations(ItemOperations):
                 tuple(issuers),
                 tuple(contacts),
                 identities,
+                roles,
+                eligible,
+                denials,
             )
 
     def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:
@@ -198,18 +220,36 @@ def _readable(attempt: Attempt, vault: Vault, read: str, what: Collection, unrea
     return False
 
 
-def _assignments(attempt: Attempt, vaults: Sequence[Vault], unread: list[Unread]) -> tuple[RoleAssignment, ...]:
-    everything = attempt.registry.role_assignments.values()
+def _access(
+    attempt: Attempt,
+    read: str,
+    kind: AccessKind,
+    everything: Iterable[A],
+    vaults: Sequence[Vault],
+    unread: list[Unread],
+) -> tuple[A, ...]:
+    """Return what of some kind of access the caller may read; the rest is told as unread. read: the action."""
     top = attempt.top
-    if attempt.may(READ_ASSIGNMENTS, top, data=False):
+    if attempt.may(read, top, data=False):
         return tuple(everything)
-    unread.append(Unread("", "role_assignments", attempt.denied(READ_ASSIGNMENTS, top, data=False).summary))
+    unread.append(Unread("", kind, attempt.denied(read, top, data=False).summary))
     for vault in vaults:
         here = attempt.scope_of(vault)
-        if not attempt.may(READ_ASSIGNMENTS, here, data=False):
-            reason = attempt.denied(READ_ASSIGNMENTS, here, data=False).summary
-            unread.append(Unread(vault.name, "role_assignments", reason))
-    return tuple(one for one in everything if attempt.may(READ_ASSIGNMENTS, one.scope, data=False))
+        if not attempt.may(read, here, data=False):
+            unread.append(Unread(vault.name, kind, attempt.denied(read, here, data=False).summary))
+    return tuple(one for one in everything if attempt.may(read, one.scope, data=False))
+
+
+def _role_definitions(attempt: Attempt, unread: list[Unread]) -> tuple[CustomRole, ...]:
+    everything = attempt.registry.custom_roles.values()
+    if attempt.may(READ_ROLES, attempt.top, data=False):
+        return tuple(everything)
+    unread.append(Unread("", "role_definitions", attempt.denied(READ_ROLES, attempt.top, data=False).summary))
+    return tuple(
+        role
+        for role in everything
+        if any(attempt.may(READ_ROLES, scope, data=False) for scope in role.assignable_scopes)
+    )
 
 
 def _identities(attempt: Attempt, unread: list[Unread]) -> tuple[ManagedIdentity, ...]:

@@ -12,11 +12,14 @@ import pytest
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Snapshot, Wanted
 from kvstack.resources.certificate import Certificate, CertificateKey, LifetimeTrigger
 from kvstack.resources.contact_list import Contact, ContactList
+from kvstack.resources.deny_assignment import DenyAssignment
+from kvstack.resources.eligible import Eligible
 from kvstack.resources.identity import Identity
 from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.release_policy import KeyReleasePolicy
 from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.rotation import Rotation
 from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Network, Vault
@@ -55,10 +58,29 @@ IDENTITY = Identity(name="batch", resource_group="payments", tags={"team": "paym
 ITS_ACCESS = RoleAssignment(
     principal=IDENTITY.principal, principal_type="managed_identity", role="Key Vault Reader", scope="vault/dev"
 )
-IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, ISSUER, CONTACTS]
-BESIDE_VAULTS = ("vault", "identity")
+GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
+ROLE = RoleDefinition(
+    name="Secret Lister",
+    assignable_scopes=frozenset({"subscription", "vault/dev"}),
+    actions=frozenset({"Microsoft.KeyVault/vaults/read"}),
+    data_actions=frozenset({"Microsoft.KeyVault/vaults/secrets/*"}),
+    not_data_actions=frozenset({GET_SECRET}),
+    description="Lists.",
+)
+ELIGIBLE = RoleAssignment(
+    principal=API,
+    principal_type="user",
+    role="Key Vault Administrator",
+    scope="vault/dev",
+    eligible=Eligible(max_duration="PT4H", approvers=frozenset({API[:-1] + "3"}), until=LATER),
+)
+DENIAL = DenyAssignment(
+    name="no reading", scope="vault/dev", excluded=frozenset({API}), data_actions=frozenset({GET_SECRET})
+)
+IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, ISSUER, CONTACTS, ELIGIBLE, DENIAL]
+BESIDE_VAULTS = ("vault", "identity", "role_definition")
 SOFT: list[Resource] = [VAULT, KEY, SECRET, CERTIFICATE]
-KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT, IDENTITY], ids=lambda resource: resource.kind)
+KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT, IDENTITY, ROLE], ids=lambda resource: resource.kind)
 SOFT_KINDS = pytest.mark.parametrize("resource", SOFT, ids=lambda resource: resource.kind)
 TAGGED_KINDS = pytest.mark.parametrize("resource", [*SOFT, IDENTITY], ids=lambda resource: resource.kind)
 
@@ -101,8 +123,16 @@ def wanted(resource: Resource, value: str = "value-1", **changes: Any) -> Wanted
 
 def made(backend: Backend, resource: Resource) -> Actual[Resource]:
     """Make a thing, and the vault it is in."""
-    if resource.kind != "vault":
+    if resource.kind not in BESIDE_VAULTS:
         handler(backend, "vault").create(wanted(VAULT))
+    found: Actual[Resource] = handler(backend, resource.kind).create(wanted(resource))
+    return found
+
+
+def made_in(backend: Backend, resource: Resource) -> Actual[Resource]:
+    """Make a thing in the vault, which is made where it is not there."""
+    if there(backend, VAULT) is None:
+        return made(backend, resource)
     found: Actual[Resource] = handler(backend, resource.kind).create(wanted(resource))
     return found
 
@@ -158,6 +188,10 @@ def test_the_same_creation_twice_is_one_thing(backend: Backend, resource: Resour
         (CONTACTS, {"people": (Contact("a@example.com"),)}),
         (IDENTITY, {"location": "elsewhere"}),
         (IDENTITY, {"name": "BATCH", "tags": {}}),
+        (ELIGIBLE, {"description": "x"}),
+        (ELIGIBLE, {"eligible": Eligible(mfa="required")}),
+        (DENIAL, {"principals": frozenset({API})}),
+        (ROLE, {"not_data_actions": frozenset()}),
     ],
 )
 def test_a_name_that_is_taken_by_something_else_is_refused(
@@ -214,6 +248,17 @@ def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource)
         (ISSUER, {"provider": "DigiCert", "authority": "", "account_id": "7", "organization_id": "9"}),
         (CONTACTS, {"people": (Contact("c@example.com", "Cleo", "+1"),)}),
         (IDENTITY, {"tags": {"x": "y"}}),
+        (ELIGIBLE, {"eligible": Eligible()}),
+        (
+            ELIGIBLE,
+            {"eligible": Eligible(starts=LATER, max_duration="PT30M", justification="optional", mfa="required")},
+        ),
+        (ELIGIBLE, {"description": "why", "condition": "@Resource[Microsoft.KeyVault/vaults:name] StringEquals 'x'"}),
+        (DENIAL, {"principals": frozenset({API}), "excluded": frozenset(), "below": False}),
+        (DENIAL, {"actions": frozenset({"*"}), "not_actions": frozenset({"*/read"}), "description": "why"}),
+        (DENIAL, {"data_actions": frozenset({"*"}), "not_data_actions": frozenset({GET_SECRET})}),
+        (ROLE, {"assignable_scopes": frozenset({"resource_group/pay"}), "description": ""}),
+        (ROLE, {"actions": frozenset({"*"}), "not_actions": frozenset({"*/read"}), "data_actions": frozenset()}),
     ],
 )
 def test_what_is_changed_is_there_as_declared(backend: Backend, resource: Resource, changes: dict[str, Any]) -> None:
@@ -345,7 +390,7 @@ def test_a_vault_takes_everything_along_and_back_but_its_access(backend: Backend
         assert found is not None
         assert found.deletion is not None
         assert found.deletion.with_vault
-    assert there(backend, ACCESS) is None
+    assert [there(backend, gone) for gone in (ACCESS, ELIGIBLE, DENIAL)] == [None, None, None]
     own_end = there(backend, own.resource)
     assert own_end is not None
     assert own_end.deletion is not None
@@ -353,8 +398,9 @@ def test_a_vault_takes_everything_along_and_back_but_its_access(backend: Backend
     deleted = there(backend, VAULT)
     assert deleted is not None
     handler(backend, "vault").recover(deleted)
-    back = [there(backend, resource) for resource in IN_VAULT if resource is not ACCESS]
-    assert back == [one for one in inside if one.kind != "role_assignment"]
+    access = (ACCESS, ELIGIBLE, DENIAL)
+    back = [there(backend, resource) for resource in IN_VAULT if resource not in access]
+    assert back == [one for one in inside if one.kind not in ("role_assignment", "deny_assignment")]
     assert there(backend, ACCESS) is None
     own_end = there(backend, own.resource)
     assert own_end is not None
@@ -480,6 +526,33 @@ def test_who_changed_a_thing_last_is_known(backend: Backend) -> None:
     assert set(found) == {identity}
     assert found[identity].who
     assert found[identity].operation
+
+
+def test_a_role_of_ones_own_is_given_by_its_name(backend: Backend) -> None:
+    made(backend, ROLE)
+    for given in (ACCESS, ELIGIBLE):
+        own = msgspec.structs.replace(given, role=ROLE.name)
+        answered = made_in(backend, own)
+        assert there(backend, own) == answered
+        assert answered.named_by_us
+        assert handler(backend, "role_assignment").create(wanted(own)) == answered
+
+
+def test_a_role_is_given_and_may_be_taken_up_as_two_things(backend: Backend) -> None:
+    given = made(backend, msgspec.structs.replace(ELIGIBLE, eligible=None))
+    eligible = made_in(backend, ELIGIBLE)
+    handler(backend, "role_assignment").delete(given)
+    assert there(backend, msgspec.structs.replace(ELIGIBLE, eligible=None)) is None
+    assert there(backend, ELIGIBLE) == eligible
+
+
+@pytest.mark.parametrize("resource", [ACCESS, ELIGIBLE, DENIAL, ROLE], ids=lambda resource: resource.kind)
+def test_what_is_only_taken_over_stays_as_it_is(backend: Backend, resource: Resource) -> None:
+    first = made(backend, resource)
+    other = wanted(resource, description="another")
+    taken = handler(backend, resource.kind).update(first, other, frozenset({"owner"}))
+    assert there(backend, resource) == taken
+    assert differences(taken.resource, resource) == ()
 
 
 def test_two_spellings_are_one_name(backend: Backend) -> None:

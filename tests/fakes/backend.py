@@ -61,7 +61,7 @@ class MemoryBackend:
             {
                 identity: actual
                 for identity, actual in self.things.items()
-                if actual.kind in ("role_assignment", "identity") or identity.split("/")[1] in names
+                if not identity.startswith("vaults/") or identity.split("/")[1] in names
             },
             tuple(self.unread),
         )
@@ -72,7 +72,7 @@ class MemoryBackend:
                 return _SoftDeleted(self)
             case "key" | "secret" | "certificate":
                 return _Versioned(self)
-            case "role_assignment" | "issuer" | "contact_list":
+            case "role_assignment" | "role_definition" | "deny_assignment" | "issuer" | "contact_list":
                 return _Plain(self)
             case "identity":
                 return _Identities(self)
@@ -251,7 +251,7 @@ class _SoftDeleted(_Plain):
                 if key.startswith(identity + "/") and inside.deletion is None:
                     with_vault = msgspec.structs.replace(deletion, with_vault=True)
                     things[key] = msgspec.structs.replace(inside, deletion=with_vault)
-                elif f"{key}/".startswith(f"assignments/vault/{identity[7:]}/"):
+                elif f"{key}/".partition("/")[2].startswith(f"vault/{identity[7:]}/"):
                     del things[key]
 
     def recover(self, actual: Actual[Resource]) -> Actual[Resource]:

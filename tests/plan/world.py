@@ -92,7 +92,7 @@ class World:
                 self.things[key] = msgspec.structs.replace(
                     actual, deletion=msgspec.structs.replace(deletion, with_vault=True)
                 )
-            elif actual.kind == "role_assignment" and key.startswith(f"assignments/vault/{identity[7:]}/"):
+            elif key.partition("/")[2].startswith(f"vault/{identity[7:]}/"):
                 del self.things[key]
         return self
 

@@ -38,6 +38,14 @@ def handler(kind: str, service: VaultService, caller: Caller, places: Places, ow
             from kvstack.backends.embedded.role_assignment import RoleAssignmentHandler
 
             return RoleAssignmentHandler(service, caller, places, owner)
+        case "role_definition":
+            from kvstack.backends.embedded.role_definition import RoleDefinitionHandler
+
+            return RoleDefinitionHandler(service, caller, places, owner)
+        case "deny_assignment":
+            from kvstack.backends.embedded.deny_assignment import DenyAssignmentHandler
+
+            return DenyAssignmentHandler(service, caller, places, owner)
         case "managed_hsm":
             from kvstack.backends.embedded.managed_hsm import ManagedHsmHandler
 

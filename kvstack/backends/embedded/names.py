@@ -24,6 +24,21 @@ def local_role_name(owner: str, hsm: str, name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{owner}|managed HSM {hsm}|role {name}".lower()))
 
 
+def role_name(owner: str, name: str) -> str:
+    """Return the id this stack gives a role of its own."""
+    return str(uuid.uuid5(_NAMESPACE, f"{owner}|role {name}".lower()))
+
+
+def denial_name(owner: str, scope: Scope, name: str) -> str:
+    """Return the id this stack gives a deny assignment."""
+    return str(uuid.uuid5(_NAMESPACE, f"{owner}|{scope.path}|deny {name}".lower()))
+
+
+def eligible_name(owner: str, scope: Scope, role_id: str, principal_id: str) -> str:
+    """Return the id this stack gives an eligible assignment."""
+    return str(uuid.uuid5(_NAMESPACE, f"{owner}|{scope.path}|{role_id}|{principal_id}|eligible".lower()))
+
+
 def name_of(owner: str, scope: Scope, role_id: str, principal_id: str) -> str:
     """Return the id of an assignment that is still to be made."""
     return str(uuid.uuid5(_NAMESPACE, f"{owner}|{scope.path}|{role_id}|{principal_id}".lower()))

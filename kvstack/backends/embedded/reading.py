@@ -164,10 +164,12 @@ def identity_principals(identities: Iterable[ManagedIdentity]) -> dict[str, str]
 
 def of_assignment(
     assignment: AssignmentRecord,
+    role: str,
     owner: str,
     principals: Mapping[str, str] = {},  # only read
 ) -> Actual[Resource]:
-    """Return a role assignment as read. owner: the stack that asks; principals: by id, those told otherwise."""
+    """Return a role assignment as read. role: its name; owner: the stack that asks; principals: by id, those told
+    otherwise."""
     return Actual(
         kind="role_assignment",
         id=assignment.id,
@@ -175,7 +177,7 @@ def of_assignment(
         resource=RoleAssignment(
             principal=principals.get(assignment.principal_id, assignment.principal_id),
             principal_type=assignment.principal_type,
-            role=_role_name(assignment.role_id),
+            role=role,
             scope=written_scope(assignment.scope),
             starts=assignment.starts,
             until=assignment.expires,
@@ -187,9 +189,10 @@ def of_assignment(
 
 
 @cache
-def _role_name(role_id: str) -> str:
+def built_in_role_name(role_id: str) -> str | None:
+    """Return the name of a built-in role, None for another's id."""
     definition = built_in_roles_by_id().get(role_id)
-    return definition.name if definition is not None else role_id
+    return definition.name if definition is not None else None
 
 
 def rotation_of(policy: RotationPolicy | None) -> Rotation | None:

@@ -1,15 +1,18 @@
 """One bulk read of the embedded vault, as a plan takes it: everything by identity, and what could not be read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from kvstack.backends.embedded import reading, reading_hsm, reading_people
+from kvstack.backends.embedded import reading, reading_access, reading_hsm, reading_people
 from kvstack.backends.protocol import Actual, Snapshot, Unread
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.schema.resource import Resource
 from kvstack.terms.identity import identity_named
+from kvstack.terms.scope import written_scope
+from kvstack.vault.assignment import RoleAssignment as AssignmentRecord
+from kvstack.vault.eligibility import EligibleAssignment
 from kvstack.vault.snapshot import Snapshot as VaultSnapshot
 from kvstack.vault.snapshot import Unread as VaultUnread
 
@@ -57,10 +60,7 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
     for one in taken.identities:
         actual = reading.of_identity(one, subscription)
         things[actual.resource.identity("")] = actual
-    # A role taken up for a while comes and goes: nothing declares it.
-    for assignment in (one for one in taken.role_assignments if not one.activation):
-        actual = reading.of_assignment(assignment, owner, principals)
-        things[actual.resource.identity("")] = actual
+    unnamed = _add_access(things, taken, owner, principals)
     local_names = {role.id: role.definition.name for role in taken.local_roles}
     for local_role in taken.local_roles:
         home = homes[local_role.vault_id]
@@ -75,7 +75,32 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
         things[actual.resource.identity(home.name)] = actual
     unread = [*_unread(taken.unread, frozenset(pool.folded for pool in taken.managed_hsms))]
     unread += _given_to_unread_identities(taken, things.values())
-    return Snapshot(things, tuple(unread), principals=principals)
+    return Snapshot(things, (*unread, *unnamed), principals=principals)
+
+
+def _add_access(
+    things: dict[str, Actual[Resource]], taken: VaultSnapshot, owner: str, principals: Mapping[str, str]
+) -> list[Unread]:
+    """Add what gives and takes rights in vaults; return where what is given could not be named."""
+    names = {role.id: role.definition.name for role in taken.role_definitions}
+    found = [reading_access.of_role(role, owner) for role in taken.role_definitions]
+    found += [reading_access.of_denial(denial, owner) for denial in taken.deny_assignments]
+    unnamed = []
+
+    def role_of(assignment: AssignmentRecord | EligibleAssignment, place: str) -> str:
+        name = names.get(assignment.role_id) or reading.built_in_role_name(assignment.role_id)
+        if name is None:
+            where = f"{place}/{written_scope(assignment.scope).lower()}/"
+            unnamed.append(Unread(where, f"the role {assignment.role_id}, which is given there, may not be read"))
+        return name or assignment.role_id
+
+    # A role taken up for a while comes and goes: nothing declares it.
+    for assignment in (one for one in taken.role_assignments if not one.activation):
+        found.append(reading.of_assignment(assignment, role_of(assignment, "assignments"), owner, principals))
+    for eligible in taken.eligible_assignments:
+        found.append(reading_access.of_eligible(eligible, role_of(eligible, "eligible"), owner, principals))
+    things.update((actual.resource.identity(actual.vault), actual) for actual in found)
+    return unnamed
 
 
 def _given_to_unread_identities(taken: VaultSnapshot, things: Iterable[Actual[Resource]]) -> Iterator[Unread]:
@@ -101,6 +126,12 @@ def _unread(told: tuple[VaultUnread, ...], managed_hsms: frozenset[str]) -> Iter
                 yield Unread(f"assignments/vault/{vault}/" if vault else "assignments/", entry.reason)
             case "contacts":
                 yield Unread(f"vaults/{vault}/contacts", entry.reason)
+            case "eligible_assignments" | "deny_assignments":
+                section = "eligible" if entry.kind == "eligible_assignments" else "denials"
+                home = "managed_hsm" if vault in managed_hsms else "vault"
+                yield Unread(f"{section}/{home}/{vault}/" if vault else f"{section}/", entry.reason)
+            case "role_definitions":
+                yield Unread("roles/", entry.reason)
             case "vault":
                 yield Unread(f"vaults/{vault}", entry.reason)
             case "identities":

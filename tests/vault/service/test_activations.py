@@ -246,6 +246,9 @@ def test_terms_change_by_id_and_not_what_they_are_about(stocked: World) -> None:
     with pytest.raises(Conflict, match="is eligible for the role"):
         eligible(stocked, alice)
     assert eligible(stocked, alice, id=made.id, mfa=True).mfa
+    for more in ({"id": made.id, "new": True}, {"id": made.id.replace(made.id[0], "0" if made.id[0] != "0" else "1")}):
+        with pytest.raises(Conflict, match="is eligible for the role"):
+            eligible(stocked, alice, **more)
     with pytest.raises(Conflict, match="of another scope, role or principal"):
         eligible(stocked, stocked.person(), id=made.id)
 

@@ -13,6 +13,7 @@ from tests.vault.service.world import World
 
 VAULT = "payments-dev"
 SECRETS = "Microsoft.KeyVault/vaults/secrets/*"
+GROUP = "0c3c2c6e-1b1f-4c3e-8f58-7a9f2f0b6c22"
 GET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 
 
@@ -52,9 +53,8 @@ def test_it_stops_everybody_the_operator_too_until_it_is_taken_away(stocked: Wor
 
 def test_it_spares_whom_it_excludes_through_groups_as_well(stocked: World) -> None:
     alice, bob = (stocked.person("Key Vault Administrator") for _ in range(2))
-    group = "0c3c2c6e-1b1f-4c3e-8f58-7a9f2f0b6c22"
-    stocked.service.put_principal(stocked.operator, Principal(group, "group", "on-call", frozenset({alice.id})))
-    deny(stocked, excluded=[group])
+    stocked.service.put_principal(stocked.operator, Principal(GROUP, "group", "on-call", frozenset({alice.id})))
+    deny(stocked, excluded=[GROUP])
     assert (reads(stocked, alice), reads(stocked, bob)) == (True, False)
 
 
@@ -95,7 +95,7 @@ def test_a_denial_of_everything_can_be_taken_away(stocked: World) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"data_actions": []}, "allows nothing"),
+        ({"data_actions": []}, "a deny assignment that forbids nothing"),
         ({"principals": []}, "nobody is denied"),
         ({"principals": ["alice"]}, "`alice` is no principal's id"),
         ({"excluded": ["bob"]}, "`bob` is no principal's id"),
@@ -117,8 +117,9 @@ def test_only_who_may_manages_denials(stocked: World) -> None:
             stocked.service.create_deny_assignment(caller, stocked.scope(), "mine", data_actions=[GET])
         with pytest.raises(Forbidden):
             stocked.service.delete_deny_assignment(caller, made)
-    with pytest.raises(Conflict):
-        deny(stocked)
+    for more in ({}, {"id": GROUP}, {"name": "NO Reading"}):
+        with pytest.raises(Conflict, match="there is a deny assignment `no reading`"):
+            deny(stocked, **more)
     with pytest.raises(NotFound):
         stocked.service.delete_deny_assignment(stocked.operator, "00000000-0000-4000-8000-000000000001")
 

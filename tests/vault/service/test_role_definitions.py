@@ -117,6 +117,13 @@ def test_no_two_roles_have_one_name(dev: World, taken: str) -> None:
         define(dev, name=taken)
 
 
+def test_a_new_one_changes_none_that_is_there(dev: World) -> None:
+    role = define(dev)
+    with pytest.raises(Conflict, match="there is a role definition"):
+        define(dev, id=role.id, name="other", new=True)
+    assert dev.service.list_role_definitions(dev.operator) == (role,)
+
+
 def test_who_may_not_define_roles_at_every_scope_of_one_may_neither_make_nor_change_it(dev: World) -> None:
     local = dev.person("Owner", at=dev.scope(VAULT))
     define(dev, local, assignable_scopes=[dev.scope(VAULT)], name="Local")

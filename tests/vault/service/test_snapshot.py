@@ -16,6 +16,7 @@ from kvstack.vault.records import NetworkRules
 from tests.vault.service.world import START, World
 
 VAULT = "payments-dev"
+GET_SECRET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 EC256 = KeySpecification("EC", None, "P-256")
 
 
@@ -91,6 +92,9 @@ def test_who_may_read_nothing_is_not_told_whether_a_vault_is_there(full: World) 
         ("not-there", "vault", "denied"),
         ("", "role_assignments", "denied"),
         ("", "identities", "denied"),
+        ("", "eligible_assignments", "denied"),
+        ("", "deny_assignments", "denied"),
+        ("", "role_definitions", "denied"),
     ]
 
 
@@ -99,6 +103,39 @@ def test_role_assignments_are_read_as_far_as_one_may(full: World) -> None:
     found = full.service.snapshot(reader, [VAULT])
     assert {one.principal_id for one in found.role_assignments} == {reader.id}
     assert ("", "role_assignments") in {(one.vault, one.kind) for one in found.unread}
+
+
+def test_all_access_is_read_as_far_as_one_may(full: World) -> None:
+    service, operator = full.service, full.operator
+    alice = full.person(name="alice")
+    here = full.scope(VAULT)
+    role = service.put_role_definition(operator, "r", assignable_scopes=[full.service.top], data_actions=[GET_SECRET])
+    narrow = service.put_role_definition(operator, "n", assignable_scopes=[here], data_actions=[GET_SECRET])
+    both = [
+        service.put_eligible_assignment(operator, scope, role="r", principal_id=alice.id, principal_type="user")
+        for scope in (here, full.scope("other"))
+    ]
+    denials = [
+        service.create_deny_assignment(operator, scope, "no reading", data_actions=[GET_SECRET], principals=[alice.id])
+        for scope in (here, full.scope("other"))
+    ]
+    found = service.snapshot(operator, [])
+    assert set(found.role_definitions) == {role, narrow}
+    assert set(found.eligible_assignments) == set(both)
+    assert set(found.deny_assignments) == set(denials)
+    reader = full.person("Reader", at=here)
+    found = service.snapshot(reader, [VAULT, "other"])
+    assert found.role_definitions == (narrow,)
+    assert found.eligible_assignments == (both[0],)
+    assert found.deny_assignments == (denials[0],)
+    told = {(one.vault, one.kind) for one in found.unread}
+    assert {("", "role_definitions"), ("", "eligible_assignments"), ("", "deny_assignments")} <= told
+    assert not {one for one in told if one[0] == VAULT and one[1].endswith("_assignments")}
+    onlooker = full.person(name="otto")
+    service.put_role_definition(operator, "o", assignable_scopes=[here], actions=["Microsoft.KeyVault/vaults/read"])
+    service.create_role_assignment(operator, here, role="o", principal_id=onlooker.id, principal_type="user")
+    told = {(one.vault, one.kind) for one in service.snapshot(onlooker, [VAULT]).unread}
+    assert {(VAULT, "eligible_assignments"), (VAULT, "deny_assignments"), (VAULT, "role_assignments")} <= told
 
 
 def test_a_firewall_leaves_things_unread_and_the_rest_is_read(full: World) -> None:
