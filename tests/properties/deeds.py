@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,6 +11,8 @@ from kvstack.backends.protocol import Actual
 from kvstack.declare.graph import Node
 from kvstack.resources.certificate import Certificate
 from kvstack.resources.contact_list import ContactList
+from kvstack.resources.deny_assignment import DenyAssignment
+from kvstack.resources.eligible import Eligible
 from kvstack.resources.hsm_key import HsmKey
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
@@ -18,15 +20,20 @@ from kvstack.resources.identity import Identity
 from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
 from kvstack.resources.managed_hsm import ManagedHsm
+from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.secret import Secret
 from kvstack.schema.resource import Resource
 from kvstack.terms.duration import duration
 from kvstack.terms.key import Curve, KeySpecification
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
+from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.rows import Contact
+from kvstack.vault.eligibility import EligibleAssignment
 from kvstack.vault.errors import VaultError
 from kvstack.vault.records import NetworkRules
+from tests.properties.access import ACCESS, BOB, GET
 from tests.properties.worlds import World
 
 LATER = datetime(2037, 1, 31, tzinfo=UTC)
@@ -85,12 +92,85 @@ def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
             return _to_contacts(of, node, contacts)
         case _ if actual.kind == "vault":
             return _to_a_vault(of, node, actual.resource)
+        case RoleDefinition() as definition:
+            return _to_a_role(of, node, definition, actual.id)
+        case DenyAssignment() as denial:
+            return _to_a_denial(of, node, denial, actual.id)
+        case RoleAssignment(eligible=Eligible() as terms) as assignment:
+            return _to_an_eligible_one(of, node, assignment, terms, actual.id)
         case _:
-            return _to_access(of, node, actual)
+            return iter(
+                [Deed("take away", lambda: of.service.delete_role_assignment(of.operator, actual.id), node.address)]
+            )
 
 
-def _to_access(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
-    yield Deed("take away", lambda: of.service.delete_role_assignment(of.operator, actual.id), node.address)
+def _to_a_role(of: World, node: Node, role: RoleDefinition, identifier: str) -> Iterator[Deed]:
+    def defined(*data_actions: str) -> Callable[[], object]:
+        return lambda: of.service.put_role_definition(
+            of.operator,
+            role.name,
+            id=identifier,
+            assignable_scopes=next(
+                one.assignable_scopes for one in of.service.list_role_definitions(of.operator) if one.id == identifier
+            ),
+            description=role.description,
+            actions=sorted(role.actions),
+            data_actions=data_actions,
+            not_data_actions=sorted(role.not_data_actions),
+        )
+
+    yield Deed("widen", defined("Microsoft.KeyVault/vaults/keys/*"), node.address)
+    yield Deed("define the same again", defined(*role.data_actions))
+
+
+def _to_a_denial(of: World, node: Node, denial: DenyAssignment, identifier: str) -> Iterator[Deed]:
+    def made_again() -> None:
+        there = of.service.delete_deny_assignment(of.operator, identifier)
+        of.service.create_deny_assignment(
+            of.operator, there.scope, there.name.upper(), principals=[BOB], data_actions=[GET], description="other"
+        )
+
+    yield Deed("take away", lambda: of.service.delete_deny_assignment(of.operator, identifier), node.address)
+    yield Deed("deny otherwise", made_again, node.address)
+
+
+def _to_an_eligible_one(
+    of: World, node: Node, assignment: RoleAssignment, terms: Eligible, identifier: str
+) -> Iterator[Deed]:
+    def there() -> EligibleAssignment:
+        return next(one for one in of.service.list_eligible_assignments(of.operator) if one.id == identifier)
+
+    def put(**more: Any) -> None:
+        kept = msgspec.structs.replace(there(), **more)
+        of.service.put_eligible_assignment(
+            of.operator,
+            kept.scope,
+            id=identifier,
+            role=kept.role_id,
+            principal_id=kept.principal_id,
+            principal_type=kept.principal_type,
+            expires=kept.expires,
+            max_duration=kept.max_duration,
+            justification=kept.justification,
+            mfa=kept.mfa,
+            approvers=sorted(kept.approvers),
+            condition=kept.condition,
+            description=kept.description,
+        )
+
+    yield Deed("take away", lambda: of.service.delete_eligible_assignment(of.operator, identifier), node.address)
+    yield Deed("shorten", lambda: put(max_duration=timedelta(minutes=5)), node.address)
+    yield Deed("ask less", lambda: put(justification=not there().justification), node.address)
+    yield Deed("put the same again", put)
+    if not terms.approvers and terms.mfa == "optional":
+        holder = Caller(assignment.principal, assignment.principal_type or "user")
+        # A role that is taken up comes and goes.
+        yield Deed("take up", lambda: _taken_up(of, holder, identifier))
+
+
+def _taken_up(of: World, holder: Caller, identifier: str) -> None:
+    with contextlib.suppress(VaultError):  # once it is taken up it cannot be taken up again
+        of.service.activate_role(holder, identifier, justification="why")
 
 
 def _to_a_vault(of: World, node: Node, vault: Resource) -> Iterator[Deed]:
@@ -99,7 +179,7 @@ def _to_a_vault(of: World, node: Node, vault: Resource) -> Iterator[Deed]:
     access = [
         other
         for other, held in of.declaration.desired.nodes.items()
-        if held.vault_address == at and held.resource.kind == "role_assignment"
+        if held.vault_address == at and held.resource.kind in ACCESS
     ]
 
     def changed(**more: Any) -> Callable[[], object]:

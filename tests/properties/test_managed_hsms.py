@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvstack.hsm.find import find_module
+from tests.properties.access import API, BOB, Declared, some
 from tests.properties.deeds import deeds
-from tests.properties.worlds import API, BOB, Declared, World, settled, some, world
+from tests.properties.worlds import World, settled, world
 from tests.vault.service.pools import custodians
 
 POOL = "treasury"

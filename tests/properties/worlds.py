@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -23,23 +22,14 @@ from kvstack.vault.caller import Caller
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
 from kvstack.vault.service import VaultService
+from tests.properties.access import ACCESS, Declared, denied, given_access, roles, some, with_access
 
-API = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
-BOB = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a12"
 ENVIRON = {"ONE": "hunter2-one", "TWO": "hunter2-two"}
-Declared = dict[str, Any]
 
 _tags = st.dictionaries(st.sampled_from(["a", "b", "é"]), st.sampled_from(["x", "y", ""]), max_size=2)
 _lifecycle = st.sampled_from([{"purge_on_delete": True}, {"ignore_changes": ["tags"]}, None, None])
 _ignoring = st.sampled_from([{"ignore_changes": ["account_id"]}, None])
 _expires = st.none() | st.just("2036-06-01T00:00:00Z")
-
-
-def some(**attributes: st.SearchStrategy[Any]) -> st.SearchStrategy[Declared]:
-    """Return mappings with some of these attributes; None leaves one out."""
-    return st.fixed_dictionaries({}, optional=attributes).map(
-        lambda drawn: {name: value for name, value in drawn.items() if value is not None}
-    )
 
 
 _keys = st.builds(
@@ -133,28 +123,14 @@ _contacts = st.lists(
     max_size=3,
     unique_by=lambda line: line["email"],
 )
-_access = st.lists(
-    st.builds(
-        lambda who, role, scope, more: {"principal": who, "role": role, **({"scope": scope} if scope else {}), **more},
-        st.sampled_from(["api", "bob", "batch", "nightly"]),
-        st.sampled_from(["Key Vault Reader", "Key Vault Secrets User"]),
-        st.sampled_from(["", "keys/one", "secrets/one"]),
-        some(
-            description=st.just("why"),
-            until=st.just("2036-01-01T00:00:00Z"),
-            condition=st.just("@Resource[Microsoft.KeyVault/vaults/secrets:name] StringLike 'db-*'"),
-        ),
-    ),
-    max_size=3,
-    unique_by=lambda line: (line["principal"], line["role"], line.get("scope", "")),
-)
 _vaults = st.builds(
-    lambda more, keys, secrets, certificates, authorities, access, issuers, contacts: {
+    lambda more, keys, secrets, certificates, authorities, access, deny, issuers, contacts: {
         **more,
         "keys": keys,
         "secrets": secrets,
         "certificates": {**certificates, **authorities},
         "access": access,
+        "deny": deny,
         "issuers": issuers,
         "contacts": contacts,
     },
@@ -175,7 +151,8 @@ _vaults = st.builds(
     st.dictionaries(st.sampled_from(["one", "two", "Three"]), _secrets, max_size=2),
     st.dictionaries(st.sampled_from(["web", "Mail"]), _certificates, max_size=1),
     _authorities,
-    _access,
+    given_access(["", "keys/one", "secrets/one"]),
+    denied(["", "secrets/one"]),
     _issuers,
     _contacts,
 )
@@ -192,19 +169,13 @@ _managed_identities = st.dictionaries(
 )
 
 
-def _stack(vaults: Declared, identities: Declared) -> Declared:
-    """Return a stack whose access names nobody it does not declare."""
-    people = {"api": {"type": "service_principal", "id": API}, "bob": {"type": "user", "id": BOB}}
-    known = {*people, *identities}
-    given = {
-        key: {**vault, "access": [line for line in vault["access"] if line["principal"] in known]}
-        for key, vault in vaults.items()
-    }
-    return {"stack": "s", "principals": people, "identities": identities, "vaults": given}
-
-
 stacks = st.builds(
-    _stack, st.dictionaries(st.sampled_from(["alpha", "beta"]), _vaults, max_size=2), _managed_identities
+    with_access,
+    st.dictionaries(st.sampled_from(["alpha", "beta"]), _vaults, max_size=2),
+    roles,
+    given_access(["subscription", "resource_group/local", "vault/alpha"]),
+    denied(["subscription", "resource_group/local"], "nowhere reading", "no-where"),
+    _managed_identities,
 )
 
 
@@ -246,7 +217,7 @@ class World:
             identity = identity_scope_of(record.resource)
             if changed and identity is not None:
                 found.add(f"identities/{identity.resource_group}/{identity.item.partition('/')[2]}".lower())
-            if changed and "/vaults/" in record.resource and not record.operation.startswith("RoleAssignment"):
+            if changed and "/vaults/" in record.resource and not record.operation.startswith(("Role", "Deny")):
                 found.add("vaults/" + record.resource.lower().split("/vaults/")[1])
         return found
 
@@ -289,7 +260,7 @@ def required_and_possible(made: Plan) -> tuple[set[str], set[str]]:
     """Return the identities an apply of this plan has to change, and those it may change as well."""
     required, possible = set[str](), set[str]()
     for change in made.changes:
-        if change.kind == "role_assignment":
+        if change.kind in ACCESS:
             continue
         identities = _identities(change)
         if change.action is Action.FORGET or (change.with_vault and change.action is not Action.REPLACE):
