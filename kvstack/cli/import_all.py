@@ -33,7 +33,7 @@ def import_all(context: Context, vault: str, file: str | None, *, as_json: bool)
         made = _written(context, vault, into)
         into.write_text(f"# Written by `kvstack import --all {vault}`: what was there then.\n{made.text}", "utf-8")
         with workspace(context) as opened_stack, locked(opened_stack.store, "import"):
-            outcome = _taken_over(opened_stack, vault, into)
+            outcome = _taken_over(opened_stack, vault, into, made.roles)
     except BaseException:
         into.unlink(missing_ok=True)
         raise
@@ -70,10 +70,14 @@ def _written(context: Context, vault: str, into: Path) -> "Written":
     from kvstack.terms.role import built_in_roles
 
     stack, owner, desired = stack_name(context.directory), "", None
+    own: set[str] = set()
     kind, isolated = "embedded", False
     if into.name != FIRST_STACK or into.parent != context.directory:
         declared = context.declaration()
         desired = declared.desired
+        own |= {
+            node.resource.name.lower() for node in desired.nodes.values() if node.resource.kind == "role_definition"
+        }
         owner, kind, isolated = declared.desired.owner, declared.backend.type, declared.backend.hsm.isolated
         stack = ""
     backend = opened(kind, context.directory, owner=owner or stack, principal=context.principal, isolated=isolated)
@@ -82,7 +86,7 @@ def _written(context: Context, vault: str, into: Path) -> "Written":
         _require_whole(snapshot, vault)
         _require_free(snapshot, vault, owner or stack)
         roles = frozenset(role.name.lower() for role in (*built_in_roles().values(), *local_roles().values()))
-        own = {
+        own |= {
             actual.resource.name.lower() for actual in snapshot.things.values() if actual.kind == "hsm_role_definition"
         }
         known = _known(desired.placed(backend.resource_group)) if desired is not None else {}
@@ -139,11 +143,11 @@ def _require_free(snapshot: "Snapshot", vault: str, owner: str) -> None:
         )
 
 
-def _taken_over(opened: "Workspace", vault: str, into: Path) -> "Outcome":
+def _taken_over(opened: "Workspace", vault: str, into: Path, roles: frozenset[str]) -> "Outcome":
     addresses = {
         address
         for address, node in opened.desired.nodes.items()
-        if node.vault.lower() == vault.lower() or node.identity == f"vaults/{vault.lower()}"
+        if node.vault.lower() == vault.lower() or node.identity in (f"vaults/{vault.lower()}", *roles)
     }
     if not addresses:
         raise KvstackError(

@@ -42,7 +42,7 @@ class Access:
         role_name = self.roles.meant(declared.role, path, problems)
         found = len(problems)
         scope, vault_key = self.scope(declared.scope, path, vault, problems)
-        if len(problems) == found:
+        if all(problem.severity != "error" for problem in problems[found:]):
             outside = self.roles.outside(declared.role, scope, (*path, "scope") if declared.scope else path)
             problems += [outside] if outside is not None else []
         assignment = msgspec.structs.replace(

@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from kvstack.backends.protocol import Actual, Snapshot
+from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.role_definition import role_identity
 from kvstack.schema.attribute import Attribute
 from kvstack.schema.resource import Resource, attributes
 from kvstack.terms.identity import identity_named
@@ -24,14 +26,16 @@ _OF_SECRETS: Final = (
 )
 # What a rotated secret is renewed with: a vault keeps when, and not how.
 _GENERATED: Final = {"generate": {"length": 48}}
-_ORDER: Final = ("access", "roles", "keys", "secrets", "contacts", "issuers", "certificates")
+_ORDER: Final = ("access", "deny", "roles", "keys", "secrets", "contacts", "issuers", "certificates")
 
 
 class Written(msgspec.Struct, frozen=True):
-    """A declaration of one vault. text: YAML; left_out: names of what is there and not in it, each with the reason."""
+    """A declaration of one vault. text: YAML; left_out: names of what is there and not in it, each with the reason;
+    roles: identities of the roles that it defines, for they are given in the vault."""
 
     text: str
     left_out: tuple[str, ...] = ()
+    roles: frozenset[str] = frozenset()
 
 
 def written(
@@ -45,17 +49,24 @@ def written(
 ) -> Written:
     """Return the declaration of a vault or Managed HSM. vault: its real name; principals: those the backend knows, by
     id; stack: the name of a new stack, None for a file that a stack includes; known: names that stack has for
-    principals already, by id; roles: names of the roles a declaration can name, in lower case."""
+    principals already, by id; roles: names of the roles a declaration can name without defining them, in lower
+    case."""
     identity = f"vaults/{vault.lower()}"
     home = snapshot.things[identity]
     left_out: list[str] = []
     inside = list(_inside(snapshot, identity, roles, left_out))
+    given = (actual.resource.role for actual in inside if isinstance(actual.resource, RoleAssignment))
+    wanted = sorted({role_identity(role) for role in given if role.lower() not in roles})
+    defined = {role: snapshot.things[role] for role in wanted}
     names = _names(inside, principals, known)
     lines = [f"stack: {scalar(stack)}"] if stack is not None else []
     new = {found: names[found] for found in names if found not in known}
     if new:
         lines.append("principals:")
         lines += [f"  {scalar(name)}: {_principal(principals[found], names)}" for found, name in new.items()]
+    if defined:
+        lines.append("roles:")
+        lines += _named(list(defined.values()), "  ")
     lines += [f"{type(home.resource).collection}:", f"  {scalar(home.resource.name)}:"]
     own = _attributes(home.resource)
     lines += list(_block(own, 4))
@@ -67,24 +78,32 @@ def written(
             lines += _collection(things, names)
     if not own and not inside:
         lines[-1] += " {}"
-    return Written("\n".join(lines) + "\n", tuple(left_out))
+    return Written("\n".join(lines) + "\n", tuple(left_out), frozenset(defined))
 
 
 def _inside(
     snapshot: Snapshot, identity: str, roles: frozenset[str], left_out: list[str]
 ) -> Iterator[Actual[Resource]]:
     name = identity.removeprefix("vaults/")
+    denials: set[tuple[str, ...]] = set()
     for key, actual in sorted(snapshot.things.items()):
         resource = actual.resource
-        if isinstance(resource, RoleAssignment):
+        if isinstance(resource, RoleAssignment | DenyAssignment):
             level, _, rest = resource.scope.lower().partition("/")
             if level != "vault" or rest.split("/")[0] != name:
                 continue
-            if resource.role.lower() not in roles:
+            if isinstance(resource, RoleAssignment) and not (
+                resource.role.lower() in roles or role_identity(resource.role) in snapshot.things
+            ):
                 left_out.append(f"the role `{resource.role}` of {resource.principal}: no stack can name it")
                 continue
         elif not key.startswith(f"{identity}/"):
             continue
+        if isinstance(resource, DenyAssignment):
+            if resource.address_parts() in denials:
+                left_out.append(f"deny/{resource.name}: another one in this vault has the name, at another scope")
+                continue
+            denials.add(resource.address_parts())
         if actual.deletion is not None:
             left_out.append(f"{resource.collection}/{resource.name}: it is soft-deleted")
             continue
@@ -97,7 +116,7 @@ def _names(
     """Return what the declaration calls each principal it needs a name for, by id; groups bring their members."""
     taken = set(known.values())
     found: dict[str, str] = {}
-    waiting = [one.resource.principal for one in things if isinstance(one.resource, RoleAssignment | HsmRoleAssignment)]
+    waiting = [principal for one in things for principal in _principals(one.resource)]
     while waiting:
         identifier = waiting.pop()
         principal = principals.get(identifier)
@@ -111,6 +130,19 @@ def _names(
         found[identifier] = principal.name
         waiting += sorted(principal.members)
     return found
+
+
+def _principals(resource: Resource) -> tuple[str, ...]:
+    """Return the ids of those a thing is about."""
+    match resource:
+        case RoleAssignment(principal=principal, eligible=terms) if terms is not None:
+            return (principal, *sorted(terms.approvers))
+        case RoleAssignment(principal=principal) | HsmRoleAssignment(principal=principal):
+            return (principal,)
+        case DenyAssignment(principals=principals, excluded=excluded):
+            return (*sorted(principals or ()), *sorted(excluded))
+        case _:
+            return ()
 
 
 def _principal(principal: Principal, names: Mapping[str, str]) -> str:
@@ -133,6 +165,11 @@ def _collection(things: list[Actual[Resource]], names: Mapping[str, str]) -> Ite
                 first, *rest = _block(body, 8)
                 yield from (f"      - {first.lstrip()}", *rest)
         return
+    yield from _named(things, "      ")
+
+
+def _named(things: list[Actual[Resource]], space: str) -> Iterator[str]:
+    """Yield what stands under names, so far in."""
     for one in things:
         resource = one.resource
         body = _attributes(resource)
@@ -144,27 +181,35 @@ def _collection(things: list[Actual[Resource]], names: Mapping[str, str]) -> Ite
                 **body,
                 "lifecycle": {"ignore_changes": ["value"]},
             }
-        line = f"      {scalar(resource.name)}: {flow(body)}"
+        line = f"{space}{scalar(resource.name)}: {flow(body)}"
         if len(line) <= _WIDTH:
             yield line
         else:
-            yield f"      {scalar(resource.name)}:"
-            yield from _block(body, 8)
+            yield f"{space}{scalar(resource.name)}:"
+            yield from _block(body, len(space) + 2)
 
 
 def _assignment(resource: Resource, names: Mapping[str, str]) -> dict[str, Any]:
     body = _attributes(resource)
-    principal = str(body["principal"])
+    principal = str(body.get("principal", ""))
     if principal in names or identity_named(principal) is not None:
         # What a managed identity is, its name says.
         body = {**body, "principal": names.get(principal, principal)}
         body.pop("principal_type", None)
-    if isinstance(resource, RoleAssignment):
+    if "approvers" in body.get("eligible", {}):
+        body["eligible"] = {**body["eligible"], "approvers": _called(body["eligible"]["approvers"], names)}
+    body |= {list_: _called(body[list_], names) for list_ in ("principals", "except") if list_ in body}
+    if isinstance(resource, RoleAssignment | DenyAssignment):
+        body = {"name": resource.name, **body} if resource.name else body
         inside = resource.scope.split("/", 2)[2:]
-        said = {name: body[name] for name in ("principal", "role")}
+        said = {name: body[name] for name in ("name", "principal", "role") if name in body}
         rest = {name: value for name, value in body.items() if name not in (*said, "scope")}
         body = {**said, **({"scope": inside[0]} if inside else {}), **rest}
     return body
+
+
+def _called(principals: Iterable[str], names: Mapping[str, str]) -> list[str]:
+    return sorted(names.get(principal, principal) for principal in principals)
 
 
 def _attributes(resource: Resource) -> dict[str, Any]:

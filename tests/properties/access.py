@@ -102,10 +102,10 @@ def with_access(
     roles: Declared,
     access: list[Declared],
     deny: list[Declared],
-    identities: Declared = {},  # only read
+    identities: Declared | None = None,
 ) -> Declared:
     """Return a stack in which only roles are given, and only to those, and vaults named, that there are."""
-    known = {*_PEOPLE, *identities}
+    known = {*_PEOPLE, *(identities or {})}
 
     def there(lines: list[Declared]) -> list[Declared]:
         return [
@@ -121,7 +121,7 @@ def with_access(
     return {
         "stack": "s",
         "principals": _PEOPLE,
-        "identities": identities,
+        "identities": identities or {},
         "vaults": whole,
         "roles": roles,
         "access": of_what_is_there(there(access)),

@@ -54,6 +54,59 @@ def test_what_is_written_plans_empty_and_nothing_drifts(shell: Shell) -> None:
     assert shell("drift").code == 2
 
 
+LIST = "Microsoft.KeyVault/vaults/secrets/readMetadata/action"
+
+
+def with_access(shell: Shell) -> Shell:
+    """A vault with all there is of access: a role of its own, given and to be taken up, and denials."""
+    (shell.folder / "kvstack.yaml").unlink(missing_ok=True)
+    access = ("--principal", SOMEBODY, "--type", "user", "--scope", f"vault/{VAULT}")
+    shell.good("access", "role", "define", "Secret Lister: all", "--scope", "subscription", "--data-action", LIST)
+    shell.good("access", "role", "define", "Elsewhere", "--scope", "subscription", "--data-action", LIST)
+    shell.good("access", "assign", *access, "--role", "Secret Lister: all")
+    shell.good("access", "eligible", "add", *access, "--role", "Key Vault Reader")
+    shell.good(
+        *("access", "eligible", "add", *access, "--role", "Key Vault Secrets Officer", "--at-most", "PT4H", "--mfa"),
+        *("--approver", "operator", "--no-justification", "--until", "2037-01-01T00:00:00Z"),
+    )
+    for name, more in (("no listing", ["--except", "operator"]), ("on", ["--principal", SOMEBODY, "--only-there"])):
+        shell.good("access", "deny", "add", name, "--scope", f"vault/{VAULT}", "--data-action", LIST, *more)
+    shell.good("access", "deny", "add", "on", "--scope", f"vault/{VAULT}/secrets/x", "--data-action", LIST)
+    return shell
+
+
+def test_access_is_written_with_the_roles_that_are_given(shell: Shell) -> None:
+    with_access(shell)
+    said = shell.good("import", "--all", VAULT)
+    written = (shell.folder / "kvstack.yaml").read_text()
+    assert "Secret Lister: all" in written
+    assert "Elsewhere" not in written
+    assert "left out: deny/on: another one in this vault has the name" in said.err
+    assert shell.good("plan", "--detailed-exitcode").text == "No changes. What is there is what is declared.\n"
+    shell.good("drift")
+    # It is taken away with the stack, and nothing else is.
+    shell.good("destroy", "--yes")
+    roles = {
+        one["name"] for one in shell.good("access", "role", "list", "--json").json["roles"] if one["kind"] == "own"
+    }
+    assert roles == {"Elsewhere"}
+    assert shell.good("access", "eligible", "list", "--json").json == {"eligible": []}
+    assert shell.good("access", "deny", "list", "--json").json == {"deny_assignments": []}
+
+
+def test_a_role_the_stack_has_already_is_not_written_again(shell: Shell) -> None:
+    with_access(shell)
+    stack = shell.folder / "kvstack.yaml"
+    role = f"{{name: 'Secret Lister: all', assignable_scopes: [subscription], data_actions: [{LIST}]}}"
+    stack.write_text(f"stack: own\ninclude: [vaults/*.yaml]\nroles: {{lister: {role}}}\n")
+    (shell.folder / "vaults").mkdir(exist_ok=True)
+    (shell.folder / "vaults/none.yaml").write_text("vaults: {}\n")
+    shell.good("import", "roles/lister")
+    shell.good("import", "--all", VAULT, "--file", "vaults/dev.yaml")
+    assert "roles:" not in (shell.folder / "vaults" / "dev.yaml").read_text()
+    assert shell.good("plan", "--detailed-exitcode").text == "No changes. What is there is what is declared.\n"
+
+
 def test_it_goes_into_a_file_that_the_stack_includes(shell: Shell) -> None:
     furnished(shell)
     stack = shell.folder / "kvstack.yaml"
