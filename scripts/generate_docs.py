@@ -102,8 +102,10 @@ def _place(resource: type[Resource]) -> str:
     match resource.kind:
         case "vault" | "managed_hsm" | "identity":
             return f"the stack's `{resource.collection}`"
-        case "role_assignment":
-            return "a vault's `access`, or the stack's own `access`"
+        case "role_assignment" | "deny_assignment":
+            return f"a vault's `{resource.collection}`, or the stack's own `{resource.collection}`"
+        case "role_definition":
+            return "the stack's `roles`"
         case _:
             container = "a vault" if resource.parent in (None, Vault) else "a Managed HSM"
             return f"{container}'s `{resource.collection}`"
@@ -312,7 +314,8 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
             yield _imported("VAULT")
         case "role_assignment":
             yield "It has no name: scope, role and principal tell it from all others. Changing one of them replaces it."
-            yield "Role: a built-in role of Azure Key Vault or of its resource manager."
+            yield "Role: a built-in role of Azure Key Vault or of its resource manager, or one of the stack's `roles`."
+            yield "What is given becomes what may be taken up, and back, by being replaced; the terms change in place."
             yield (
                 "Address in a vault: `VAULT/access/PRINCIPAL/ROLE[/COLLECTION/NAME]`, the role in lower case with "
                 "hyphens: `payments-dev/access/on-call/key-vault-crypto-officer/keys/signing`."
@@ -322,6 +325,15 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
                 "`access/on-call/key-vault-reader/subscription`."
             )
             yield _imported("ADDRESS")
+        case "role_definition":
+            yield "Name: 1 to 128 characters, no built-in role's; a role keeps it."
+            yield "It ends once nobody has it any more, nor may take it up."
+            yield "Address: `roles/NAME`."
+            yield _imported("roles/NAME")
+        case "deny_assignment":
+            yield "Name: 1 to 128 characters. Another name is another denial; another scope replaces it."
+            yield "Address in a vault: `VAULT/deny/NAME`; under the stack's own `deny`: `deny/NAME`."
+            yield _imported("VAULT/deny/NAME")
         case "managed_hsm":
             yield "Name: as a vault's; the two share one space of names."
             yield "It holds at most 5,000 keys, each with at most 100 versions."

@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from kvstack.resources.key import Key
+from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.rotation import Rotation
 from kvstack.resources.vault import Vault
-from kvstack.schema.differences import Difference, differences, to_change
+from kvstack.schema.differences import Difference, differences, renaming, to_change
 
 DATE = datetime(2036, 6, 1, tzinfo=UTC)
 BY_POLICY = Key(name="sign", type="EC", rotation=Rotation(every="P30D", expire_after="P84D")).resolved()
@@ -35,6 +38,16 @@ def test_a_vaults_own_resource_group_is_no_difference_where_none_is_declared() -
 
 def test_two_spellings_of_a_name_are_no_difference() -> None:
     assert to_change(Vault(name="Dev", resource_group="rg"), Vault(name="dev")) == ()
+    given = RoleAssignment(principal="p", role="Lister", scope="vault/Dev", description="why")
+    assert to_change(given, msgspec.structs.replace(given, role="lister", scope="vault/dev")) == ()
+    assert names(to_change(given, msgspec.structs.replace(given, description="Why"))) == ["description"]
+
+
+def test_another_name_is_a_renaming_and_another_spelling_is_none() -> None:
+    assert renaming(Vault(name="Dev"), Vault(name="dev", sku="premium")) is None
+    found = renaming(Vault(name="dev"), Vault(name="prod"))
+    assert found is not None
+    assert (found.attribute.name, found.before, found.after) == ("name", "dev", "prod")
 
 
 def test_what_is_about_planning_only_is_not_compared() -> None:
