@@ -202,7 +202,7 @@ def _assignment(resource: Resource, names: Mapping[str, str]) -> dict[str, Any]:
     if isinstance(resource, RoleAssignment | DenyAssignment):
         body = {"name": resource.name, **body} if resource.name else body
         inside = resource.scope.split("/", 2)[2:]
-        said = {name: body[name] for name in ("name", "principal", "role") if name in body}
+        said: dict[str, Any] = {name: body[name] for name in ("name", "principal", "role") if name in body}
         rest = {name: value for name, value in body.items() if name not in (*said, "scope")}
         body = {**said, **({"scope": inside[0]} if inside else {}), **rest}
     return body

@@ -226,7 +226,7 @@ def test_denials_stand_in_a_vault_or_beside_it(tmp_path: Path) -> None:
     assert isinstance(one.resource, DenyAssignment)
     assert isinstance(other.resource, DenyAssignment)
     assert (one.identity, one.vault, one.vault_address) == ("denials/vault/dev-1/secrets/x/no listing", "dev-1", "dev")
-    assert (one.resource.principals, one.resource.excluded) == ({API}, {ALICE})
+    assert (one.resource.principals, one.resource.excluded) == (frozenset({API}), frozenset({ALICE}))
     assert one.resource.needs("dev-1") == ("vaults/dev-1",)
     assert (other.identity, other.resource.principals) == ("denials/resource_group/pay/all", None)
     assert (other.vault, other.vault_address, other.resource.below) == ("", None, True)
