@@ -8,9 +8,10 @@ import msgspec
 from kvstack.lint.stack import Found, Stack
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.vault import Vault
+from kvstack.terms.address import Address
 from kvstack.terms.right import RIGHTS
-from kvstack.terms.role import RoleDefinition
 from kvstack.vault.reach import rights_of_role
 
 
@@ -27,7 +28,7 @@ class Check(msgspec.Struct, frozen=True):
 
 def _permanent_administrators(stack: Stack) -> Iterator[Found]:
     for address, given in stack.each(RoleAssignment):
-        if given.principal_type not in ("user", "group") or given.until is not None:
+        if given.principal_type not in ("user", "group") or given.until is not None or given.eligible is not None:
             continue
         held = _rights(stack, given)
         if "access/give" in held or held.issuperset(_EVERYTHING):
@@ -37,9 +38,15 @@ def _permanent_administrators(stack: Stack) -> Iterator[Found]:
 
 def _wildcards(stack: Stack) -> Iterator[Found]:
     for address, role in stack.each(HsmRoleDefinition):
-        for pattern in sorted(role.data_actions):
-            if "*" in pattern:
-                yield Found(address, f"the role `{role.name}` allows `{pattern}`: what comes to match it later, too")
+        yield from _wild(address, role.name, role.data_actions)
+    for address, own in stack.each(RoleDefinition):
+        yield from _wild(address, own.name, own.actions | own.data_actions)
+
+
+def _wild(address: Address, name: str, patterns: frozenset[str]) -> Iterator[Found]:
+    for pattern in sorted(patterns):
+        if "*" in pattern:
+            yield Found(address, f"the role `{name}` allows `{pattern}`: what comes to match it later, too")
 
 
 def _data_at_the_subscription(stack: Stack) -> Iterator[Found]:
@@ -81,6 +88,8 @@ def _open_to_all(stack: Stack) -> Iterator[Found]:
 
 def _self_granting(stack: Stack) -> Iterator[Found]:
     for address, given in stack.each(RoleAssignment):
+        if given.eligible is not None and given.eligible.approvers:
+            continue  # somebody else has to agree each time
         held = _rights(stack, given)
         if "access/give" in held and not held & _DATA:
             who = stack.principal(given.principal)
@@ -88,7 +97,7 @@ def _self_granting(stack: Stack) -> Iterator[Found]:
 
 
 def _rights(stack: Stack, given: RoleAssignment) -> frozenset[str]:
-    definition: RoleDefinition | None = stack.access.role(given.role)
+    definition = stack.access.role(given.role)
     return frozenset() if definition is None else rights_of_role(definition)
 
 

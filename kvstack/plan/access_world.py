@@ -7,21 +7,27 @@ import msgspec
 
 from kvstack.plan.access import Hold
 from kvstack.resources.catalog import CONTAINERS
+from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.role_assignment import RoleAssignment
+from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Resource
 from kvstack.terms.local_role import local_roles
 from kvstack.terms.local_role import named as local_role_named
 from kvstack.terms.membership import Memberships
+from kvstack.terms.name import folded
 from kvstack.terms.principal import Principal
 from kvstack.terms.right import Right, rights_at
-from kvstack.terms.role import RoleDefinition, built_in_roles_by_id
+from kvstack.terms.role import RoleDefinition as Role
+from kvstack.terms.role import built_in_roles_by_id
 from kvstack.terms.role import role as built_in_role
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Assignments
 from kvstack.vault.assignment import RoleAssignment as Assignment
+from kvstack.vault.denial import EVERYONE
+from kvstack.vault.denial import DenyAssignment as Denial
 from kvstack.vault.local_access import LocalAccess, LocalAssignment, LocalRole
 from kvstack.vault.reach import reach
 
@@ -57,12 +63,21 @@ class AccessWorld:
         self._group = group
         self._now = now
         self._scopes: dict[str, Scope] = {}
-        self._evaluator = Assignments((), built_in_roles_by_id())
+        self._roles = {
+            folded(one.name): one.definition(identity)
+            for identity, one in things.items()
+            if isinstance(one, RoleDefinition)
+        }
+        own = {role.id: role for role in self._roles.values()}
+        self._evaluator = Assignments((), {**built_in_roles_by_id(), **own})
+        self.denials: dict[str, Denial] = {}
         self._local = _local_access(things)
         for identity, thing in things.items():
             match thing:
                 case RoleAssignment():
                     self._give(identity, thing)
+                case DenyAssignment():
+                    self._deny(identity, thing)
                 case HsmRoleAssignment():
                     place = f"managed_hsm/{_home(identity)}{thing.scope.rstrip('/')}".lower()
                     self._note(Given(identity, thing.principal, thing.role, place, Hold()))
@@ -105,14 +120,18 @@ class AccessWorld:
         if role is None:
             self.unknown_roles.add(thing.role)
             return
+        terms = thing.eligible
+        starts = thing.starts if terms is None else terms.starts
         hold = Hold(
-            starts=thing.starts if thing.starts is not None and thing.starts > self._now else None,
-            until=thing.until,
+            starts=starts if starts is not None and starts > self._now else None,
+            until=thing.end,
+            on_request=terms is not None,
             conditional=bool(thing.condition),
         )
         place = thing.scope.lower()
         self._note(Given(identity, thing.principal, role.name, place, hold))
-        # What begins later, or holds under a condition, is told as such; the evaluator is asked as if it did now.
+        # What begins later, has to be taken up first, or holds under a condition, is told as such; the evaluator is
+        # asked as if it did now.
         self._evaluator.add(
             Assignment(
                 id=identity,
@@ -120,10 +139,27 @@ class AccessWorld:
                 role_id=role.id,
                 principal_id=thing.principal,
                 principal_type=thing.principal_type or "user",
-                expires=thing.until,
+                expires=thing.end,
                 created=_LONG_AGO,
             )
         )
+
+    def _deny(self, identity: str, thing: DenyAssignment) -> None:
+        denial = Denial(
+            id=identity,
+            name=thing.name,
+            scope=self._scope(thing.scope.lower()),
+            principals=frozenset({EVERYONE}) if thing.principals is None else thing.principals,
+            excluded=thing.excluded,
+            actions=tuple(sorted(thing.actions)),
+            not_actions=tuple(sorted(thing.not_actions)),
+            data_actions=tuple(sorted(thing.data_actions)),
+            not_data_actions=tuple(sorted(thing.not_data_actions)),
+            below=thing.below,
+            created=_LONG_AGO,
+        )
+        self.denials[identity] = denial
+        self._evaluator.deny(denial)
 
     def _note(self, given: Given) -> None:
         self.given[given.id] = given
@@ -142,8 +178,11 @@ class AccessWorld:
             if self.covers(one.scope, place) or self.covers(place, one.scope):
                 yield one
 
-    def role(self, name: str) -> RoleDefinition | None:
+    def role(self, name: str) -> Role | None:
         """Return a role by its name, None for one that is not known here."""
+        own = self._roles.get(folded(name))
+        if own is not None:
+            return own
         try:
             return built_in_role(name)
         except ValueError:
@@ -199,7 +238,7 @@ def home_of(place: str) -> str:
 
 def _local_access(things: Mapping[str, Resource]) -> dict[str, LocalAccess]:
     """Return who may do what inside each Managed HSM, by its folded name."""
-    roles: dict[str, dict[str, RoleDefinition]] = {}
+    roles: dict[str, dict[str, Role]] = {}
     for identity, thing in things.items():
         if isinstance(thing, HsmRoleDefinition):
             roles.setdefault(_home(identity), {})[identity] = thing.definition(identity)
@@ -222,7 +261,7 @@ def _local_access(things: Mapping[str, Resource]) -> dict[str, LocalAccess]:
     return {home: LocalAccess(given, _local_roles(home, roles.get(home, {}))) for home, given in assigned.items()}
 
 
-def _local_roles(home: str, defined: Mapping[str, RoleDefinition]) -> Iterator[LocalRole]:
+def _local_roles(home: str, defined: Mapping[str, Role]) -> Iterator[LocalRole]:
     for identity, definition in defined.items():
         yield LocalRole(vault_id=home, id=identity, definition=definition, created=_LONG_AGO, updated=_LONG_AGO)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from kvstack.backends.protocol import Snapshot
 from kvstack.plan.change import Change
+from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.identity import Identity
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.schema.resource import Resource, with_ignored
@@ -56,7 +57,9 @@ def _remove(things: dict[str, Resource], identity: str) -> None:
         return
     home = f"vault/{identity.removeprefix('vaults/')}"
     for other, thing in list(things.items()):
-        if other.startswith(f"{identity}/") or (isinstance(thing, RoleAssignment) and _is_within(thing.scope, home)):
+        if other.startswith(f"{identity}/") or (
+            isinstance(thing, RoleAssignment | DenyAssignment) and _is_within(thing.scope, home)
+        ):
             del things[other]
 
 

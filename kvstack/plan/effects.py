@@ -20,6 +20,8 @@ from kvstack.plan.access_world import AccessWorld, Given, home_of, level_of, rig
 from kvstack.plan.afterwards import afterwards, alive
 from kvstack.plan.change import Change
 from kvstack.plan.people import named_as_things_name_them
+from kvstack.resources.deny_assignment import DenyAssignment
+from kvstack.resources.role_definition import role_identity
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Resource
 from kvstack.terms.action import Action
@@ -29,8 +31,18 @@ from kvstack.terms.right import phrase
 # Resource types that decide who may do what; with them vaults and managed identities, which come and go with all access
 # to them, or of theirs.
 _DECIDING = frozenset(
-    {"vault", "role_assignment", "managed_hsm", "hsm_role_assignment", "hsm_role_definition", "identity"}
+    {
+        "vault",
+        "role_assignment",
+        "role_definition",
+        "deny_assignment",
+        "managed_hsm",
+        "hsm_role_assignment",
+        "hsm_role_definition",
+        "identity",
+    }
 )
+_UNREAD = ("assignments", "eligible", "denials", "roles")  # with these, what access comes to is not known whole
 _PURGES = ("secrets/purge", "keys/purge", "certificates/purge")
 _ORDER: dict[Verb, int] = {"gains": 0, "keeps": 1, "loses": 2}
 
@@ -69,7 +81,7 @@ def effects(
         group=snapshot.resource_group,
         now=now,
     )
-    unread = next((entry.reason for entry in snapshot.unread if entry.identity.startswith("assignments")), "")
+    unread = next((entry.reason for entry in snapshot.unread if entry.identity.split("/")[0] in _UNREAD), "")
     return msgspec.structs.replace(found, unread=unread)
 
 
@@ -108,14 +120,26 @@ class _Comparison:
             if (identity in self.before.homes) != (identity in self.after.homes)
         }
         redefined = {f"managed_hsm/{identity.split('/')[1]}" for identity in changed if "/roles/" in identity}
+        changed_denials = {
+            thing.scope.lower()
+            for identity in changed
+            for thing in (things.get(identity), later.get(identity))
+            if isinstance(thing, DenyAssignment)
+        }
         for world in (self.before, self.after):
             for given in world.given.values():
                 home = home_of(given.scope)
-                if given.id in changed or given.principal in joined or home in homes or home in redefined:
+                differs = given.id in changed or role_identity(given.role) in changed
+                if differs or given.principal in joined or home in homes or home in redefined:
                     self._note(given, given.scope)
                 for other in homes if not home else ():
                     if world.covers(given.scope, other):
                         self._note(given, other)
+                for denied in changed_denials:
+                    if world.covers(given.scope, denied):
+                        self._note(given, denied)
+                    elif world.covers(denied, given.scope):
+                        self._note(given, given.scope)
 
     def _note(self, given: Given, place: str) -> None:
         for either in (self.before, self.after):

@@ -65,6 +65,17 @@ ADMIN, RBAC = "Key Vault Administrator", "Role Based Access Control Administrato
             ["KV004 pay/access/team/key-vault-secrets-officer"],
         ),
         (vault("{principal: app, role: Key Vault Secrets Officer}"), []),
+        (vault(f"{{principal: ann, role: {ADMIN}, eligible: {{until: 2027-01-01T00:00:00Z}}}}"), []),
+        (
+            vault(f"{{principal: app, role: {RBAC}, eligible: {{}}}}"),
+            ["KV009 pay/access/app/role-based-access-control-administrator"],
+        ),
+        (vault(f"{{principal: app, role: {RBAC}, eligible: {{approvers: [ann]}}}}"), []),
+        (
+            "roles: {all: {assignable_scopes: [subscription], data_actions: ['*']}}\n"
+            "access: [{principal: app, role: all, scope: subscription}]\n",
+            ["KV002 roles/all", "KV003 access/app/all/subscription", "KV004 access/app/all/subscription"],
+        ),
         ("vaults: {pay: {purge_protection: true}}\n", ["KV007 pay"]),
         (
             "managed_hsms: {hsm: {roles: {all: {data_actions: [Microsoft.KeyVault/managedHsm/keys/*]}}}}\n",
