@@ -28,7 +28,7 @@ def decision(  # noqa: C901  # a case a situation
     if situation.name_held_by is not None:
         return refusal.name_held(situation, situation.name_held_by)
     match (situation.node, situation.record, situation.standing):
-        case (Node() as node, _, _) if made_anew:
+        case (Node() as node, _, _) if made_anew and not situation.lives_elsewhere:
             return _created(situation, node)
         case (Node() as node, Record(), Standing.OURS) if situation.was_replaced:
             return _compared(situation, node, situation.there, inside)

@@ -87,6 +87,14 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         return ours and self.before is not None and self.before.deletion is not None
 
     @property
+    def lives_elsewhere(self) -> bool:
+        """Whether what is recorded is still there in another place than the vault that is made, or made anew."""
+        if self.before is None:
+            return False
+        there = self.vault.actual if self.vault is not None else None
+        return there is None or self.before.vault.lower() != there.resource.name.lower()
+
+    @property
     def stays_deleted(self) -> bool:
         """Whether it is alive in a deleted vault that this plan neither brings back nor ends."""
         deletion = self.there.deletion

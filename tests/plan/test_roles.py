@@ -189,6 +189,18 @@ def test_a_denial_changes_in_place_but_not_its_scope(after: str, action: str | N
     assert found == ({"dev/deny/d": action} if action else {})
 
 
+@pytest.mark.parametrize("vaults", ["vaults: {}\n", "vaults: {dev: {location: elsewhere, LIFE}}\n"])
+def test_a_denial_that_comes_into_a_vault_that_is_made_anew_leaves_where_it_was(vaults: str) -> None:
+    purged = "lifecycle: {purge_on_delete: true}"
+    wide = "deny: [{name: d, scope: subscription, data_actions: ['*']}]\n"
+    world = World.applied(vaults.replace("LIFE", purged) + wide)
+    change = world.declare(f"vaults: {{dev: {{{purged}}}}}\n" + wide.replace("subscription", "vault/dev")).changes()
+    assert change["dev"].action in (Action.CREATE, Action.REPLACE)
+    assert (change["deny/d"].action, change["deny/d"].with_vault) == (Action.REPLACE, False)
+    assert change["deny/d"].actual == world.things["denials/subscription/d"]
+    assert change["deny/d"].depends_on == ("dev",)
+
+
 def test_who_is_denied_is_shown_by_ids() -> None:
     change = World.applied(denied()).declare(denied(", principals: [api]")).changes()["dev/deny/d"]
     assert [(one.path, one.before, one.after) for one in change.attributes] == [("principals", None, [API])]
