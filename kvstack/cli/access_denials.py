@@ -75,7 +75,7 @@ def add(
     as_json: bool,
 ) -> int:
     """Forbid something at a scope, whatever roles allow."""
-    from kvstack.vault.denial import EVERYONE
+    from kvstack.terms.principal import EVERYONE
 
     with opened(context) as vault:
         known = directory(vault)
@@ -139,7 +139,7 @@ def _document(denial: "DenyAssignment", known: Directory) -> dict[str, Any]:
 
 
 def _names(principals: frozenset[str], known: Directory) -> str:
-    from kvstack.vault.denial import EVERYONE
+    from kvstack.terms.principal import EVERYONE
 
     return "everybody" if EVERYONE in principals else ", ".join(sorted(known.name(one) for one in principals))
 

@@ -18,7 +18,7 @@ from kvstack.terms.local_role import local_roles
 from kvstack.terms.local_role import named as local_role_named
 from kvstack.terms.membership import Memberships
 from kvstack.terms.name import folded
-from kvstack.terms.principal import Principal
+from kvstack.terms.principal import EVERYONE, Principal
 from kvstack.terms.right import Right, rights_at
 from kvstack.terms.role import RoleDefinition as Role
 from kvstack.terms.role import built_in_roles_by_id
@@ -26,7 +26,6 @@ from kvstack.terms.role import role as built_in_role
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Assignments
 from kvstack.vault.assignment import RoleAssignment as Assignment
-from kvstack.vault.denial import EVERYONE
 from kvstack.vault.denial import DenyAssignment as Denial
 from kvstack.vault.local_access import LocalAccess, LocalAssignment, LocalRole
 from kvstack.vault.reach import reach

@@ -85,6 +85,8 @@ def _deeds(change: Change) -> Iterator[Deed]:
             if change.changed - {"owner"}:
                 yield from _access("take", actual)
                 yield from _access("give", node)
+                for where, what in actual.resource.redefined(node.resource):
+                    yield approval.access(where, "change", what)
             if "approval" in change.changed and isinstance(node.resource, Vault):
                 rule = node.resource.approval
                 by, operations = (rule.by, rule.operations) if rule is not None else ((), ())
@@ -95,6 +97,8 @@ def _deeds(change: Change) -> Iterator[Deed]:
 
 def _end(actual: Actual[Resource], *, purged: bool) -> Iterator[Deed]:
     resource = actual.resource
+    for where, what in resource.redefined(None):
+        yield approval.access(where, "take", what)
     if resource.grants(actual.vault) is not None:
         yield from _access("take", actual)
     elif resource.soft_deleted:

@@ -11,7 +11,9 @@ from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import REPLACE
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import role as role_rules
+from kvstack.terms.approval import denial_words
 from kvstack.terms.name import folded
+from kvstack.terms.principal import EVERYONE
 from kvstack.terms.role import RoleDefinition
 
 
@@ -62,7 +64,15 @@ class DenyAssignment(Resource, frozen=True, kw_only=True, kind="deny_assignment"
         if not self.name:
             yield Problem((), "a deny assignment needs a `name`", "It tells it from others at its scope.")
             return
-        definition = RoleDefinition(
+        for attribute, summary in role_rules.problems(self.definition, "a deny assignment that forbids nothing"):
+            yield Problem((attribute,), summary)
+        if self.principals is not None and not self.principals:
+            yield Problem(("principals",), "nobody is denied", "Name principals, or leave the line out for everybody.")
+
+    @property
+    def definition(self) -> RoleDefinition:
+        """What it forbids, as a role would allow it."""
+        return RoleDefinition(
             "",
             self.name,
             self.description,
@@ -71,10 +81,11 @@ class DenyAssignment(Resource, frozen=True, kw_only=True, kind="deny_assignment"
             tuple(sorted(self.data_actions)),
             tuple(sorted(self.not_data_actions)),
         )
-        for attribute, summary in role_rules.problems(definition, "a deny assignment that forbids nothing"):
-            yield Problem((attribute,), summary)
-        if self.principals is not None and not self.principals:
-            yield Problem(("principals",), "nobody is denied", "Name principals, or leave the line out for everybody.")
+
+    def grants(self, vault: str) -> tuple[str, str] | None:
+        """Return where it forbids what."""
+        whom = (EVERYONE,) if self.principals is None else self.principals
+        return self.scope, denial_words(self.definition, whom, self.excluded, below=self.below)
 
     def address_parts(self) -> tuple[str, ...]:
         """Return what the denial is called after `deny/`."""

@@ -16,7 +16,7 @@ from kvstack.schema.change_rule import REPLACE
 from kvstack.schema.obstacle import Hint, Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms.address import slug
-from kvstack.terms.approval import role_words
+from kvstack.terms.approval import eligibility_words, role_words
 from kvstack.terms.identity import in_resource_group
 from kvstack.terms.principal import PrincipalType
 
@@ -115,7 +115,20 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
 
     def grants(self, vault: str) -> tuple[str, str] | None:
         """Return where it gives what to whom."""
-        return self.scope, role_words(self.role, self.principal, self.starts, self.until, self.condition)
+        terms = self.eligible
+        if terms is None:
+            return self.scope, role_words(self.role, self.principal, self.starts, self.until, self.condition)
+        return self.scope, eligibility_words(
+            self.role,
+            self.principal,
+            starts=terms.starts,
+            until=terms.until,
+            max_duration=terms.span,
+            justification=terms.justification == "required",
+            mfa=terms.mfa == "required",
+            approvers=terms.approvers,
+            condition=self.condition,
+        )
 
     def hints(self, now: datetime) -> tuple[Hint, ...]:
         """Return that it has ended, where it has."""

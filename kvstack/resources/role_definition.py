@@ -11,6 +11,7 @@ from kvstack.schema.change_rule import fixed
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import name as names
 from kvstack.terms import role as role_rules
+from kvstack.terms.approval import definition_words
 from kvstack.terms.name import folded
 from kvstack.terms.principal import is_guid
 from kvstack.terms.role import RoleDefinition as Definition
@@ -62,6 +63,12 @@ class RoleDefinition(Resource, frozen=True, kw_only=True, kind="role_definition"
         for scope in sorted(self.assignable_scopes):
             if wrong := _scope_problem(scope):
                 yield Problem(("assignable_scopes",), wrong)
+
+    def redefined(self, declared: Resource | None) -> Iterator[tuple[str, str]]:
+        """Yield where the role changes its meaning, or ends, and what it means then: wherever it may be given."""
+        changed = declared.definition("").meaning if isinstance(declared, RoleDefinition) else None
+        if changed is None or changed != self.definition("").meaning:
+            yield from ((scope, definition_words(self.name, changed)) for scope in sorted(self.assignable_scopes))
 
     def definition(self, id: str) -> Definition:  # noqa: A002  # the record's own word
         """Return what it is in the vault's words."""

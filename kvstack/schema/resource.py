@@ -203,6 +203,11 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         in."""
         return None
 
+    def redefined(self, declared: "Resource | None") -> Iterator[tuple[str, str]]:
+        """Yield, of what others' access goes by, each scope at which that changes, and what it becomes. declared: as it
+        will be, None where it ends."""
+        yield from ()
+
     def hints(self, now: datetime) -> tuple[Hint, ...]:
         """Return what is worth a word about it, although nothing has to change."""
         return ()

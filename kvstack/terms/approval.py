@@ -6,6 +6,8 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
+from kvstack.terms.role import RoleDefinition
+
 Approvable = Literal["access", "delete", "purge"]
 APPROVABLE: tuple[Approvable, ...] = get_args(Approvable)
 
@@ -92,6 +94,64 @@ def words(*what: str, **terms: object) -> str:
 def role_words(role: str, principal: str, starts: datetime | None, until: datetime | None, condition: str) -> str:
     """Return a role assignment as an approval is about it. role: its name; principal: an id."""
     return words("role", role, "of", principal, starts=starts, until=until, condition=condition)
+
+
+def eligibility_words(
+    role: str,
+    principal: str,
+    *,
+    starts: datetime | None,
+    until: datetime | None,
+    max_duration: timedelta,
+    justification: bool,
+    mfa: bool,
+    approvers: Iterable[str],
+    condition: str,
+) -> str:
+    """Return a role that may be taken up, and on which terms, as an approval is about it."""
+    return words(
+        "eligibility",
+        role,
+        "of",
+        principal,
+        starts=starts,
+        until=until,
+        max_duration=max_duration,
+        justification=justification,
+        mfa=mfa,
+        approvers=tuple(approvers),
+        condition=condition,
+    )
+
+
+def denial_words(denial: RoleDefinition, principals: Iterable[str], excluded: Iterable[str], *, below: bool) -> str:
+    """Return a denial as an approval is about it. denial: its name, and what it denies as a role would allow it."""
+    return words(
+        "denial",
+        denial.name,
+        principals=tuple(principals),
+        excluded=tuple(excluded),
+        actions=denial.actions,
+        not_actions=denial.not_actions,
+        data_actions=denial.data_actions,
+        not_data_actions=denial.not_data_actions,
+        below=below,
+    )
+
+
+def definition_words(name: str, changed: RoleDefinition | None) -> str:
+    """Return another meaning of a role as an approval is about it, or its end. name: as it is called until then."""
+    if changed is None:
+        return words("role definition", name)
+    return words(
+        "role definition",
+        name,
+        name=changed.name,
+        actions=changed.actions,
+        not_actions=changed.not_actions,
+        data_actions=changed.data_actions,
+        not_data_actions=changed.not_data_actions,
+    )
 
 
 def _where(identity: str) -> str:

@@ -11,6 +11,8 @@ PRINCIPAL_TYPES: tuple[PrincipalType, ...] = get_args(PrincipalType)
 GUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$(?!\n)"
 Guid = Annotated[str, msgspec.Meta(pattern=GUID)]
 _GUID = re.compile(GUID)
+# Azure's name for every principal there is.
+EVERYONE = "00000000-0000-0000-0000-000000000000"
 
 
 class Principal(msgspec.Struct, frozen=True):

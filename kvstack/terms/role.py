@@ -31,6 +31,11 @@ class RoleDefinition(msgspec.Struct, frozen=True, rename="camel"):
     not_data_actions: tuple[str, ...] = ()
     may_assign: frozenset[str] | None = None
 
+    @property
+    def meaning(self) -> "RoleDefinition":
+        """The same role without the words on it."""
+        return msgspec.structs.replace(self, description="")
+
 
 class _Catalogue(msgspec.Struct, frozen=True, rename="camel"):
     roles: tuple[RoleDefinition, ...]

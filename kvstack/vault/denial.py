@@ -2,15 +2,12 @@
 
 from datetime import datetime
 from functools import cached_property
-from typing import Final
 
+from kvstack.terms.principal import EVERYONE
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.permissions import Permissions, permissions
 from kvstack.vault.table import Row
-
-# Azure's name for every principal there is.
-EVERYONE: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class DenyAssignment(Row, frozen=True, kw_only=True, dict=True):
@@ -31,19 +28,22 @@ class DenyAssignment(Row, frozen=True, kw_only=True, dict=True):
     created: datetime
     created_by: str = ""
 
+    @property
+    def definition(self) -> RoleDefinition:
+        """What it denies, as a role would allow it."""
+        return RoleDefinition(
+            self.id,
+            self.name,
+            actions=self.actions,
+            not_actions=self.not_actions,
+            data_actions=self.data_actions,
+            not_data_actions=self.not_data_actions,
+        )
+
     @cached_property
     def permissions(self) -> Permissions:
-        """What it denies, as a role would allow it."""
-        return permissions(
-            RoleDefinition(
-                self.id,
-                self.name,
-                actions=self.actions,
-                not_actions=self.not_actions,
-                data_actions=self.data_actions,
-                not_data_actions=self.not_data_actions,
-            )
-        )
+        """What it denies, as a role would allow it, to be asked."""
+        return permissions(self.definition)
 
     def meets(self, principals: tuple[str, ...], action: str, *, data: bool) -> bool:
         """Tell whether it is about somebody who acts under these ids, and about this action."""

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kvstack.terms import role as role_rules
-from kvstack.terms.approval import Deed, access, words
-from kvstack.terms.principal import is_guid
+from kvstack.terms.approval import Deed, access, denial_words
+from kvstack.terms.principal import EVERYONE, is_guid
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import DENIAL_ACTIONS, scope_key
 from kvstack.vault.approval_guard import place, require_approved
 from kvstack.vault.caller import Caller
-from kvstack.vault.denial import EVERYONE, DenyAssignment
+from kvstack.vault.denial import DenyAssignment
 from kvstack.vault.engine import Engine
 from kvstack.vault.errors import BadParameter, Conflict, NotFound
 
@@ -102,17 +102,7 @@ def denial_id(scope: Scope, name: str) -> str:
 
 def _deed(verb: str, denial: DenyAssignment) -> Deed:
     """Return the making or ending of a denial, as an approval is about it."""
-    what = words(
-        "denial",
-        denial.name,
-        principals=denial.principals,
-        excluded=denial.excluded,
-        actions=denial.actions,
-        not_actions=denial.not_actions,
-        data_actions=denial.data_actions,
-        not_data_actions=denial.not_data_actions,
-        below=denial.below,
-    )
+    what = denial_words(denial.definition, denial.principals, denial.excluded, below=denial.below)
     return access(place(denial.scope), verb, what)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from kvstack.terms.approval import Deed, access, words
+from kvstack.terms.approval import Deed, access, eligibility_words
 from kvstack.terms.limits import ACTIVATION
 from kvstack.terms.principal import PrincipalType, is_guid
 from kvstack.terms.role import RoleDefinition
@@ -155,10 +155,8 @@ def eligible_id(scope: Scope, role_id: str, principal_id: str) -> str:
 
 def _deed(attempt: Attempt, verb: str, eligible: EligibleAssignment, role: RoleDefinition | None) -> Deed:
     """Return the giving or taking of the right to take a role up, as an approval is about it."""
-    what = words(
-        "eligibility",
+    what = eligibility_words(
         role.name if role is not None else eligible.role_id,
-        "of",
         named(attempt, eligible.principal_id),
         starts=eligible.starts,
         until=eligible.expires,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kvstack.terms import role as role_rules
-from kvstack.terms.approval import access, words
+from kvstack.terms.approval import access, definition_words
 from kvstack.terms.name import folded
 from kvstack.terms.principal import is_guid
 from kvstack.terms.role import RoleDefinition
@@ -76,7 +76,7 @@ class RoleDefinitionOperations(Engine):
                 updated_by=caller.id,
             )
             attempt.details.update(role=name, definition=definition.id)
-            if there is not None and definition != there.definition:
+            if there is not None and definition.meaning != there.definition.meaning:
                 self._require_change_approved(attempt, there, definition)
             attempt.changes_registry().put_role(attempt.tx, role)
             return role
@@ -116,17 +116,7 @@ class RoleDefinitionOperations(Engine):
     def _require_change_approved(attempt: Attempt, role: CustomRole, changed: RoleDefinition | None) -> None:
         """Refuse another meaning of a role, or its end, where a vault it may be given in wants such changes approved:
         what was approved is to mean what it meant."""
-        what = words("role definition", role.definition.name)
-        if changed is not None:
-            what = words(
-                "role definition",
-                role.definition.name,
-                name=changed.name,
-                actions=changed.actions,
-                not_actions=changed.not_actions,
-                data_actions=changed.data_actions,
-                not_data_actions=changed.not_data_actions,
-            )
+        what = definition_words(role.definition.name, changed)
         verb = "take" if changed is None else "change"
         require_approved(attempt, *(access(place(scope), verb, what) for scope in role.assignable_scopes))
 

@@ -20,6 +20,7 @@ vaults:
     secrets: {made: {value_from: {generate: {length: 20}}}}
 """
 )
+ROLE = "roles: {Lister: {assignable_scopes: [vault/dev], actions: [Microsoft.KeyVault/vaults/read]}}\n"
 RULE = TEXT.replace("  dev:\n", "  dev:\n    approval: {by: [bob], for: [delete]}\n")
 TAKE, GIVE = f"take role key vault reader of {API}", f"give role key vault reader of {API}"
 
@@ -72,6 +73,35 @@ CASES: list[tuple[str, str, str, set[str]]] = [
         TEXT + "access: [{principal: api, role: Key Vault Reader, scope: subscription}]\n",
         {f"access subscription: {GIVE}"},
     ),
+    (
+        "a role that may be taken up",
+        TEXT,
+        TEXT.replace("Reader}", "Reader}, {principal: bob, role: Key Vault Reader, eligible: {approvers: [api]}}"),
+        {
+            f"access vault/dev: give eligibility key vault reader of {BOB}, approvers {API}, justification yes, "
+            "max duration 8:00:00"
+        },
+    ),
+    (
+        "a denial",
+        TEXT,
+        TEXT + "    deny: [{name: none, actions: ['*/delete'], principals: [bob], below: false}]\n",
+        {f"access vault/dev: give denial none, actions */delete, principals {BOB}"},
+    ),
+    ("a role of one's own", TEXT, TEXT + ROLE, set()),
+    (
+        "a role of one's own in other words",
+        TEXT + ROLE,
+        TEXT + ROLE.replace("actions:", "description: x, actions:"),
+        set(),
+    ),
+    (
+        "another meaning of a role",
+        TEXT + ROLE,
+        TEXT + ROLE.replace("read]", "write]"),
+        {"access vault/dev: change role definition lister, actions Microsoft.KeyVault/vaults/write, name Lister"},
+    ),
+    ("the end of a role", TEXT + ROLE, TEXT, {"access vault/dev: take role definition lister"}),
     ("a rule", TEXT, RULE, {f"access vault/dev: approval rule, by {BOB}, operations delete"}),
     ("no rule", RULE, TEXT, {"access vault/dev: no approval rule"}),
 ]

@@ -9,8 +9,8 @@ from kvstack.backends.embedded.places import Places
 from kvstack.backends.protocol import Actual, Wanted
 from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.schema.resource import Resource
+from kvstack.terms.principal import EVERYONE
 from kvstack.vault.caller import Caller
-from kvstack.vault.denial import EVERYONE
 from kvstack.vault.errors import Conflict, NotFound
 from kvstack.vault.service import VaultService
 

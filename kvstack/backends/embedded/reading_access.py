@@ -9,8 +9,8 @@ from kvstack.resources.eligible import Eligible, written_span
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.role_definition import RoleDefinition
 from kvstack.schema.resource import Resource
+from kvstack.terms.principal import EVERYONE
 from kvstack.terms.scope import written_scope
-from kvstack.vault.denial import EVERYONE
 from kvstack.vault.denial import DenyAssignment as DenialRecord
 from kvstack.vault.eligibility import EligibleAssignment
 from kvstack.vault.registry import CustomRole
