@@ -89,7 +89,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def lives_elsewhere(self) -> bool:
         """Whether what is recorded is still there in another place than the vault that is made, or made anew."""
-        if self.before is None:
+        if self.before is None or self.taken_along is not None:
             return False
         there = self.vault.actual if self.vault is not None else None
         return there is None or self.before.vault.lower() != there.resource.name.lower()
