@@ -52,22 +52,31 @@ def command() -> None:
 @pass_context
 def list_(context: Context, principal: str | None, scope: str | None, as_json: bool) -> int:
     """List role assignments: all, or what reaches a principal, through groups and inside Managed HSMs too; at a scope,
-    above and below it."""
-    from kvstack.vault.explanation import Grant
+    above and below it. What reaches a principal are access policies of vaults as well."""
+    from kvstack.cli.grants_told import grant_document, policy_row
+    from kvstack.vault.explanation import Grant, PolicyGrant
 
     with opened(context) as vault:
         where = scope_of(vault, scope, inside=principal is not None) if scope is not None else None
         known = directory(vault)
         now = vault.unlocked.clock.now()
+        policies: tuple[PolicyGrant, ...] = ()
         if principal is None:
             there = vault.service.list_role_assignments(vault.caller, where)
             found = tuple(Grant(one, None) for one in there)
         else:
             reaching = vault.service.grants_of(vault.caller, known.principal_id(principal))
             found = tuple(one for one in reaching if where is None or _related(one.assignment.scope, where))
+            policies = tuple(
+                one
+                for one in vault.service.policies_of(vault.caller, known.principal_id(principal))
+                if where is None or _related(one.scope, where)
+            )
     found = tuple(sorted(found, key=lambda one: _order(one, known)))
     if as_json:
-        answer_json({"role_assignments": [_grant(one, known, now) for one in found]})
+        documents = [_grant(one, known, now) for one in found]
+        held = {} if principal is None else {"access_policies": [grant_document(one, known) for one in policies]}
+        answer_json({"role_assignments": documents, **held})
         return 0
     rows = [
         (
@@ -79,6 +88,7 @@ def list_(context: Context, principal: str | None, scope: str | None, as_json: b
         )
         for one in found
     ]
+    rows += [policy_row(one, known) for one in policies]
     answer(table(("PRINCIPAL", "TYPE", "ROLE", "SCOPE", "HOLDS"), rows, empty="No role assignments."))
     return 0
 

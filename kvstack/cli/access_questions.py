@@ -6,7 +6,6 @@ import click
 
 from kvstack.cli.context import Context, OpenVault, pass_context
 from kvstack.cli.directory import Directory, directory
-from kvstack.cli.grant_words import place_of, role_of
 from kvstack.cli.group import Verbs
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json
@@ -20,7 +19,7 @@ from kvstack.terms.scope import Scope, written_scope
 
 if TYPE_CHECKING:
     from kvstack.terms.right import Right
-    from kvstack.vault.explanation import Explanation, Grant, Missed
+    from kvstack.vault.explanation import Explanation
 
 _RIGHT = "RIGHT is what is done, as `secrets/get`, `keys/sign` or `vaults/delete`, or Azure's action."
 _WHERE = (
@@ -37,13 +36,15 @@ def add_questions(group: Verbs) -> None:
     group.add_command(explain)
 
 
-@click.command("who-can", help=f"List who may do something somewhere, and by which role. {_RIGHT} {_WHERE}")
+@click.command("who-can", help=f"List who may do something somewhere, by which role or policy. {_RIGHT} {_WHERE}")
 @_its_right
 @_its_resource
 @as_json
 @pass_context
 def who_can(context: Context, written_right: str, resource: str, as_json: bool) -> int:
     """Answer with every principal that may."""
+    from kvstack.cli.grants_told import grant_columns, grant_document
+
     asked = _right(written_right)
     with opened(context) as vault:
         where = _resource(vault, resource)
@@ -53,10 +54,13 @@ def who_can(context: Context, written_right: str, resource: str, as_json: bool) 
     # By name: the vault's own order is of ids, which are drawn.
     found = tuple(sorted(found, key=lambda one: (known.name(one[0]).lower(), one[0])))
     if as_json:
-        able = [{"principal": known.name(who), "principal_id": who, "by": _grant(grant, known)} for who, grant in found]
+        able = [
+            {"principal": known.name(who), "principal_id": who, "by": grant_document(grant, known)}
+            for who, grant in found
+        ]
         answer_json({"right": asked.name, "action": asked.action, "scope": written_scope(where), "principals": able})
         return 0
-    rows = [(known.name(who), *_columns(grant, known)) for who, grant in found]
+    rows = [(known.name(who), *grant_columns(grant, known)) for who, grant in found]
     answer(
         table(
             ("PRINCIPAL", "ROLE", "AT", "THROUGH", "UNTIL"),
@@ -130,19 +134,26 @@ def _there(asked: "Right", where: Scope) -> "Right":
 
 
 def _words(found: "Explanation", asked: "Right", known: Directory) -> list[str]:
+    from kvstack.cli.grants_told import grant_words, missed_words
+
     who, where = known.name(found.principal), written_scope(found.scope)
     if found.allowed:
         lines = [f"{who} can {asked.words} at {where}."]
-        lines += [f"  {_grant_words(grant, known)}" for grant in found.grants]
+        lines += [f"  {grant_words(grant, known)}" for grant in found.grants]
         return lines
     lines = [f"{who} cannot {asked.words} at {where}."]
     if found.denial is not None:
         lines.append(f"  the deny assignment `{found.denial.name}` at {written_scope(found.denial.scope)} forbids it")
         if found.grants:
-            lines += [f"  it would be allowed otherwise: {_grant_words(grant, known)}" for grant in found.grants]
+            lines += [f"  it would be allowed otherwise: {grant_words(grant, known)}" for grant in found.grants]
         return lines
-    lines += [f"  {_grant_words(one.grant, known)}: {_why(one)}" for one in found.missed]
-    if not found.missed:
+    lines += [f"  {missed_words(one, known)}" for one in found.missed]
+    if found.enough:
+        from kvstack.terms.access_policy import permission_words
+
+        vault, needed = found.scope.vault, permission_words(found.enough)
+        lines.append(f"  the vault goes by access policies: `kvstack vault set-policy {vault}` would give {needed}")
+    elif not found.missed:
         lines.append("  no role that reaches it there allows that")
     if found.smallest is not None:
         at = f"/{found.scope.item} in managed_hsm/{found.scope.vault}" if _is_inside(found, asked) else where
@@ -154,54 +165,9 @@ def _is_inside(found: "Explanation", asked: "Right") -> bool:
     return found.scope.managed_hsm and asked.data
 
 
-def _grant_words(grant: "Grant", known: Directory) -> str:
-    assignment = grant.assignment
-    through = " in ".join(f"`{known.name(group)}`" for group in grant.through)
-    return (
-        f"`{role_of(grant, known)}` at {place_of(grant)}"
-        + (f", through {through}" if through else "")
-        + (f", until {assignment.expires:%Y-%m-%d %H:%M} UTC" if assignment.expires is not None else "")
-        + (", under a condition" if assignment.condition else "")
-    )
-
-
-def _why(missed: "Missed") -> str:
-    assignment = missed.grant.assignment
-    match missed.why:
-        case "not_begun":
-            return f"begins {assignment.starts:%Y-%m-%d %H:%M} UTC"
-        case "ended":
-            return "has ended"
-        case "condition":
-            return f"its condition does not hold: {assignment.condition}"
-        case "role_unknown":
-            return "its role is not defined any more"
-
-
-def _columns(grant: "Grant", known: Directory) -> tuple[Any, ...]:
-    assignment = grant.assignment
-    return (
-        role_of(grant, known),
-        place_of(grant),
-        " in ".join(known.name(group) for group in grant.through),
-        assignment.expires,
-    )
-
-
-def _grant(grant: "Grant", known: Directory) -> dict[str, Any]:
-    assignment = grant.assignment
-    return {
-        "assignment": assignment.id,
-        "role": role_of(grant, known),
-        "scope": written_scope(assignment.scope),
-        "local_scope": grant.inside or None,
-        "through": [known.name(group) for group in grant.through],
-        "until": assignment.expires,
-        "condition": assignment.condition or None,
-    }
-
-
 def _document(found: "Explanation", asked: "Right", known: Directory) -> dict[str, Any]:
+    from kvstack.cli.grants_told import grant_document
+
     denial = found.denial
     return {
         "principal": known.name(found.principal),
@@ -210,8 +176,9 @@ def _document(found: "Explanation", asked: "Right", known: Directory) -> dict[st
         "action": found.action,
         "scope": written_scope(found.scope),
         "allowed": found.allowed,
-        "grants": [_grant(grant, known) for grant in found.grants],
+        "grants": [grant_document(grant, known) for grant in found.grants],
         "denied_by": None if denial is None else {"id": denial.id, "name": denial.name},
-        "missed": [{**_grant(one.grant, known), "why": one.why} for one in found.missed],
+        "missed": [{**grant_document(one.grant, known), "why": one.why} for one in found.missed],
+        "enough_permissions": sorted(found.enough),
         "smallest_role": found.smallest.name if found.smallest is not None else None,
     }

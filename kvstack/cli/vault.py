@@ -1,9 +1,13 @@
 """`kvstack vault`: vaults, alive and soft-deleted."""
 
+from typing import cast
+
 import click
+from msgspec import UNSET
 
 from kvstack.cli.confirm import confirm
 from kvstack.cli.context import Context, pass_context
+from kvstack.cli.directory import directory
 from kvstack.cli.documents import vault_document, vault_facts
 from kvstack.cli.group import verbs
 from kvstack.cli.lifecycle import deleted_table, deleted_words
@@ -12,8 +16,10 @@ from kvstack.cli.options import answer_yes, as_json
 from kvstack.cli.output import answer, answer_json
 from kvstack.cli.table import facts, table
 from kvstack.cli.thing import recover_hint, vault_name
+from kvstack.cli.vault_policies import add_policies, policy_document, policy_words
 from kvstack.cli.vault_transfer import add_transfer
 from kvstack.cli.words import text
+from kvstack.terms.access_policy import ACCESS_MODELS, AccessModel
 from kvstack.terms.limits import RETENTION_DAYS
 
 _name = click.argument("name", metavar="VAULT", type=text)
@@ -36,9 +42,23 @@ def command() -> None:
 @click.option(
     "--purge-protection", is_flag=True, help="Nobody can purge before retention ends. Never to be taken back."
 )
+@click.option(
+    "--access-model",
+    type=click.Choice(ACCESS_MODELS),
+    default="rbac",
+    help="Whether roles give a right to what is in it, or access policies of its own.",
+)
 @as_json
 @pass_context
-def create(context: Context, name: str, sku: str, retention_days: int, purge_protection: bool, as_json: bool) -> int:
+def create(
+    context: Context,
+    name: str,
+    sku: str,
+    retention_days: int,
+    purge_protection: bool,
+    access_model: str,
+    as_json: bool,
+) -> int:
     """Make a vault."""
     with opened(context) as there, recover_hint("vault", name):
         made = there.service.create_vault(
@@ -47,11 +67,42 @@ def create(context: Context, name: str, sku: str, retention_days: int, purge_pro
             sku="premium" if sku == "premium" else "standard",
             soft_delete_retention_days=retention_days,
             purge_protection=purge_protection,
+            access_model=cast("AccessModel", access_model),
         )
     if as_json:
         answer_json(vault_document(made))
     else:
         answer(f"created vault {made.name}")
+    return 0
+
+
+@command.command(help="Change a vault's settings; what is not named stays.")
+@_name
+@click.option("--sku", type=click.Choice(["standard", "premium"]), help="`premium` has -HSM keys.")
+@click.option("--purge-protection", is_flag=True, help="Switch it on. Never to be taken back.")
+@click.option(
+    "--access-model",
+    type=click.Choice(ACCESS_MODELS),
+    help="Let roles give a right to what is in it, or its access policies. Takes the right to give roles.",
+)
+@as_json
+@pass_context
+def update(
+    context: Context, name: str, sku: str | None, purge_protection: bool, access_model: str | None, as_json: bool
+) -> int:
+    """Change a vault's settings."""
+    with opened(context) as there, recover_hint("vault", name):
+        changed = there.service.update_vault(
+            there.caller,
+            vault_name(name),
+            sku=UNSET if sku is None else "premium" if sku == "premium" else "standard",
+            purge_protection=True if purge_protection else UNSET,
+            access_model=UNSET if access_model is None else cast("AccessModel", access_model),
+        )
+    if as_json:
+        answer_json(vault_document(changed))
+    else:
+        answer(facts(vault_facts(changed)))
     return 0
 
 
@@ -73,7 +124,7 @@ def list_(context: Context, as_json: bool) -> int:
     return 0
 
 
-@command.command(help="Show a vault's settings.")
+@command.command(help="Show a vault's settings, and its access policies.")
 @_name
 @as_json
 @pass_context
@@ -81,10 +132,13 @@ def show(context: Context, name: str, as_json: bool) -> int:
     """Show a vault's settings."""
     with opened(context) as there, recover_hint("vault", name):
         found = there.service.get_vault(there.caller, vault_name(name))
+        policies = there.service.list_access_policies(there.caller, found.name)
+        known = directory(there)
     if as_json:
-        answer_json(vault_document(found))
+        answer_json({**vault_document(found), "access_policies": [policy_document(one, known) for one in policies]})
     else:
-        answer(facts(vault_facts(found)))
+        held = [(f"policy of {known.name(one.principal_id)}", policy_words(one)) for one in policies]
+        answer(facts([*vault_facts(found), *held]))
     return 0
 
 
@@ -150,4 +204,5 @@ def purge(context: Context, name: str, yes: bool, as_json: bool) -> int:
     return 0
 
 
+add_policies(command)
 add_transfer(command)

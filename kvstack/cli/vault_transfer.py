@@ -113,12 +113,18 @@ def _password(variable: str | None, file: str | None, what: str) -> SecretValue:
 
 
 def _numbers(found: "Exported | Imported") -> dict[str, int]:
-    return {"keys": found.keys, "secrets": found.secrets, "certificates": found.certificates}
+    return {
+        "keys": found.keys,
+        "secrets": found.secrets,
+        "certificates": found.certificates,
+        "access_policies": found.policies,
+    }
 
 
 def _words(found: "Exported | Imported") -> str:
     keys, secrets = counted(found.keys, "key"), counted(found.secrets, "secret")
-    return f"{keys}, {secrets}, {counted(found.certificates, 'certificate')}"
+    policies = f", {found.policies} access policies" if found.policies > 1 else ", 1 access policy"
+    return f"{keys}, {secrets}, {counted(found.certificates, 'certificate')}{policies if found.policies else ''}"
 
 
 def _left(left: "tuple[Left, ...]") -> list[dict[str, str]]:

@@ -6,8 +6,10 @@ from typing import Final
 
 import msgspec
 
+from kvstack.terms.access_policy import Enough, enough
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
+from kvstack.vault.access_policy import AccessPolicy, VaultPolicies
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.denial import DenyAssignment
 from kvstack.vault.permissions import Permissions, permissions
@@ -19,30 +21,39 @@ _REMEMBERED: Final = 16_384  # answers for somebody's groups at one scope
 
 class Request(msgspec.Struct, frozen=True):
     """One question. principals: the caller's id and those of all its groups; data: whether the action is on data in a
-    vault, or on what resource manager manages."""
+    vault, or on what resource manager manages; permissions: what an access policy has to permit for it, any of them;
+    None for what stands for the action."""
 
     principals: tuple[str, ...]
     action: str
     data: bool
     scope: Scope
+    permissions: Enough | None = None
+
+    @property
+    def enough(self) -> Enough:
+        """What an access policy has to permit, any of them."""
+        return enough(self.action) if self.permissions is None else self.permissions
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The answer, and what it rests on: the assignment that allows it, or the denial that forbids it."""
+    """The answer, and what it rests on: the assignment or policy that allows it, or the denial that forbids it."""
 
     allowed: bool
     assignment: RoleAssignment | None = None
     denial: DenyAssignment | None = None
+    policy: AccessPolicy | None = None
 
 
 DENIED = Decision(False)
 
 
 class Assignments:
-    """All role assignments, found by principal and scope, so that a decision does not look at all of them; and all
-    denials, by scope.
+    """All role assignments, found by principal and scope, so that a decision does not look at all of them; all denials,
+    by scope; and the access policies of the vaults that go by them, by vault and principal.
 
-    roles: every definition by id. An assignment of a role that is not known allows nothing.
+    roles: every definition by id. An assignment of a role that is not known allows nothing. policies: by folded name of
+    the vault; a vault that is not there goes by roles.
     """
 
     def __init__(
@@ -50,12 +61,14 @@ class Assignments:
         assignments: Iterable[RoleAssignment],
         roles: Mapping[str, RoleDefinition],
         denials: Iterable[DenyAssignment] = (),
+        policies: Mapping[str, VaultPolicies] | None = None,
     ) -> None:
         self._permissions = {role_id: permissions(role) for role_id, role in roles.items()}
         self._by_principal: dict[str, dict[ScopeKey, tuple[RoleAssignment, ...]]] = {}
         self._denials: dict[ScopeKey, tuple[DenyAssignment, ...]] = {}
         # By who asks about what, and one scope: what all his groups were given there is gone through once.
         self._allowing: dict[tuple[tuple[str, ...], str, bool, ScopeKey], tuple[RoleAssignment, ...]] = {}
+        self._policies = dict(policies or {})
         for assignment in assignments:
             self.add(assignment)
         for denial in denials:
@@ -108,6 +121,25 @@ class Assignments:
                 if (not height or denial.below) and denial.meets(request.principals, request.action, data=request.data):
                     return denial
         return None
+
+    def go_by(self, vault: str, policies: VaultPolicies | None) -> None:
+        """Let the data in a vault go by these access policies, or by roles where None. vault: its folded name."""
+        if policies is None:
+            self._policies.pop(vault, None)
+        else:
+            self._policies[vault] = policies
+
+    def policies(self, scope: Scope) -> VaultPolicies | None:
+        """Return the policies that the data at a scope goes by, None where it goes by roles."""
+        return self._policies.get(scope.vault.lower()) if self._policies and scope.vault else None
+
+    def known(self, principals: tuple[str, ...], scope: Scope) -> bool:
+        """Tell whether somebody who acts under these ids has a role at a scope or above, or a policy there."""
+        policies = self.policies(scope)
+        if policies is not None and not policies.by_principal.keys().isdisjoint(principals):
+            return True
+        keys = scope_keys(scope)
+        return any(key in self._by_principal.get(principal, {}) for principal in principals for key in keys)
 
     def put_role(self, role: RoleDefinition) -> None:
         """Count assignments of a role by this definition from here on."""
@@ -167,7 +199,14 @@ class Assignments:
 
 def decision(request: Request, assignments: Assignments, now: datetime, latest: datetime | None = None) -> Decision:
     """Return whether somebody may do something: denied, unless one assignment at the scope or above allows it, and no
-    denial there forbids it."""
+    denial there forbids it. In a vault under access policies nothing but a policy of it counts for what is done with
+    the data."""
+    if request.data:
+        policies = assignments.policies(request.scope)
+        if policies is not None:
+            for policy in policies.permitting(request.principals, request.enough):
+                return Decision(True, policy=policy)
+            return DENIED
     denial = assignments.denying(request)
     if denial is not None:
         return Decision(False, denial=denial)

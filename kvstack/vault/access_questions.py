@@ -11,7 +11,7 @@ from kvstack.vault import errors
 from kvstack.vault.access import Request
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import READ_HSM, Attempt, Engine
-from kvstack.vault.explanation import Explanation, Grant, explanation, grants_of, who_can
+from kvstack.vault.explanation import Explanation, Grant, PolicyGrant, explanation, grants_of, policies_of, who_can
 from kvstack.vault.local_explanation import local_explanation, local_grants_of, who_can_locally
 from kvstack.vault.local_roles import READ as READ_LOCALLY
 from kvstack.vault.pool_home import inside
@@ -51,8 +51,10 @@ class AccessQuestions(Engine):
                 attempt.registry, hsm, principal, action, self._scope(hsm, scope.item), attempt.now
             )
 
-    def who_can(self, caller: Caller, action: str, scope: Scope, *, data: bool = True) -> tuple[tuple[str, Grant], ...]:
-        """Return every principal that may do something, each with the assignment that decides."""
+    def who_can(
+        self, caller: Caller, action: str, scope: Scope, *, data: bool = True
+    ) -> tuple[tuple[str, Grant | PolicyGrant], ...]:
+        """Return every principal that may do something, each with the assignment or access policy that decides."""
         with self._attempt(caller, "AccessWhoCan", scope) as attempt, attempt.transaction():
             attempt.details.update(action=action)
             hsm = _managed_hsm(attempt, scope) if data else None
@@ -80,6 +82,16 @@ class AccessQuestions(Engine):
             if hsm.pool is not None and hsm.deletion is None:
                 found = local_grants_of(attempt.registry, hsm, self._scope(hsm), principal)
                 yield from sorted(found, key=lambda one: (len(one.through), one.inside, one.assignment.role_id))
+
+    def policies_of(self, caller: Caller, principal_id: str) -> tuple[PolicyGrant, ...]:
+        """Return every access policy that reaches a principal, of those the caller may see."""
+        with self._attempt(caller, "AccessList", self.top) as attempt, attempt.transaction():
+            principal = principal_id.lower()
+            attempt.details.update(principal=principal)
+            found = policies_of(attempt.registry, principal, self.top.subscription)
+            if principal == caller.id:
+                return found
+            return tuple(one for one in found if attempt.may(READ, one.scope, data=False))
 
 
 def _managed_hsm(attempt: Attempt, scope: Scope) -> Vault | None:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kvstack.hsm.protocol import DecryptionFailed, DomainUnfit, HsmError, HsmUnavailable, KeyProvider, KeyReference
+from kvstack.terms.access_policy import Enough
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
 from kvstack.terms.principal import PrincipalType
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 READ_VAULT = "Microsoft.KeyVault/vaults/read"
 READ_HSM = "Microsoft.KeyVault/managedHSMs/read"
+READ_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments/read"
 _DENIED = 403
 _NO_REQUEST = CallerRequest()
 _DRAWN = 64
@@ -192,35 +194,38 @@ class Attempt:
         known = self.registry.principals.get(caller.id)
         return known.type if known is not None else "user"
 
-    def decide(self, action: str, scope: Scope, *, data: bool) -> Decision:
-        """Ask the evaluator. What is inside a Managed HSM only its local roles give a right to."""
+    def decide(self, action: str, scope: Scope, *, data: bool, permissions: Enough | None = None) -> Decision:
+        """Ask the evaluator. What is inside a Managed HSM only its local roles give a right to. permissions: what an
+        access policy has to permit, any of them, where that is not what stands for the action."""
         if data and scope.managed_hsm:
             principals = self.registry.principals_of(self.caller)
             found = self.registry.local(scope.vault).decide(principals, action, scope, self.now)
         else:
-            request = Request(self.registry.principals_of(self.caller), action, data, scope)
+            request = Request(self.registry.principals_of(self.caller), action, data, scope, permissions)
             found = decision(request, self.registry.assignments, self.now, self.latest)
         allowing = found.assignment
         if allowing is not None and allowing.id not in self._rests_on:
             self._rests_on += (allowing.id,)
         return found
 
-    def may(self, action: str, scope: Scope, *, data: bool) -> bool:
+    def may(self, action: str, scope: Scope, *, data: bool, permissions: Enough | None = None) -> bool:
         """Tell whether the caller may do something."""
-        return self.decide(action, scope, data=data).allowed
+        return self.decide(action, scope, data=data, permissions=permissions).allowed
 
-    def require(self, action: str, scope: Scope, *, data: bool) -> Decision:
+    def require(self, action: str, scope: Scope, *, data: bool, permissions: Enough | None = None) -> Decision:
         """Refuse the caller who may not do something."""
-        found = self.decide(action, scope, data=data)
+        found = self.decide(action, scope, data=data, permissions=permissions)
         if not found.allowed:
-            raise self.denied(action, scope, data=data)
+            raise self.denied(action, scope, data=data, permissions=permissions)
         return found
 
-    def denied(self, action: str, scope: Scope, *, data: bool) -> VaultError:
+    def denied(self, action: str, scope: Scope, *, data: bool, permissions: Enough | None = None) -> VaultError:
         """Return the refusal, in as many words as the caller may know."""
         if data and scope.managed_hsm:
             return self._denied_locally(action, scope)
-        if not self.may("Microsoft.Authorization/roleAssignments/read", scope, data=False):
+        if data and self.registry.assignments.policies(scope) is not None:
+            return self._denied_by_policies(action, scope, permissions)
+        if not self.may(READ_ASSIGNMENTS, scope, data=False):
             return errors.denied_plainly()
         denial = self.decide(action, scope, data=data).denial
         if denial is not None:
@@ -236,6 +241,16 @@ class Attempt:
         if vault is None or not known:
             return errors.denied_plainly()
         return local.refusal(vault, self.caller.words, action, scope)
+
+    def _denied_by_policies(self, action: str, scope: Scope, permissions: Enough | None) -> VaultError:
+        """Return the refusal of something in a vault under access policies."""
+        principals = self.registry.principals_of(self.caller)
+        request = Request(principals, action, True, scope, permissions)
+        if self.may(READ_ASSIGNMENTS, scope, data=False):
+            return errors.denied_by_policies(self.caller.words, action, scope.path, scope.vault, request.enough)
+        # That the vault is there, and what it goes by, is known to who has anything to do with it.
+        known = self.registry.assignments.known(principals, scope) or self.may(READ_VAULT, scope, data=False)
+        return errors.denied_plainly(by_policies=known)
 
     # Finding things
 
@@ -253,19 +268,28 @@ class Attempt:
         self.subject = self._engine._scope(vault, item)
 
     def vault(
-        self, name: str, action: str, item: str = "", *, also: str | None = None, local: str | None = None
+        self,
+        name: str,
+        action: str,
+        item: str = "",
+        *,
+        also: str | None = None,
+        local: str | None = None,
+        permissions: Enough | None = None,
     ) -> Vault:
         """Return a live vault whose data the caller may use so. item: the thing in it, empty for the whole vault; also:
-        another action that is enough; local: what the action is in a Managed HSM, where that has one of its own."""
+        another action that is enough where roles count; local: what the action is in a Managed HSM, where that has one
+        of its own; permissions: what an access policy has to permit, where that is not what stands for the action."""
         vault = self.registry.vault(name)
         scope = self._engine._scope(vault if vault is not None else name, item)
         self.subject = scope
         # Who may not use the vault is denied before being told whether there is one. That reading a key is enough for
-        # what its public half can do is so in vaults only.
+        # what its public half can do is so in vaults under roles only.
         if local is not None and scope.managed_hsm:
             action = local
-        if also is None or scope.managed_hsm or not self.may(also, scope, data=True):
-            self.require(action, scope, data=True)
+        by_roles = not scope.managed_hsm and self.registry.assignments.policies(scope) is None
+        if also is None or not by_roles or not self.may(also, scope, data=True):
+            self.require(action, scope, data=True, permissions=permissions)
         if vault is None or vault.deletion is not None:
             raise self.vault_not_found(name)
         self.require_let_in(vault)

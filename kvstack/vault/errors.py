@@ -6,6 +6,7 @@ from typing import Self
 
 import msgspec
 
+from kvstack.terms.access_policy import Enough, permission_words
 from kvstack.terms.diagnostic import Diagnostic, KvstackError
 from kvstack.terms.kind import with_article
 
@@ -98,9 +99,21 @@ def denied_by_denial(who: str, action: str, scope: str, denial: str, at: str) ->
     )
 
 
-def denied_plainly() -> Forbidden:
-    """Return the refusal of a caller who may not know how access stands: it tells nothing."""
-    return Forbidden("denied", inner="ForbiddenByRbac")
+def denied_by_policies(who: str, action: str, scope: str, vault: str, permissions: Enough) -> Forbidden:
+    """Return the refusal of a caller whom no access policy of a vault permits something. permissions: what would."""
+    hint = (
+        f"The permission {permission_words(permissions)} in an access policy of the vault would allow it: "
+        f"`kvstack vault set-policy {vault}`."
+        if permissions
+        else "No access policy permits it."
+    )
+    return Forbidden(f"{who} may not do {action} at {scope}", hint, inner="ForbiddenByPolicy")
+
+
+def denied_plainly(*, by_policies: bool = False) -> Forbidden:
+    """Return the refusal of a caller who may not know how access stands: it tells nothing. by_policies: he knows that
+    the vault is there, and its access policies were asked."""
+    return Forbidden("denied", inner="ForbiddenByPolicy" if by_policies else "ForbiddenByRbac")
 
 
 def denied_locally(who: str, action: str, hsm: str, scope: str, role: str | None) -> Forbidden:

@@ -10,6 +10,7 @@ import msgspec
 from kvstack.hsm.protocol import KeyMaterial, KeyReference
 from kvstack.terms import approval
 from kvstack.terms import tags as tag_rules
+from kvstack.terms.access_policy import GET, LIST
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.name import folded, item_name_problem
 from kvstack.vault import errors, soft_delete
@@ -118,13 +119,16 @@ class ItemOperations(MaterialOperations):
             self._attempt(caller, f"{kind.noun}GetDeleted", self._item_scope(vault, kind, name)) as attempt,
             attempt.transaction(),
         ):
-            home = attempt.vault(vault, kind.read, f"{kind.collection}/{name}", local=READ_DELETED_KEYS)
+            home = attempt.vault(
+                vault, kind.read, f"{kind.collection}/{name}", local=READ_DELETED_KEYS, permissions=GET[kind.collection]
+            )
             return deleted_item(attempt, home, kind, name)[0]
 
     def _list_items(self, kind: Kind[I], caller: Caller, vault: str, *, deleted: bool) -> tuple[I, ...]:
         operation = f"{kind.noun}ListDeleted" if deleted else f"{kind.noun}List"
         with self._attempt(caller, operation, self._scope(vault)) as attempt, attempt.transaction():
-            home = attempt.vault(vault, kind.read, local=READ_DELETED_KEYS if deleted else None)
+            local = READ_DELETED_KEYS if deleted else None
+            home = attempt.vault(vault, kind.read, local=local, permissions=LIST[kind.collection])
             items = kind.table.scan(attempt.tx, vault_id=home.id)
             found = [item for item in items if (item.deletion is not None) == deleted]
             return tuple(sorted(found, key=lambda item: item.folded))
@@ -143,7 +147,7 @@ class ItemOperations(MaterialOperations):
             self._attempt(caller, f"{kind.noun}ListVersions", self._item_scope(vault, kind, name)) as attempt,
             attempt.transaction(),
         ):
-            home = attempt.vault(vault, kind.read, f"{kind.collection}/{name}")
+            home = attempt.vault(vault, kind.read, f"{kind.collection}/{name}", permissions=LIST[kind.collection])
             item = kind.table.get(attempt.tx, home.id, folded(name))
             if item is None or item.deletion is not None:
                 return ()
@@ -301,7 +305,7 @@ def _item_not_found(attempt: Attempt, home: Vault, kind: Kind[I], name: str, ite
         return error.with_detail(f"Recover it, before {errors.day(item.deletion.scheduled_purge)}.")
     names: list[str] = []
     scope = attempt.scope_of(home)
-    if attempt.may(kind.read, scope, data=True):
+    if attempt.may(kind.read, scope, data=True, permissions=LIST[kind.collection]):
         names = [one.name for one in kind.table.scan(attempt.tx, vault_id=home.id) if one.deletion is None]
     return errors.not_found(kind.word, name, where, near(name, names), code=code)
 

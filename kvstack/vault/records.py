@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from kvstack.hsm.protocol import PublicKey
+from kvstack.terms.access_policy import AccessModel
 from kvstack.terms.certificate import CertificatePolicy
 from kvstack.terms.key import KeySpecification, Operation
 from kvstack.terms.recovery import RecoveryLevel, recovery_level
@@ -70,7 +71,8 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
 
 class Vault(Row, frozen=True, kw_only=True):
     """A vault. id: drawn at creation, so that a namesake made after a purge is another vault; pool: what it has beside
-    this where it is a Managed HSM; approval: which of its changes wait for an approval."""
+    this where it is a Managed HSM; approval: which of its changes wait for an approval; access_model: what the rights to
+    its data are: roles, or policies of its own."""
 
     folded: str
     id: str
@@ -88,6 +90,7 @@ class Vault(Row, frozen=True, kw_only=True):
     deletion: Deletion | None = None
     pool: Pool | None = None
     approval: ApprovalRule | None = None
+    access_model: AccessModel = "rbac"
 
     @property
     def recovery_level(self) -> RecoveryLevel:

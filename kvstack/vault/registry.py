@@ -12,6 +12,7 @@ from kvstack.terms.role import RoleDefinition, built_in_roles_by_id
 from kvstack.terms.role import role as built_in_role
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Assignments
+from kvstack.vault.access_policy import ACCESS_POLICIES, AccessPolicy, VaultPolicies
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
 from kvstack.vault.denial import DenyAssignment
@@ -73,6 +74,7 @@ class Registry:
         custom_roles: Iterable[CustomRole] = (),
         denials: Iterable[DenyAssignment] = (),
         local: Mapping[str, LocalAccess] | None = None,
+        policies: Iterable[AccessPolicy] = (),
     ) -> None:
         self.mark = mark
         self.vaults = {vault.folded: vault for vault in vaults}
@@ -84,6 +86,11 @@ class Registry:
         # Asked without the store's lock, while a key is used: one look-up, never a walk.
         self._pools = {vault.pool_id: vault for vault in self.vaults.values() if vault.pool is not None}
         self.assignments = Assignments(self.role_assignments.values(), self.roles(), self.denials.values())
+        self._policies: dict[str, VaultPolicies] = {}
+        for policy in policies:
+            self._policies.setdefault(policy.vault_id, VaultPolicies()).by_principal[policy.principal_id] = policy
+        for vault in self.vaults.values():
+            self._let_go_by(vault)
         self._groups_of: dict[str, set[str]] | None = None
         self._asking: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
 
@@ -101,6 +108,10 @@ class Registry:
         if vault is None or vault.pool is None:
             return LocalAccess()
         return self._local.setdefault(vault.id, LocalAccess())
+
+    def policies(self, vault: Vault) -> VaultPolicies:
+        """Return a vault's access policies: they are kept while it goes by roles, too."""
+        return self._policies.setdefault(vault.id, VaultPolicies())
 
     def roles(self) -> Mapping[str, RoleDefinition]:
         """Return every role definition by id."""
@@ -140,11 +151,16 @@ class Registry:
         self.vaults[vault.folded] = vault
         if vault.pool is not None:
             self._pools[vault.pool_id] = vault
+        self._let_go_by(vault)
 
     def remove_vault(self, tx: Transaction, vault: Vault) -> None:
-        """Forget a vault."""
+        """Forget a vault, with its access policies."""
+        for policy in tuple(self.policies(vault).by_principal.values()):
+            self.remove_policy(tx, vault, policy)
         VAULTS.delete(tx, vault.folded)
         del self.vaults[vault.folded]
+        del self._policies[vault.id]
+        self.assignments.go_by(vault.folded, None)
         self._pools.pop(vault.pool_id, None)
 
     def put_assignment(self, tx: Transaction, assignment: RoleAssignment) -> None:
@@ -158,6 +174,16 @@ class Registry:
         ROLE_ASSIGNMENTS.delete(tx, assignment.id)
         del self.role_assignments[assignment.id]
         self.assignments.remove(assignment)
+
+    def put_policy(self, tx: Transaction, vault: Vault, policy: AccessPolicy) -> None:
+        """Keep an access policy of a vault, in place of the one of its principal."""
+        ACCESS_POLICIES.put(tx, policy)
+        self.policies(vault).by_principal[policy.principal_id] = policy
+
+    def remove_policy(self, tx: Transaction, vault: Vault, policy: AccessPolicy) -> None:
+        """Forget an access policy of a vault."""
+        ACCESS_POLICIES.delete(tx, policy.vault_id, policy.principal_id)
+        del self.policies(vault).by_principal[policy.principal_id]
 
     def put_denial(self, tx: Transaction, denial: DenyAssignment) -> None:
         """Keep a denial that was not there."""
@@ -232,6 +258,10 @@ class Registry:
         MARKS.put(tx, RegistryMark(name=_MARK))
         self.mark = stored_mark(tx)
 
+    def _let_go_by(self, vault: Vault) -> None:
+        by_policies = vault.access_model == "access_policies"
+        self.assignments.go_by(vault.folded, self.policies(vault) if by_policies else None)
+
     def _direct_groups(self) -> dict[str, set[str]]:
         if self._groups_of is None:
             self._groups_of = {}
@@ -261,4 +291,5 @@ def read_registry(tx: Transaction) -> Registry:
         ROLE_DEFINITIONS.scan(tx),
         DENIALS.scan(tx),
         {vault_id: LocalAccess(*found) for vault_id, found in given.items()},
+        ACCESS_POLICIES.scan(tx),
     )

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from kvstack.terms import rotation as rotation_rules
+from kvstack.terms.access_policy import SEE_SECRET
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import BadParameter
@@ -49,13 +50,13 @@ class RotationOperations(ItemOperations):
 
     def get_rotation_policy(self, caller: Caller, vault: str, collection: Rotated, name: str) -> RotationPolicy | None:
         """Return a key's or a secret's policy, None where it has none."""
-        require = READ_KEY_POLICY if collection == "keys" else SECRET.read
+        require, permissions = (READ_KEY_POLICY, None) if collection == "keys" else (SECRET.read, SEE_SECRET)
         noun = "Key" if collection == "keys" else "Secret"
         with (
             self._attempt(caller, f"{noun}RotationPolicyGet", self._scope(vault, f"{collection}/{name}")) as attempt,
             attempt.transaction(),
         ):
-            home = attempt.vault(vault, require, f"{collection}/{name}")
+            home = attempt.vault(vault, require, f"{collection}/{name}", permissions=permissions)
             match collection:
                 case "keys":
                     return live(attempt, home, KEY, name).rotation

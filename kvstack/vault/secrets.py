@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kvstack.terms import limits
+from kvstack.terms.access_policy import SEE_SECRET
 from kvstack.terms.name import folded
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
@@ -154,7 +155,7 @@ class SecretOperations(ItemOperations):
             self._attempt(caller, "SecretGetProperties", self._scope(vault, f"secrets/{name}")) as attempt,
             attempt.transaction(),
         ):
-            home = attempt.vault(vault, SECRET.read, f"secrets/{name}")
+            home = attempt.vault(vault, SECRET.read, f"secrets/{name}", permissions=SEE_SECRET)
             item = live(attempt, home, SECRET, name)
             return _record(home, item, _version(attempt, item, version))
 

@@ -1,5 +1,6 @@
 """The one front door of the vault: every operation is a caller's, authorised, done, audited and committed at once."""
 
+from kvstack.vault.access_policies import AccessPolicyOperations
 from kvstack.vault.access_questions import AccessQuestions
 from kvstack.vault.access_review import AccessReviewOperations
 from kvstack.vault.activations import ActivationOperations
@@ -32,6 +33,7 @@ from kvstack.vault.vaults import VaultOperations
 
 class VaultService(
     TransferOperations,
+    AccessPolicyOperations,
     VaultOperations,
     ManagedHsmOperations,
     OwnSecurityDomainOperations,

@@ -7,10 +7,13 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from kvstack.terms.access_policy import LIST, LIST_ISSUERS, SEE_CONTACTS, Enough
 from kvstack.terms.identity import identity_scope_of
 from kvstack.terms.name import folded
 from kvstack.terms.scope import Scope, scope
 from kvstack.vault import errors
+from kvstack.vault.access_policies import listed_policies
+from kvstack.vault.access_policy import AccessPolicy
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
 from kvstack.vault.caller import Caller
@@ -37,6 +40,7 @@ from kvstack.vault.vaults import READ, READ_DELETED
 Collection = Literal["keys", "secrets", "certificates", "issuers", "contacts"]
 AccessKind = Literal["role_assignments", "eligible_assignments", "deny_assignments"]
 A = TypeVar("A", RoleAssignment, EligibleAssignment, DenyAssignment)
+_PERMISSIONS: dict[Collection, Enough] = {**LIST, "issuers": LIST_ISSUERS, "contacts": SEE_CONTACTS}
 # What stands beside certificates is no scope a right could be given at: it is seen with its vault.
 _BESIDE_CERTIFICATES = re.compile(r"/(issuers/[^/]+|contacts)$")
 
@@ -47,7 +51,7 @@ class Unread(msgspec.Struct, frozen=True):
     same."""
 
     vault: str
-    kind: Collection | AccessKind | Literal["vault", "role_definitions", "identities"]
+    kind: Collection | AccessKind | Literal["vault", "role_definitions", "identities", "policies"]
     reason: str
     but: tuple[str, ...] = ()
 
@@ -57,7 +61,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     `deletion` says; what is in a soft-deleted vault is there too, it comes back with the vault. managed_hsms: their
     keys are among `keys`; local_assignments, local_roles: what is given and defined inside them; contacts: one for each
     vault that has any; role_definitions: the store's own; eligible_assignments, deny_assignments: like
-    role_assignments, at every scope."""
+    role_assignments, at every scope; access_policies: the vaults' own, whether they go by them or by roles."""
 
     taken: datetime
     vaults: tuple[Vault, ...]
@@ -75,6 +79,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     role_definitions: tuple[CustomRole, ...] = ()
     eligible_assignments: tuple[EligibleAssignment, ...] = ()
     deny_assignments: tuple[DenyAssignment, ...] = ()
+    access_policies: tuple[AccessPolicy, ...] = ()
 
 
 class LastChange(msgspec.Struct, frozen=True):
@@ -100,6 +105,7 @@ class SnapshotOperations(ItemOperations):
             certificates: list[Certificate] = []
             issuers: list[Issuer] = []
             contacts: list[ContactsRow] = []
+            policies: list[AccessPolicy] = []
             pools = [vault for vault in vaults if vault.pool is not None]
             vaults = [vault for vault in vaults if vault.pool is None]
             for vault in vaults:
@@ -114,6 +120,11 @@ class SnapshotOperations(ItemOperations):
                 if _readable(attempt, vault, CERTIFICATE.read, "contacts", unread):
                     told = CONTACTS.get(attempt.tx, vault.id)
                     contacts += (told,) if told is not None else ()
+                if attempt.may(READ, attempt.scope_of(vault), data=False):
+                    policies += listed_policies(attempt, vault.name)
+                else:
+                    reason = attempt.denied(READ, attempt.scope_of(vault), data=False).summary
+                    unread.append(Unread(vault.name, "policies", reason))
             local_assignments: list[LocalAssignment] = []
             local_roles: list[LocalRole] = []
             for pool in pools:
@@ -153,6 +164,7 @@ class SnapshotOperations(ItemOperations):
                 roles,
                 eligible,
                 denials,
+                tuple(policies),
             )
 
     def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:
@@ -210,8 +222,8 @@ def _readable(attempt: Attempt, vault: Vault, read: str, what: Collection, unrea
     here = attempt.scope_of(vault)
     if vault.pool is not None and vault.pool.activated is None:
         reason = errors.why_not_activated(vault.name)
-    elif not attempt.may(read, here, data=True):
-        reason = attempt.denied(read, here, data=True).summary
+    elif not attempt.may(read, here, data=True, permissions=_PERMISSIONS[what]):
+        reason = attempt.denied(read, here, data=True, permissions=_PERMISSIONS[what]).summary
     elif not lets_in(vault.network, attempt.caller):
         reason = errors.denied_by_firewall(vault.name, str(attempt.caller.address)).summary
     else:

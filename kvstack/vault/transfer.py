@@ -11,6 +11,8 @@ from kvstack.terms.diagnostic import Diagnostic
 from kvstack.terms.scope import Scope
 from kvstack.terms.secret import SecretValue
 from kvstack.vault import denials
+from kvstack.vault.access_policies import WRITE as WRITE_POLICIES
+from kvstack.vault.access_policies import listed_policies
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.assignments import WRITE as WRITE_ASSIGNMENT
 from kvstack.vault.assignments import AssignmentOperations, assignment_id
@@ -31,6 +33,7 @@ from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS, pending
 from kvstack.vault.pool_rules import require_place
 from kvstack.vault.principals import WRITE as WRITE_PRINCIPAL
 from kvstack.vault.records import Vault
+from kvstack.vault.registry import PrincipalRow
 from kvstack.vault.role_definitions import require_assignable
 from kvstack.vault.secrets import value_context
 from kvstack.vault.transfer_file import content_of, require_password, sealing
@@ -78,6 +81,7 @@ class TransferOperations(VaultOperations, AssignmentOperations):
                 secrets=len(content.secrets),
                 certificates=len(content.certificates),
                 assignments=len(content.assignments),
+                policies=len(content.policies),
                 left=left,
             )
 
@@ -108,8 +112,9 @@ class TransferOperations(VaultOperations, AssignmentOperations):
                 self._put_keys(attempt, here)
                 self._put_secrets(attempt, here)
                 self._put_certificates(attempt, here)
-                given, refused = self._put_access(attempt, here)
-                left = (*stuck.values(), *refused)
+                refused = self._put_policies(attempt, here)
+                given, not_given = self._put_access(attempt, here)
+                left = (*stuck.values(), *refused, *not_given)
                 attempt.details.update(_counts(content), left=str(len(left)), taken=content.taken.isoformat())
                 return Imported(
                     vault=home,
@@ -118,6 +123,7 @@ class TransferOperations(VaultOperations, AssignmentOperations):
                     secrets=len(content.secrets),
                     certificates=len(content.certificates),
                     given=given,
+                    policies=len(attempt.registry.policies(home).by_principal),
                     left=left,
                 )
 
@@ -155,7 +161,9 @@ class TransferOperations(VaultOperations, AssignmentOperations):
         assignments = [
             one for one in registry.role_assignments.values() if scope.contains(one.scope) and not one.activation
         ]
-        known = {one.principal_id: registry.principals.get(one.principal_id) for one in assignments}
+        policies = listed_policies(attempt, home.name)
+        named = [one.principal_id for one in assignments] + [one.principal_id for one in policies]
+        known = {principal: registry.principals.get(principal) for principal in named}
         return Content(
             taken=attempt.now,
             vault=home,
@@ -181,6 +189,7 @@ class TransferOperations(VaultOperations, AssignmentOperations):
             assignments=tuple(assignments),
             denials=tuple(one for one in registry.denials.values() if scope.contains(one.scope)),
             principals=tuple(replace(row, members=frozenset()) for row in known.values() if row is not None),
+            policies=policies,
         )
 
     def _not_taken(self, attempt: Attempt, home: Vault) -> list[Left]:
@@ -260,6 +269,28 @@ class TransferOperations(VaultOperations, AssignmentOperations):
         for contacts in content.contacts:
             CONTACTS.put(tx, contacts)
 
+    def _put_policies(self, attempt: Attempt, content: Content) -> list[Left]:
+        """Set the access policies that came along, where the caller may. Returns those that were left out."""
+        home = content.vault
+        try:
+            attempt.require(WRITE_POLICIES, attempt.scope_of(home), data=False)
+        except VaultError as error:
+            return [Left(f"access policy of {one.principal_id}", error.summary) for one in content.policies]
+        for one in content.policies:
+            self._named(attempt, content, one.principal_id)
+            mine = replace(one, updated=attempt.now, updated_by=attempt.caller.id)
+            attempt.changes_registry().put_policy(attempt.tx, home, mine)
+        return []
+
+    def _named(self, attempt: Attempt, content: Content, principal_id: str) -> PrincipalRow | None:
+        """Return what is known of a principal here; make it known as it was where the file was made, if need be."""
+        there = attempt.registry.principals.get(principal_id)
+        brought = next((one for one in content.principals if one.id == principal_id), None)
+        if there is not None or brought is None or not attempt.may(WRITE_PRINCIPAL, self.top, data=False):
+            return there
+        attempt.changes_registry().put_principal(attempt.tx, replace(brought, members=frozenset()))
+        return brought
+
     def _put_access(self, attempt: Attempt, content: Content) -> tuple[tuple[Given, ...], list[Left]]:
         """Give the roles that came along. Returns them, and those that were left out."""
         registry = attempt.changes_registry()
@@ -269,8 +300,6 @@ class TransferOperations(VaultOperations, AssignmentOperations):
             own = denial.id == denials.denial_id(denial.scope, denial.name) or denial.id in registry.denials
             new_id = denials.denial_id(scope, denial.name) if own else denial.id
             registry.put_denial(attempt.tx, replace(denial, id=new_id, scope=scope, created_by=attempt.caller.id))
-        known = {one.id: one for one in content.principals}
-        may_name = attempt.may(WRITE_PRINCIPAL, self.top, data=False)
         given: list[Given] = []
         left: list[Left] = []
         # Decided before any is given: nobody gets the right to give roles from the file itself.
@@ -280,10 +309,7 @@ class TransferOperations(VaultOperations, AssignmentOperations):
             if role is None or why:
                 left.append(Left(_role_words(one, role.name if role else one.role_id), why))
                 continue
-            there = registry.principals.get(one.principal_id)
-            if there is None and may_name and one.principal_id in known:
-                there = known[one.principal_id]
-                registry.put_principal(attempt.tx, replace(there, members=frozenset()))
+            there = self._named(attempt, content, one.principal_id)
             scope = replace(one.scope, subscription=top)
             made = assignment_id(one.scope, one.role_id, one.principal_id)
             own = one.id == made or one.id in registry.role_assignments

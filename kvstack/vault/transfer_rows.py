@@ -7,7 +7,10 @@ import msgspec
 from msgspec.structs import replace
 
 from kvstack.hsm.protocol import KeyMaterial, KeyReference
+from kvstack.terms.limits import ACCESS_POLICIES
 from kvstack.terms.name import folded, item_name_problem
+from kvstack.vault.access_policies import policy_problems
+from kvstack.vault.access_policy import AccessPolicy
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.certificates.rows import (
     Certificate,
@@ -27,7 +30,7 @@ from kvstack.vault.versions import KeyVersionRow, SecretVersionRow
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """A whole vault. The versions' and pending requests' `sealed` is a secret's value, or what a key's provider wants
-    kept; principals: those the assignments name, without members."""
+    kept; principals: those the assignments and policies name, without members."""
 
     taken: datetime
     vault: Vault
@@ -45,6 +48,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     assignments: tuple[RoleAssignment, ...]
     denials: tuple[DenyAssignment, ...]
     principals: tuple[PrincipalRow, ...]
+    policies: tuple[AccessPolicy, ...] = ()
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -63,6 +67,7 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     secrets: int
     certificates: int
     assignments: int
+    policies: int = 0
     left: tuple[Left, ...] = ()
 
 
@@ -76,7 +81,8 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """A vault that arrived. taken: when it was exported; given: the roles that came along; left: what did not."""
+    """A vault that arrived. taken: when it was exported; given: the roles that came along; policies: how many access
+    policies did; left: what did not."""
 
     vault: Vault
     taken: datetime
@@ -84,6 +90,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     secrets: int
     certificates: int
     given: tuple[Given, ...] = ()
+    policies: int = 0
     left: tuple[Left, ...] = ()
 
 
@@ -140,8 +147,17 @@ def _problems(content: Content) -> Iterator[str]:
     for scope in [*(one.scope for one in content.assignments), *(one.scope for one in content.denials)]:
         if (scope.resource_group.lower(), folded(scope.vault), scope.managed_hsm) != (group, home, False):
             yield f"a right is at {scope.path}, which is not the vault's"
+    yield from _policy_problems(content.policies)
     if len(content.contacts) > 1:
         yield "its contacts are there twice"
+
+
+def _policy_problems(policies: tuple[AccessPolicy, ...]) -> Iterator[str]:
+    if not len(policies) == len({one.principal_id for one in policies}) <= ACCESS_POLICIES:
+        yield "it has two access policies for one principal, or too many"
+    for policy in policies:
+        for attribute, words in policy_problems(policy):
+            yield f"an access policy's {attribute}: {words}"
 
 
 def materials(content: Content) -> Iterator[tuple[str, KeyReference]]:
@@ -209,4 +225,5 @@ def placed(content: Content, home: Vault) -> Content:
         revocation_lists=tuple(replace(one, **here) for one in content.revocation_lists),
         issuers=tuple(replace(one, **here) for one in content.issuers),
         contacts=tuple(replace(one, **here) for one in content.contacts),
+        policies=tuple(replace(one, declared_by="", **here) for one in content.policies),
     )

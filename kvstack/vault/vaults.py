@@ -9,11 +9,13 @@ from msgspec import UNSET, UnsetType
 from kvstack.terms import approval as deeds
 from kvstack.terms import limits
 from kvstack.terms import tags as tag_rules
+from kvstack.terms.access_policy import ACCESS_MODELS, AccessModel
 from kvstack.terms.name import folded, resource_group_name_problem, vault_name_problem
 from kvstack.terms.principal import is_guid
 from kvstack.terms.scope import Scope
 from kvstack.vault import errors, firewall, soft_delete
 from kvstack.vault.approval_guard import require_approved
+from kvstack.vault.assignments import WRITE as WRITE_ASSIGNMENT
 from kvstack.vault.assignments import drop_assignments_below
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
@@ -46,8 +48,10 @@ class VaultOperations(ItemOperations):
         lock: Lock | None = None,
         approval: ApprovalRule | None = None,
         tags: Mapping[str, str] | None = None,
+        access_model: AccessModel = "rbac",
     ) -> Vault:
-        """Make a vault. Raises Conflict where its name is taken, by a soft-deleted vault too."""
+        """Make a vault. access_model: what gives a right to what is in it: roles, or policies of its own. Raises
+        Conflict where its name is taken, by a soft-deleted vault too."""
         group = resource_group or self._settings.resource_group
         scope = msgspec.structs.replace(self._scope(name), resource_group=group)
         with self._attempt(caller, "VaultPut", scope) as attempt, attempt.transaction():
@@ -69,6 +73,7 @@ class VaultOperations(ItemOperations):
                 tags=dict(tags or {}),
                 created=attempt.now,
                 updated=attempt.now,
+                access_model=access_model,
             )
             found = list(vault_problems(wanted))
             if found:
@@ -90,13 +95,18 @@ class VaultOperations(ItemOperations):
         lock: Lock | UnsetType | None = UNSET,
         approval: ApprovalRule | UnsetType | None = UNSET,
         tags: Mapping[str, str] | UnsetType = UNSET,
+        access_model: AccessModel | UnsetType = UNSET,
     ) -> Vault:
         """Change a vault's settings; what is not given stays. approval: None takes the rule away, which the rule itself
-        wants approved. Raises BadParameter for what can never be changed."""
+        wants approved; another access model takes the right to give roles, as on Azure. Raises BadParameter for what can
+        never be changed."""
         with self._attempt(caller, "VaultPatch", self._scope(name)) as attempt, attempt.transaction():
             there = self._managed(attempt, name, WRITE)
             if lock is not UNSET and lock != there.lock:
                 attempt.require(WRITE_LOCK, attempt.subject, data=False)
+            if access_model not in (UNSET, there.access_model):
+                attempt.require(WRITE_ASSIGNMENT, attempt.subject, data=False)
+                attempt.details["access_model"] = str(access_model)
             if soft_delete_retention_days not in (UNSET, there.soft_delete_retention_days):
                 raise BadParameter(
                     f"the retention of vault `{there.name}` is {there.soft_delete_retention_days} days for good",
@@ -122,6 +132,7 @@ class VaultOperations(ItemOperations):
                 lock=there.lock if lock is UNSET else lock,
                 approval=there.approval if approval is UNSET else _in_order(approval),
                 tags=there.tags if tags is UNSET else dict(tags),
+                access_model=there.access_model if access_model is UNSET else access_model,
             )
             found = list(_problems(changed))
             if found:
@@ -151,7 +162,8 @@ class VaultOperations(ItemOperations):
             )
 
     def delete_vault(self, caller: Caller, name: str) -> Vault:
-        """Soft-delete a vault with all in it. Role assignments at and below it are gone for good, as on Azure."""
+        """Soft-delete a vault with all in it. Role assignments at and below it are gone for good, as on Azure; access
+        policies come back with it."""
         with self._attempt(caller, "VaultDelete", self._scope(name)) as attempt, attempt.transaction():
             there = self._managed(attempt, name, DELETE)
             if there.lock is not None:
@@ -268,6 +280,8 @@ def _problems(vault: Vault) -> Iterator[tuple[str, str]]:
         )
     if vault.sku not in ("standard", "premium"):
         yield "sku", f"a vault is `standard` or `premium`, not `{vault.sku}`"
+    if vault.access_model not in ACCESS_MODELS:
+        yield "access_model", f"a vault goes by `rbac` or by `access_policies`, not by `{vault.access_model}`"
     for tag, words in tag_rules.problems(vault.tags):
         yield f"tags.{tag}" if tag else "tags", words
     yield from firewall.problems(vault.network)

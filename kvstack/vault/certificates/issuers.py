@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kvstack.terms import contact as contact_rules
 from kvstack.terms import issuer as issuer_rules
+from kvstack.terms.access_policy import LIST_ISSUERS, SEE_CONTACTS
 from kvstack.terms.issuer import OWN_PROVIDER
 from kvstack.terms.name import folded
 from kvstack.vault import errors
@@ -73,7 +74,7 @@ class IssuerOperations(Engine):
     def list_issuers(self, caller: Caller, vault: str) -> tuple[Issuer, ...]:
         """Return a vault's issuers."""
         with self._attempt(caller, "CertificateIssuerList", self._scope(vault)) as attempt, attempt.transaction():
-            home = attempt.vault(vault, READ_ISSUERS)
+            home = attempt.vault(vault, READ_ISSUERS, permissions=LIST_ISSUERS)
             return tuple(sorted(ISSUERS.scan(attempt.tx, vault_id=home.id), key=lambda one: one.folded))
 
     def delete_issuer(self, caller: Caller, vault: str, name: str) -> Issuer:
@@ -113,7 +114,7 @@ class IssuerOperations(Engine):
     def get_contacts(self, caller: Caller, vault: str) -> tuple[Contact, ...]:
         """Return whom to tell about a vault's certificates."""
         with self._attempt(caller, "CertificateContactsGet", self._scope(vault)) as attempt, attempt.transaction():
-            home = attempt.vault(vault, CERTIFICATE.read)
+            home = attempt.vault(vault, CERTIFICATE.read, permissions=SEE_CONTACTS)
             found = CONTACTS.get(attempt.tx, home.id)
             return found.contacts if found is not None else ()
 

@@ -47,7 +47,15 @@ def test_the_answers_are_json_too(
     file = str(tmp_path / "moving")
     monkeypatch.setenv("MOVING", PASSWORD)
     made = shell.good("vault", "export", VAULT, "--file", file, "--password-env", "MOVING", "--json").json
-    assert made == {"vault": VAULT, "file": file, "keys": 1, "secrets": 1, "certificates": 0, "left": []}
+    assert made == {
+        "vault": VAULT,
+        "file": file,
+        "keys": 1,
+        "secrets": 1,
+        "certificates": 0,
+        "access_policies": 0,
+        "left": [],
+    }
     done = there.good("vault", "import", "--file", file, "--password-env", "MOVING", "--json").json
     assert (done["vault"]["name"], done["keys"], done["left"]) == (VAULT, 1, [])
 

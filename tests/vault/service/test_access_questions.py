@@ -12,7 +12,7 @@ from kvstack.terms.principal import Principal
 from kvstack.terms.right import right
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Forbidden
-from kvstack.vault.explanation import Explanation, explanation, groups_of
+from kvstack.vault.explanation import Explanation, Grant, explanation, groups_of
 from tests.vault.access_worlds import NOW, questions, registry_of, worlds
 from tests.vault.plain_access import World as PlainWorld
 from tests.vault.service.world import START, World
@@ -37,7 +37,7 @@ def test_the_way_through_groups_is_told(dev: World) -> None:
     )
     found = explained(dev, alice)
     assert found.allowed
-    assert [(grant.role and grant.role.name, grant.through) for grant in found.grants] == [
+    assert [(isinstance(grant, Grant) and grant.role and grant.role.name, grant.through) for grant in found.grants] == [
         ("Key Vault Secrets User", (INNER, OUTER))
     ]
     able = dev.service.who_can(dev.operator, GET, dev.scope(VAULT))
@@ -104,6 +104,7 @@ def test_the_way_told_leads_from_one_group_to_the_next_up_to_whom_the_role_was_g
         assert {who, *groups_of(registry, who)} == set(registry.principals_of(Caller(who)))
         found = explanation(registry, who, request.action, request.scope, data=request.data, now=NOW)
         for grant in (*found.grants, *(one.grant for one in found.missed)):
+            assert isinstance(grant, Grant)
             way = (who, *grant.through)
             assert way[-1] == grant.assignment.principal_id
             assert all(inner in world.members[outer] for inner, outer in itertools.pairwise(way))

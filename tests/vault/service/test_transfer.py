@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.scope import Scope
 from kvstack.terms.secret import SecretValue
 from kvstack.vault import transfer_file
+from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.rows import Contact
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, VaultError
@@ -148,6 +150,39 @@ def test_role_assignments_come_along_and_are_told(dev: World, other: World) -> N
     assert other.service.get_secret(other.service.caller(PERSON, address="10.1.1.1"), VAULT, "pass").value
     scopes = {one.scope for one in other.service.list_role_assignments(other.operator, other.scope(VAULT), above=False)}
     assert scopes == {other.scope(VAULT), other.scope(VAULT, "secrets/Pass")}
+
+
+def test_access_policies_come_along_with_the_model_and_their_principals_names(dev: World, other: World) -> None:
+    furnish(dev)
+    dev.service.set_access_policy(dev.operator, VAULT, PERSON, secrets=["get"], keys=["all"], declared_by="a stack")
+    backup: dict[str, Any] = {"keys": ["backup"], "secrets": ["backup", "get"], "certificates": ["backup"]}
+    dev.service.set_access_policy(dev.operator, VAULT, dev.operator.id, **backup)
+    dev.service.update_vault(dev.operator, VAULT, access_model="access_policies")
+    exported = dev.service.export_vault(dev.operator, VAULT, password=PASSWORD)
+    arrived = other.service.import_vault(other.operator, exported.blob, password=PASSWORD)
+    assert (exported.policies, arrived.policies, arrived.vault.access_model) == (2, 2, "access_policies")
+    before, after = (
+        {one.principal_id: one for one in world.service.list_access_policies(world.operator, VAULT)}
+        for world in (dev, other)
+    )
+    assert {who: one.permissions for who, one in before.items()} == {who: one.permissions for who, one in after.items()}
+    # No stack of this store declared it.
+    assert (after[PERSON].declared_by, after[PERSON].updated_by) == ("", other.operator.id)
+    assert (PERSON, "ada") in [(one.id, one.name) for one in other.service.list_principals(other.operator)]
+    assert other.service.get_secret(Caller(PERSON), VAULT, "pass").value is not None
+    with pytest.raises(Forbidden):
+        other.service.get_secret(Caller(STRANGER), VAULT, "pass")
+
+
+def test_who_may_not_set_policies_leaves_them_out(dev: World, other: World) -> None:
+    dev.service.set_access_policy(dev.operator, VAULT, PERSON, secrets=["get"])
+    blob = dev.service.export_vault(dev.operator, VAULT, password=PASSWORD).blob
+    other.service.put_role_definition(
+        other.operator, "Maker", actions=["Microsoft.KeyVault/vaults/write"], assignable_scopes=[other.scope()]
+    )
+    arrived = other.service.import_vault(other.person("Maker"), blob, password=PASSWORD)
+    assert [left.thing for left in arrived.left] == [f"access policy of {PERSON}"]
+    assert (arrived.policies, other.service.list_access_policies(other.operator, VAULT)) == (0, ())
 
 
 def test_who_may_not_give_roles_leaves_them_out(dev: World, other: World) -> None:
@@ -298,6 +333,7 @@ def test_an_import_that_breaks_off_leaves_nothing(dev: World, other: World) -> N
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.service import VaultService
 from kvstack.vault.unlock import unlock
