@@ -130,7 +130,7 @@ def _attributes(resource: type[Resource], body: Schema) -> str:
     # What a type is about first; what all types share last.
     shared = ("name", "lifecycle")
     for attribute in sorted(attributes(resource), key=lambda each: (each.written in shared, not each.required)):
-        if resource.kind == "role_assignment" and attribute.written == "name":
+        if resource.kind in ("role_assignment", "access_policy") and attribute.written == "name":
             continue  # an assignment has no name of its own; writing one is an error
         schema = body["properties"][attribute.written]
         rows.append(
@@ -334,6 +334,11 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
             yield "Name: 1 to 128 characters. Another name is another denial; another scope replaces it."
             yield "Address in a vault: `VAULT/deny/NAME`; under the stack's own `deny`: `deny/NAME`."
             yield _imported("VAULT/deny/NAME")
+        case "access_policy":
+            yield "It has no name: a principal has one policy in a vault. Another principal is another policy."
+            yield f"At most {limits.ACCESS_POLICIES:,} policies in a vault."
+            yield "Address: `VAULT/policies/PRINCIPAL`: `legacy-dev/policies/batch`."
+            yield _imported("VAULT/policies/PRINCIPAL")
         case "managed_hsm":
             yield "Name: as a vault's; the two share one space of names."
             yield "It holds at most 5,000 keys, each with at most 100 versions."

@@ -9,7 +9,7 @@ import msgspec
 
 from kvstack.declare.graph import Desired, Node, Path
 from kvstack.declare.references import with_real_names
-from kvstack.declare.resolve_access import Access, vault_of_scope
+from kvstack.declare.resolve_access import Access, policies_problems, vault_of_scope
 from kvstack.declare.resolve_approval import with_approvers
 from kvstack.declare.resolve_denials import Denials
 from kvstack.declare.resolve_local_access import LocalAccess
@@ -19,6 +19,7 @@ from kvstack.declare.rule_problems import rule_problems
 from kvstack.declare.stack import StackFile
 from kvstack.declare.stack_file import stack_file
 from kvstack.declare.variables import Located
+from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.catalog import BESIDE, inside
 from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
@@ -85,6 +86,7 @@ class _Resolution:
             for resolver, listed in ((access, RoleAssignment), (denials, DenyAssignment)):
                 for index, declared in enumerate(getattr(self.stack.vaults[key], listed.collection)):
                     self._listed(resolver, declared, (*path, listed.collection, index), key)
+            self._policies(access, key, vault)
         for key, block in self.stack.managed_hsms.items():
             self._managed_hsm(anybody, key, block)
         for key, role in roles.declared.items():
@@ -215,6 +217,23 @@ class _Resolution:
             self._check_lifecycle(path, listed)
         real = vault_of_scope(listed.scope)
         self._add(address, listed.resolved(), real, Address(vault_key) if vault_key else None, path)
+
+    def _policies(self, access: Access, key: str, vault: Vault) -> None:
+        base: Path = ("vaults", key, AccessPolicy.collection)
+        declared: tuple[AccessPolicy, ...] = getattr(self.stack.vaults[key], AccessPolicy.collection)
+        if declared and "access_model" not in self.doubtful.get(base[:2], frozenset()):
+            self.problems.extend(policies_problems(vault, len(declared), base))
+        for index, policy in enumerate(declared):
+            path: Path = (*base, index)
+            found = len(self.problems)
+            self.problems.extend(Located.below(path, problem) for problem in policy.problems())
+            resolved = access.resolved_policy(policy, path, self.problems)
+            if self._failed_since(found):
+                continue
+            if resolved.lifecycle is not _ALWAYS:
+                self._check_lifecycle(path, resolved)
+            address = joined(key, AccessPolicy.collection, *policy.address_parts())
+            self._add(address, resolved, vault.name, Address(key), path)
 
     def _failed_since(self, found: int) -> bool:
         return any(problem.severity == "error" for problem in self.problems[found:])

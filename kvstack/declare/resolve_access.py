@@ -8,10 +8,11 @@ import msgspec
 from kvstack.declare.graph import Path
 from kvstack.declare.resolve_roles import Roles
 from kvstack.declare.variables import Located
+from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.eligible import Eligible
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
-from kvstack.terms import name
+from kvstack.terms import limits, name
 from kvstack.terms.identity import identity_name_problem, identity_named
 from kvstack.terms.near import meant
 from kvstack.terms.principal import Principal, PrincipalType, is_guid
@@ -54,6 +55,7 @@ class Access:
             eligible=self._eligible(declared, principal, path, problems),
         )
         self._assigned.append((assignment, path))
+        problems.extend(self._without_effect(assignment, vault_key, path))
         return assignment, vault_key
 
     def _eligible(
@@ -70,6 +72,25 @@ class Access:
             wrong = "nobody approves his own request"
             problems.append(Located(where, wrong, "Name somebody else, or a group."))
         return msgspec.structs.replace(declared.eligible, approvers=approvers)
+
+    def _without_effect(self, assignment: RoleAssignment, vault_key: str | None, path: Path) -> Iterator[Located]:
+        """Yield a warning where a role's rights to data do not count: in a vault under access policies."""
+        if vault_key is None or self.vaults[vault_key].access_model != "access_policies":
+            return
+        known = assignment.role
+        if self.roles.gives_data(known):
+            yield Located(
+                path,
+                f"`{known}` gives no right to what is in `{self.vaults[vault_key].name}`: it goes by access policies",
+                "Give permissions under the vault's `policies`, or take the line out.",
+                "warning",
+            )
+
+    def resolved_policy(self, declared: AccessPolicy, path: Path, problems: list[Located]) -> AccessPolicy:
+        """Return the policy with its principal's id, and every permission in the place of `all`."""
+        principal = principal_meant(self.principals, declared.principal, None, path, problems, typed=False)
+        meant_id = principal.id if principal else declared.principal.lower()
+        return msgspec.structs.replace(declared.resolved(), principal=meant_id)
 
     def redundant(self) -> Iterator[Located]:
         """Yield a warning for every assignment that one at a wider scope makes useless."""
@@ -144,9 +165,11 @@ def principal_meant(
     principal_type: PrincipalType | None,
     path: Path,
     problems: list[Located],
+    *,
+    typed: bool = True,
 ) -> Principal | None:
     """Return the declared principal a line names, or the managed identity of somebody else; None for an object id, or
-    with a problem told."""
+    with a problem told. typed: whether an object id has to say what it is."""
     found = principals.get(written) or _anybodys_identity(written)
     where = (*path, "principal")
     if found is not None:
@@ -157,7 +180,7 @@ def principal_meant(
     if not is_guid(written):
         there = f"`principals` has {', '.join(principals)}." if principals else "`principals` is empty."
         problems.append(Located(where, f"there is no principal `{written}`{meant(written, principals)}", there))
-    elif principal_type is None:
+    elif typed and principal_type is None:
         problems.append(Located(where, "an object id needs its `principal_type`", "Or give it a name in `principals`."))
     return None
 
@@ -168,6 +191,24 @@ def _anybodys_identity(written: str) -> Principal | None:
     if named is None or name.resource_group_name_problem(named[0]) or identity_name_problem(named[1]):
         return None
     return Principal(id=written.lower(), type="managed_identity", name=written)
+
+
+def policies_problems(vault: Vault, count: int, path: Path) -> Iterator[Located]:
+    """Yield what is wrong with having so many policies in a vault. path: of all of them."""
+    if vault.access_model != "access_policies":
+        yield Located(
+            path,
+            f"`{vault.name}` goes by roles: no policy counts in it",
+            "Write `access_model: access_policies` in the vault, or give roles under `access` instead.",
+            at_key=True,
+        )
+    if count > limits.ACCESS_POLICIES:
+        yield Located(
+            path,
+            f"a vault has at most {limits.ACCESS_POLICIES} access policies, not {count}",
+            "Give them to groups.",
+            at_key=True,
+        )
 
 
 def principals_meant(

@@ -63,6 +63,16 @@ class Roles:
         problems.append(Located((*path, "role"), str(found), detail))
         return None
 
+    def gives_data(self, name: str) -> bool:
+        """Tell whether the role of this name gives a right to data; not where nothing has the name."""
+        own = self._by_name.get(folded(name))
+        if own is not None:
+            return bool(own.data_actions)
+        try:
+            return bool(role.role(name).data_actions)
+        except ValueError:
+            return False
+
     def outside(self, written: str, scope: str, path: Path) -> Located | None:
         """Return that a role may not be given at a scope, where that is certain. scope: in full, `vault/NAME/...`."""
         own = self._own(written)

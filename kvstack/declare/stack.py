@@ -173,6 +173,7 @@ class StackFile(Included, frozen=True, kw_only=True):
                 "role_assignment",
                 "role_definition",
                 "deny_assignment",
+                "access_policy",
                 "managed_hsm",
                 "hsm_key",
                 "hsm_role_definition",

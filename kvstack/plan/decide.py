@@ -295,6 +295,7 @@ def _deleted(situation: Situation, inside: Callable[[], tuple[Inside, ...]]) -> 
         reasons.append("it goes with its vault")
     elif situation.record is None:
         whose = "was made by a run that ended early" if actual.owner is None else "carries this stack's tags"
+        whose = "was set by this stack" if actual.named_by_us else whose
         reasons.append(f"it {whose} and is neither declared nor recorded")
     elif situation.destroyed is None:
         reasons.append("it is no longer declared")

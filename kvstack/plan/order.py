@@ -32,9 +32,18 @@ def with_dependencies(changes: list[Change]) -> Iterator[Change]:
             for needed in record.resource.needs(record.vault):
                 if gone_with is not None:
                     needed_by.setdefault(needed, []).append(gone_with)
+    access_in, others_in = _by_access(changes)
     for change in sorted(changes, key=lambda change: change.action in _ENDS):
         yield msgspec.structs.replace(
-            change, depends_on=tuple(dict.fromkeys(_waits_for(change, by_address, ends_in, needed_by, makers)))
+            change,
+            depends_on=tuple(
+                dict.fromkeys(
+                    (
+                        *_waits_for(change, by_address, ends_in, needed_by, makers),
+                        *_waits_for_access(change, by_address, access_in, others_in),
+                    )
+                )
+            ),
         )
 
 
@@ -50,11 +59,8 @@ def _waits_for(
             if needed in makers and makers[needed] != change.address:
                 yield makers[needed]
     vault = by_address.get(change.vault_address) if change.vault_address is not None else None
-    if vault is not None:
-        ends = change.action in _ENDS and not change.with_vault
-        before = _PURGES_FIRST if change.action is Action.PURGE else _GONE
-        if not (ends and vault.action in before):
-            yield vault.address
+    if vault is not None and not (change.action in _ENDS and not change.with_vault and _is_before(change, vault)):
+        yield vault.address
     # A vault goes after what goes from it one by one; protection is switched on after what is still to be purged.
     inside = ends_in.get(change.address, ())
     if change.action in _GONE:
@@ -65,3 +71,48 @@ def _waits_for(
     record = change.record
     if record is not None and (change.action in _ENDS or record.resource.stays_while_needed):
         yield from (address for address in needed_by.get(record.identity, ()) if address != change.address)
+
+
+def _by_access(changes: list[Change]) -> tuple[dict[Address, list[Address]], dict[Address, list[Address]]]:
+    """Return what gives a right to what is in a vault, by vault; and, where some of it ends, all else that changes
+    there."""
+    gives: dict[Address, list[Address]] = {}
+    others: dict[Address, list[Address]] = {}
+    ending = {change.vault_address for change in changes if _gives_access(change) and change.action is Action.DELETE}
+    for change in changes:
+        ends = change.action in _ENDS
+        if change.vault_address is None:
+            continue
+        if _gives_access(change):
+            if not ends:
+                gives.setdefault(change.vault_address, []).append(change.address)
+        elif change.vault_address in ending and not (ends and change.with_vault):
+            others.setdefault(change.vault_address, []).append(change.address)
+    return gives, others
+
+
+def _waits_for_access(
+    change: Change,
+    by_address: dict[Address, Change],
+    gives: dict[Address, list[Address]],
+    others: dict[Address, list[Address]],
+) -> Iterator[Address]:
+    """Yield what gives the right to do this; of what gives a right and ends, all it may have been needed for."""
+    if change.vault_address is None or change.action is Action.FORGET:
+        return
+    ends = change.action in _ENDS
+    if _gives_access(change):
+        if ends and not change.with_vault:
+            yield from others.get(change.vault_address, ())
+    elif not (ends and (change.with_vault or _is_before(change, by_address.get(change.vault_address)))):
+        yield from gives.get(change.vault_address, ())
+
+
+def _is_before(change: Change, vault: Change | None) -> bool:
+    """Tell whether something ends in its vault before that changes."""
+    return vault is not None and vault.action in (_PURGES_FIRST if change.action is Action.PURGE else _GONE)
+
+
+def _gives_access(change: Change) -> bool:
+    thing = change.node or change.record
+    return thing.resource.gives_access if thing is not None else False

@@ -6,6 +6,7 @@ from datetime import datetime
 from kvstack.backends.protocol import Actual, Snapshot
 from kvstack.declare.graph import Desired, Node, Removal
 from kvstack.plan import order
+from kvstack.plan.access_model import switches
 from kvstack.plan.change import Change, Plan, UnreadThing
 from kvstack.plan.decide import decision
 from kvstack.plan.drift import drift
@@ -17,7 +18,7 @@ from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource, compared
 from kvstack.state.state import Record, State
 from kvstack.terms.action import Action
-from kvstack.terms.address import Address, is_within, parent
+from kvstack.terms.address import Address, is_within, joined, parent
 from kvstack.terms.diagnostic import Diagnostic
 
 
@@ -40,6 +41,7 @@ def plan(
     desired = desired.told_by(snapshot.principals)
     planned = _Planning(desired, state, snapshot, now, values or {}, destroy)
     changes, bookkeeping = planned.changes() if not refresh_only else planned.nothing_but_unread()
+    planned.diagnostics += switches(changes, desired, snapshot)
     considered = len(desired.nodes)
     diagnostics, unread = list(planned.diagnostics), planned.unread
     if targets:
@@ -176,24 +178,31 @@ class _Planning:
         return owner is not None and owner.address == address and owner.stack == self.desired.owner
 
     def _leftovers(self, claimed: set[str]) -> Iterator[Change]:
-        """Decide about what is this stack's by its tags, or by what a run that ended early was about to make, and is
-        neither declared nor recorded: made just before a crash."""
+        """Decide about what is this stack's by its tags, by its name, or by what a run that ended early was about to
+        make, and is neither declared nor recorded: made just before a crash, or back with its vault."""
         for identity, address in self.made_before.items():
             if identity not in claimed and address not in self.nodes and address not in self.records:
                 yield from self._decided(address, None, None, identity)
         for identity, actual in self.snapshot.things.items():
             if (
-                actual.owner is not None
-                and actual.owner.stack == self.desired.owner
-                and identity not in claimed
+                identity not in claimed
                 and identity not in self.by_identity
                 and (actual.deletion is None or actual.deletion.with_vault)
+                and (ours := self._address_as_ours(identity, actual)) is not None
             ):
-                address = Address(actual.owner.address)
-                if actual.deletion is not None and not self._comes_back(address, identity):
+                if actual.deletion is not None and not self._comes_back(ours, identity):
                     continue
-                if address not in self.nodes and address not in self.records:
-                    yield from self._decided(address, None, None, identity)
+                if ours not in self.nodes and ours not in self.records:
+                    yield from self._decided(ours, None, None, identity)
+
+    def _address_as_ours(self, identity: str, actual: Actual[Resource]) -> Address | None:
+        """Return the address of what is this stack's, None for what is not known to be."""
+        if actual.owner is not None and actual.owner.stack == self.desired.owner:
+            return Address(actual.owner.address)
+        vault = self.vaults.get("/".join(identity.split("/", 2)[:2]))
+        if vault is not None and actual.named_by_us and actual.resource.gives_access:
+            return joined(vault, actual.resource.collection, *actual.resource.address_parts())
+        return None
 
     def _comes_back(self, address: Address, identity: str) -> bool:
         """Tell whether the deleted vault that a thing is in is recovered."""

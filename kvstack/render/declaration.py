@@ -7,12 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from kvstack.backends.protocol import Actual, Snapshot
+from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.role_definition import role_identity
 from kvstack.schema.attribute import Attribute
 from kvstack.schema.resource import Resource, attributes
+from kvstack.terms.access_policy import COLLECTIONS, in_order
 from kvstack.terms.identity import identity_named
 from kvstack.terms.principal import Principal
 
@@ -26,7 +28,7 @@ _OF_SECRETS: Final = (
 )
 # What a rotated secret is renewed with: a vault keeps when, and not how.
 _GENERATED: Final = {"generate": {"length": 48}}
-_ORDER: Final = ("access", "deny", "roles", "keys", "secrets", "contacts", "issuers", "certificates")
+_ORDER: Final = ("access", "policies", "deny", "roles", "keys", "secrets", "contacts", "issuers", "certificates")
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -84,7 +86,7 @@ def written(
 def _inside(
     snapshot: Snapshot, identity: str, roles: frozenset[str], left_out: list[str]
 ) -> Iterator[Actual[Resource]]:
-    name = identity.removeprefix("vaults/")
+    name, home = identity.removeprefix("vaults/"), snapshot.things[identity].resource
     denials: set[tuple[str, ...]] = set()
     for key, actual in sorted(snapshot.things.items()):
         resource = actual.resource
@@ -98,6 +100,9 @@ def _inside(
                 left_out.append(f"the role `{resource.role}` of {resource.principal}: no stack can name it")
                 continue
         elif not key.startswith(f"{identity}/"):
+            continue
+        elif isinstance(resource, AccessPolicy) and getattr(home, "access_model", "") != "access_policies":
+            left_out.append(f"the access policy of {resource.principal}: the vault goes by roles, it does not count")
             continue
         if isinstance(resource, DenyAssignment):
             if resource.address_parts() in denials:
@@ -137,7 +142,11 @@ def _principals(resource: Resource) -> tuple[str, ...]:
     match resource:
         case RoleAssignment(principal=principal, eligible=terms) if terms is not None:
             return (principal, *sorted(terms.approvers))
-        case RoleAssignment(principal=principal) | HsmRoleAssignment(principal=principal):
+        case (
+            RoleAssignment(principal=principal)
+            | HsmRoleAssignment(principal=principal)
+            | AccessPolicy(principal=principal)
+        ):
             return (principal,)
         case DenyAssignment(principals=principals, excluded=excluded):
             return (*sorted(principals or ()), *sorted(excluded))
@@ -199,6 +208,8 @@ def _assignment(resource: Resource, names: Mapping[str, str]) -> dict[str, Any]:
     if "approvers" in body.get("eligible", {}):
         body["eligible"] = {**body["eligible"], "approvers": _called(body["eligible"]["approvers"], names)}
     body |= {list_: _called(body[list_], names) for list_ in ("principals", "except") if list_ in body}
+    if isinstance(resource, AccessPolicy):
+        body |= {kind: list(in_order(kind, getattr(resource, kind))) for kind in COLLECTIONS if kind in body}
     if isinstance(resource, RoleAssignment | DenyAssignment):
         body = {"name": resource.name, **body} if resource.name else body
         inside = resource.scope.split("/", 2)[2:]

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.certificate import Certificate
 from kvstack.resources.contact_list import ContactList
 from kvstack.resources.deny_assignment import DenyAssignment
@@ -28,6 +29,7 @@ RESOURCES: tuple[type[Resource], ...] = (
     RoleAssignment,
     RoleDefinition,
     DenyAssignment,
+    AccessPolicy,
     ManagedHsm,
     HsmKey,
     HsmRoleDefinition,

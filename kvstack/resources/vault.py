@@ -11,6 +11,7 @@ from kvstack.schema.change_rule import REPLACE, fixed, one_way
 from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import limits, name
+from kvstack.terms.access_policy import AccessModel
 from kvstack.terms.approval import APPROVABLE, Approvable
 
 Sku = Literal["standard", "premium"]
@@ -84,6 +85,14 @@ class Vault(Resource, frozen=True, kw_only=True, kind="vault", collection="vault
         Approval | None,
         doc("Changes that wait until somebody has approved the very plan that makes them. Embedded vaults only."),
     ] = None
+    access_model: Annotated[
+        AccessModel,
+        doc(
+            "What gives a right to what is in it: `rbac` roles, or `access_policies`, the vault's own `policies`. The "
+            "change takes the right to give roles.",
+            "access_policies",
+        ),
+    ] = "rbac"
     tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}  # noqa: RUF012  # msgspec copies it
 
     def resolved(self) -> Self:

@@ -80,8 +80,9 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     version with the declared attributes is nobody's drift, the vault makes them itself. stands_for_what_it_needs: it is
     but another name for that. stays_while_needed: nobody can delete it while something that needs it is there.
     lost_when_deleted: what no new one would bring back, in words, empty for nothing. names: the attributes in which two
-    spellings are one name. schema_version: of its attributes as a state keeps them; it grows when an attribute changes
-    its meaning.
+    spellings are one name. gives_access: it gives the right to what else is in its vault, which is made after it,
+    therefore, and ends before it. schema_version: of its attributes as a state keeps them; it grows when an attribute
+    changes its meaning.
     """
 
     listed: ClassVar[bool] = False
@@ -89,6 +90,7 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
     ours_by_state: ClassVar[bool] = False
     stands_for_what_it_needs: ClassVar[bool] = False
     versions_by_vault: ClassVar[bool] = False
+    gives_access: ClassVar[bool] = False
     schema_version: ClassVar[int] = 1
     looks_at_in_a_vault: ClassVar[frozenset[str]] = frozenset()  # the attributes `problems_within` depends on
     stays_while_needed: ClassVar[bool] = False

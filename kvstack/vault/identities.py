@@ -139,6 +139,10 @@ class IdentityOperations(Engine):
             for inside in [one for one in local.assignments.values() if one.principal_id == principal_id]:
                 self._require_another_administrator(attempt, local, inside, home)
                 registry.remove_local_assignment(attempt.tx, home, inside)
+        for vault in registry.vaults.values():
+            policy = registry.policies(vault).by_principal.get(principal_id)
+            if policy is not None:
+                registry.remove_policy(attempt.tx, vault, policy)
         for eligible in [one for one in ELIGIBLE.scan(attempt.tx) if one.principal_id == principal_id]:
             ELIGIBLE.delete(attempt.tx, eligible.id)
         for request in [one for one in REQUESTS.scan(attempt.tx) if one.principal_id == principal_id]:

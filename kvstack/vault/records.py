@@ -71,8 +71,8 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
 
 class Vault(Row, frozen=True, kw_only=True):
     """A vault. id: drawn at creation, so that a namesake made after a purge is another vault; pool: what it has beside
-    this where it is a Managed HSM; approval: which of its changes wait for an approval; access_model: what the rights to
-    its data are: roles, or policies of its own."""
+    this where it is a Managed HSM; approval: which of its changes wait for an approval; access_model: what gives rights
+    to its data: roles, or policies of its own."""
 
     folded: str
     id: str

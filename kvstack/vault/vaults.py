@@ -98,8 +98,8 @@ class VaultOperations(ItemOperations):
         access_model: AccessModel | UnsetType = UNSET,
     ) -> Vault:
         """Change a vault's settings; what is not given stays. approval: None takes the rule away, which the rule itself
-        wants approved; another access model takes the right to give roles, as on Azure. Raises BadParameter for what can
-        never be changed."""
+        wants approved; access_model: another takes the right to give roles, as on Azure. Raises BadParameter for what
+        can never be changed."""
         with self._attempt(caller, "VaultPatch", self._scope(name)) as attempt, attempt.transaction():
             there = self._managed(attempt, name, WRITE)
             if lock is not UNSET and lock != there.lock:

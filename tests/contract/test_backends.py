@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Snapshot, Wanted
+from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.certificate import Certificate, CertificateKey, LifetimeTrigger
 from kvstack.resources.contact_list import Contact, ContactList
 from kvstack.resources.deny_assignment import DenyAssignment
@@ -77,7 +78,8 @@ ELIGIBLE = RoleAssignment(
 DENIAL = DenyAssignment(
     name="no reading", scope="vault/dev", excluded=frozenset({API}), data_actions=frozenset({GET_SECRET})
 )
-IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, ISSUER, CONTACTS, ELIGIBLE, DENIAL]
+POLICY = AccessPolicy(principal=API, keys=frozenset({"get", "sign"}), secrets=frozenset({"all"})).resolved()
+IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, POLICY, ISSUER, CONTACTS, ELIGIBLE, DENIAL]
 BESIDE_VAULTS = ("vault", "identity", "role_definition")
 SOFT: list[Resource] = [VAULT, KEY, SECRET, CERTIFICATE]
 KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT, IDENTITY, ROLE], ids=lambda resource: resource.kind)

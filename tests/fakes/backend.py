@@ -72,7 +72,9 @@ class MemoryBackend:
                 return _SoftDeleted(self)
             case "key" | "secret" | "certificate":
                 return _Versioned(self)
-            case "role_assignment" | "role_definition" | "deny_assignment" | "issuer" | "contact_list":
+            case (
+                "role_assignment" | "role_definition" | "deny_assignment" | "access_policy" | "issuer" | "contact_list"
+            ):
                 return _Plain(self)
             case "identity":
                 return _Identities(self)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 API = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
 BOB = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a12"
 CLEO = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a13"
-ACCESS = ("role_assignment", "role_definition", "deny_assignment")
+ACCESS = ("role_assignment", "role_definition", "deny_assignment", "access_policy")
 GET = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 LIST = "Microsoft.KeyVault/vaults/secrets/readMetadata/action"
 Declared = dict[str, Any]

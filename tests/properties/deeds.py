@@ -9,6 +9,7 @@ import msgspec
 
 from kvstack.backends.protocol import Actual
 from kvstack.declare.graph import Node
+from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.certificate import Certificate
 from kvstack.resources.contact_list import ContactList
 from kvstack.resources.deny_assignment import DenyAssignment
@@ -40,6 +41,7 @@ LATER = datetime(2037, 1, 31, tzinfo=UTC)
 EVERY_45_DAYS = RotationPolicy(every=duration("P45D"))
 CLOSED = NetworkRules("deny", ("192.0.2.0/24",), "none")
 EVERYBODYS = {"new": "x"}
+SOMEBODY = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a13"
 SOMEBODY_ELSES = {"kvstack-stack": "other"}
 
 
@@ -84,6 +86,8 @@ def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
             return _to_an_identity(of, node, identity)
         case HsmRoleDefinition() as role:
             return _to_a_local_role(of, node, role, actual.id)
+        case AccessPolicy() as policy:
+            return _to_a_policy(of, node, policy)
         case HsmRoleAssignment():
             return iter([Deed("take away", lambda: _unassign(of, node, actual.id), node.address)])
         case Issuer() as issuer:
@@ -173,6 +177,19 @@ def _taken_up(of: World, holder: Caller, identifier: str) -> None:
         of.service.activate_role(holder, identifier, justification="why")
 
 
+def _to_a_policy(of: World, node: Node, policy: AccessPolicy) -> Iterator[Deed]:
+    service, operator, vault = of.service, of.operator, node.vault
+    if policy.principal == operator.id:
+        return  # without it nothing in the vault can be read any more
+
+    def given(**more: Any) -> Callable[[], object]:
+        return lambda: service.set_access_policy(operator, vault, policy.principal, **more)
+
+    yield Deed("take away", lambda: service.delete_access_policy(operator, vault, policy.principal), node.address)
+    yield Deed("permit more", given(certificates=["all"]), node.address)
+    yield Deed("permit the same again", given(keys=policy.keys))
+
+
 def _to_a_vault(of: World, node: Node, vault: Resource) -> Iterator[Deed]:
     service, operator, at, name = of.service, of.operator, node.address, node.resource.name
     declared, ours = _tags(node, vault)
@@ -190,6 +207,8 @@ def _to_a_vault(of: World, node: Node, vault: Resource) -> Iterator[Deed]:
     yield Deed("claim", changed(tags=ours | SOMEBODY_ELSES), at)
     yield Deed("lock", changed(lock="delete"), at)
     yield Deed("close", changed(network=CLOSED), at)
+    if getattr(vault, "access_model", "") == "access_policies":
+        yield Deed("let roles count", changed(access_model="rbac"), at)
     yield Deed("touch", changed())
     yield Deed("delete", lambda: service.delete_vault(operator, name), at, *access)
     yield Deed(
@@ -197,6 +216,7 @@ def _to_a_vault(of: World, node: Node, vault: Resource) -> Iterator[Deed]:
         lambda: (service.delete_vault(operator, name), service.recover_vault(operator, name)),
         *access,
     )
+    yield Deed("let somebody in", lambda: service.set_access_policy(operator, name, SOMEBODY, secrets=["get"]))
     yield Deed("add a key", lambda: service.create_key(operator, name, "foreign", specification=_curve("P-256")))
 
 

@@ -123,9 +123,22 @@ _contacts = st.lists(
     max_size=3,
     unique_by=lambda line: line["email"],
 )
+# Whoever applies needs a policy of his own: no role gives him a right to what is in such a vault.
+_ALL = {"principal": "me", "keys": ["all"], "secrets": ["all"], "certificates": ["all"]}
+_policies = st.lists(
+    st.builds(
+        lambda who, keys, secrets: {"principal": who, "keys": keys, "secrets": secrets},
+        st.sampled_from(["api", "bob"]),
+        st.sampled_from([["get"], ["sign", "verify"], ["all"]]),
+        st.sampled_from([[], ["get", "list"], ["all"]]),
+    ),
+    max_size=2,
+    unique_by=lambda line: line["principal"],
+).map(lambda lines: {"access_model": "access_policies", "policies": [_ALL, *lines]})
 _vaults = st.builds(
-    lambda more, keys, secrets, certificates, authorities, access, deny, issuers, contacts: {
+    lambda more, keys, secrets, certificates, authorities, access, deny, issuers, contacts, policies: {
         **more,
+        **policies,
         "keys": keys,
         "secrets": secrets,
         "certificates": {**certificates, **authorities},
@@ -155,6 +168,7 @@ _vaults = st.builds(
     denied(["", "secrets/one"]),
     _issuers,
     _contacts,
+    st.just({}) | st.just({"access_model": "rbac"}) | _policies,
 )
 _managed_identities = st.dictionaries(
     st.sampled_from(["batch", "nightly"]),
@@ -190,7 +204,8 @@ class World:
         self.declare({"stack": "s"})
 
     def declare(self, stack: Declared) -> None:
-        (self.folder / "kvstack.yaml").write_text(json.dumps(stack))
+        principals = {**stack.get("principals", {}), "me": {"type": "user", "id": self.operator.id}}
+        (self.folder / "kvstack.yaml").write_text(json.dumps({**stack, "principals": principals}))
         try:
             self.declaration = declaration(self.folder)
         except InvalidInput:
@@ -217,7 +232,7 @@ class World:
             identity = identity_scope_of(record.resource)
             if changed and identity is not None:
                 found.add(f"identities/{identity.resource_group}/{identity.item.partition('/')[2]}".lower())
-            if changed and "/vaults/" in record.resource and not record.operation.startswith(("Role", "Deny")):
+            if changed and "/vaults/" in record.resource and not record.operation.startswith(_OF_ACCESS):
                 found.add("vaults/" + record.resource.lower().split("/vaults/")[1])
         return found
 
@@ -236,6 +251,7 @@ def settled(of: World) -> None:
     assert made.unchanged == len(of.declaration.desired.nodes)
 
 
+_OF_ACCESS = ("Role", "Deny", "VaultAccessPolicy")
 _CHANGING = ("Put", "Patch", "Delete", "Recover", "Purge", "Create", "Update", "Set", "Rotate")
 
 

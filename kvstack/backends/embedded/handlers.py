@@ -46,6 +46,10 @@ def handler(kind: str, service: VaultService, caller: Caller, places: Places, ow
             from kvstack.backends.embedded.deny_assignment import DenyAssignmentHandler
 
             return DenyAssignmentHandler(service, caller, places, owner)
+        case "access_policy":
+            from kvstack.backends.embedded.access_policy import AccessPolicyHandler
+
+            return AccessPolicyHandler(service, caller, places, owner)
         case "managed_hsm":
             from kvstack.backends.embedded.managed_hsm import ManagedHsmHandler
 

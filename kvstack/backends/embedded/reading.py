@@ -5,6 +5,7 @@ from functools import cache
 
 from kvstack.backends.embedded.names import assignment_name
 from kvstack.backends.protocol import Actual, Deletion
+from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.certificate import Certificate, of_policy
 from kvstack.resources.identity import Identity
 from kvstack.resources.key import Key
@@ -21,6 +22,7 @@ from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.scope import Scope, written_scope
 from kvstack.terms.tags import owner_of, without_owner
 from kvstack.vault import records
+from kvstack.vault.access_policy import AccessPolicy as PolicyRecord
 from kvstack.vault.assignment import RoleAssignment as AssignmentRecord
 from kvstack.vault.identities import ManagedIdentity
 
@@ -47,6 +49,7 @@ def of_vault(vault: records.Vault, subscription: str) -> Actual[Resource]:
             approval=None
             if vault.approval is None
             else Approval(by=frozenset(vault.approval.by), operations=frozenset(vault.approval.operations)),
+            access_model=vault.access_model,
             tags=without_owner(vault.tags),
         ).resolved(),
         owner=owner_of(vault.tags),
@@ -185,6 +188,31 @@ def of_assignment(
             condition=assignment.condition,
         ),
         named_by_us=assignment.id == assignment_name(owner, assignment),
+    )
+
+
+def of_access_policy(
+    policy: PolicyRecord,
+    home: Scope,
+    owner: str,
+    deletion: Deletion | None = None,
+    *,
+    principals: Mapping[str, str] = {},  # only read
+) -> Actual[Resource]:
+    """Return an access policy as read. home: its vault's scope; owner: the stack that asks; principals: by id, those
+    told otherwise."""
+    return Actual(
+        kind="access_policy",
+        id=f"{home.path}/accessPolicies/{policy.principal_id}",
+        vault=home.vault,
+        resource=AccessPolicy(
+            principal=principals.get(policy.principal_id, policy.principal_id),
+            keys=policy.keys,  # type: ignore[arg-type]  # the vault takes no other permissions than the declaration does
+            secrets=policy.secrets,  # type: ignore[arg-type]
+            certificates=policy.certificates,  # type: ignore[arg-type]
+        ),
+        named_by_us=bool(owner) and policy.declared_by == owner,
+        deletion=deletion,
     )
 
 

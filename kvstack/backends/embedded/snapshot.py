@@ -10,7 +10,7 @@ from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.schema.resource import Resource
 from kvstack.terms.identity import identity_named
-from kvstack.terms.scope import written_scope
+from kvstack.terms.scope import Scope, written_scope
 from kvstack.vault.assignment import RoleAssignment as AssignmentRecord
 from kvstack.vault.eligibility import EligibleAssignment
 from kvstack.vault.snapshot import Snapshot as VaultSnapshot
@@ -61,6 +61,11 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
         actual = reading.of_identity(one, subscription)
         things[actual.resource.identity("")] = actual
     unnamed = _add_access(things, taken, owner, principals)
+    for policy in taken.access_policies:
+        home = homes[policy.vault_id]
+        place = Scope(subscription, home.resource_group, home.name)
+        actual = reading.of_access_policy(policy, place, owner, reading.deletion_of(None, home), principals=principals)
+        things[actual.resource.identity(home.name)] = actual
     local_names = {role.id: role.definition.name for role in taken.local_roles}
     for local_role in taken.local_roles:
         home = homes[local_role.vault_id]

@@ -48,6 +48,7 @@ class VaultHandler:
                 lock=vault.lock,
                 approval=_rule(vault.approval),
                 tags=tags_of(wanted),
+                access_model=vault.access_model,
             )
         )
 
@@ -56,7 +57,7 @@ class VaultHandler:
         vault = wanted.resource
         changes: dict[str, object] = {
             name: getattr(vault, name)
-            for name in ("sku", "soft_delete_retention_days", "purge_protection", "lock")
+            for name in ("sku", "soft_delete_retention_days", "purge_protection", "lock", "access_model")
             if name in changed
         }
         if "network" in changed:

@@ -1,0 +1,90 @@
+"""What a principal may do in a vault that goes by access policies, Azure's older model."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, Self
+
+import msgspec
+
+from kvstack.resources.identity import needed_identity
+from kvstack.resources.role_assignment import slug_of_principal
+from kvstack.resources.vault import Vault
+from kvstack.schema.attribute import doc
+from kvstack.schema.change_rule import REPLACE
+from kvstack.schema.resource import Problem, Resource
+from kvstack.terms.access_policy import (
+    ALL,
+    COLLECTIONS,
+    CertificatePermission,
+    KeyPermission,
+    SecretPermission,
+    spelled,
+)
+from kvstack.terms.identity import in_resource_group
+
+# One flat choice each, so that a wrong word is told with those there are.
+KeyWord = Literal["all", KeyPermission]
+SecretWord = Literal["all", SecretPermission]
+CertificateWord = Literal["all", CertificatePermission]
+
+
+class AccessPolicy(Resource, frozen=True, kw_only=True, kind="access_policy", collection="policies", parent=Vault):
+    """What a principal may do with the keys, secrets and certificates of a vault with `access_model: access_policies`.
+
+    A principal has one policy in a vault; it holds for everything in there.
+    """
+
+    listed = True
+    soft_deleted = False
+    gives_access = True
+
+    principal: Annotated[
+        str, doc("A name from `principals` or `identities`, or an object id.", "payments-api"), REPLACE
+    ]
+    keys: Annotated[frozenset[KeyWord], doc("What may be done with keys; `all` is every one.", ["get", "sign"])] = (
+        frozenset()
+    )
+    secrets: Annotated[
+        frozenset[SecretWord],
+        doc("What may be done with secrets: `get` reads values, `list` names.", ["get", "list"]),
+    ] = frozenset()
+    certificates: Annotated[frozenset[CertificateWord], doc("What may be done with certificates.", ["get", "list"])] = (
+        frozenset()
+    )
+
+    def resolved(self) -> Self:
+        """Return the policy with every permission in the place of `all`."""
+        found = {kind: spelled(kind, given) for kind in COLLECTIONS if ALL in (given := getattr(self, kind))}
+        return msgspec.structs.replace(self, **found) if found else self
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything a vault would refuse about this policy alone."""
+        if not (self.keys or self.secrets or self.certificates):
+            yield Problem((), "a policy that permits nothing", "Name permissions, or take the line out.")
+        if self.name:
+            yield Problem(("name",), "an access policy has no name of its own", "Take the line out.")
+
+    def address_parts(self) -> tuple[str, ...]:
+        """Return what the policy is called after `policies/`: its principal."""
+        return (slug_of_principal(self.principal),)
+
+    def needs(self, vault: str) -> tuple[str, ...]:
+        """Return the managed identity it is for, where it is for one."""
+        return needed_identity(self.principal)
+
+    def ends_with(self) -> tuple[str, ...]:
+        """Return the managed identity it is for, where it is for one."""
+        return needed_identity(self.principal)
+
+    def placed(self, resource_group: str) -> Self:
+        """Return it with the backend's own resource group, where its managed identity names none."""
+        principal = in_resource_group(self.principal, resource_group)
+        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
+
+    def told_by(self, principals: Mapping[str, str]) -> Self:
+        """Return it with its principal as the backend tells it."""
+        principal = principals.get(self.principal, self.principal)
+        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
+
+    def identity(self, vault: str) -> str:
+        """Return the policy's place among all of its vault: a principal has one."""
+        return f"vaults/{vault.lower()}/policies/{self.principal}".lower()
