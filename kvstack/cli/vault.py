@@ -134,6 +134,8 @@ def show(context: Context, name: str, as_json: bool) -> int:
         found = there.service.get_vault(there.caller, vault_name(name))
         policies = there.service.list_access_policies(there.caller, found.name)
         known = directory(there)
+    # By name: the vault's own order is of ids, which are drawn.
+    policies = tuple(sorted(policies, key=lambda one: (known.name(one.principal_id).lower(), one.principal_id)))
     if as_json:
         answer_json({**vault_document(found), "access_policies": [policy_document(one, known) for one in policies]})
     else:

@@ -80,6 +80,7 @@ def _data(assignment: RoleAssignment) -> bool:
 
 
 def _listed(principals: set[str], names: dict[str, str]) -> str:
-    found = sorted(names.get(one, one) for one in principals)
+    # Those the stack has no name for come last.
+    found = [names.get(one, one) for one in sorted(principals, key=lambda one: (one not in names, names.get(one, one)))]
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ", ".join(found[:_SHOWN]) + more

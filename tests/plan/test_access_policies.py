@@ -103,9 +103,7 @@ BY_POLICIES = PEOPLE + "vaults:\n  old:\n    access_model: access_policies\n" + 
 
 def test_the_plan_says_who_loses_access_when_roles_no_longer_count() -> None:
     world = World.applied(BY_ROLES)
-    summary = (
-        "`old`: access policies alone count in it from then on, and no role for its data: that is what api, bob had"
-    )
+    summary = "it will go by access policies: the roles that give api, bob a right to its data count no longer"
     made = world.declare(BY_POLICIES).plan()
     assert actions(made) == {"old": "update"}
     assert warnings(made) == [(summary, "Without an access policy, and so without access to what is in it: api, bob.")]
