@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from kvstack.plan.access import Hold
+from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.catalog import CONTAINERS
 from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
@@ -25,10 +26,12 @@ from kvstack.terms.role import built_in_roles_by_id
 from kvstack.terms.role import role as built_in_role
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import Assignments
+from kvstack.vault.access_policy import AccessPolicy as Policy
+from kvstack.vault.access_policy import VaultPolicies
 from kvstack.vault.assignment import RoleAssignment as Assignment
 from kvstack.vault.denial import DenyAssignment as Denial
 from kvstack.vault.local_access import LocalAccess, LocalAssignment, LocalRole
-from kvstack.vault.reach import reach
+from kvstack.vault.reach import permitted, reach
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _TOP = "subscription"
@@ -80,8 +83,14 @@ class AccessWorld:
                 case HsmRoleAssignment():
                     place = f"managed_hsm/{_home(identity)}{thing.scope.rstrip('/')}".lower()
                     self._note(Given(identity, thing.principal, thing.role, place, Hold()))
+                case AccessPolicy():
+                    place = f"vault/{_home(identity)}"
+                    self._note(Given(identity, thing.principal, "access policy", place, Hold()))
                 case _:
                     pass
+        for name, policies in _policies(things).items():
+            if name in self.vaults and self.vaults[name].access_model == "access_policies":
+                self._evaluator.go_by(name, policies)
 
     def exists(self, place: str, elsewhere: "AccessWorld") -> bool:
         """Tell whether a place is there. elsewhere: the world before, or after: a vault that neither knows is somebody
@@ -113,6 +122,8 @@ class AccessWorld:
             return
         for assignment, rights in reach(self._evaluator, principals, self._scope(place), self._now):
             yield self.given[assignment.id], rights
+        for policy, rights in permitted(self._evaluator, principals, self._scope(place)):
+            yield self.given[policy.vault_id], rights
 
     def _give(self, identity: str, thing: RoleAssignment) -> None:
         role = self.role(thing.role)
@@ -263,6 +274,28 @@ def _local_access(things: Mapping[str, Resource]) -> dict[str, LocalAccess]:
 def _local_roles(home: str, defined: Mapping[str, Role]) -> Iterator[LocalRole]:
     for identity, definition in defined.items():
         yield LocalRole(vault_id=home, id=identity, definition=definition, created=_LONG_AGO, updated=_LONG_AGO)
+
+
+def _policies(things: Mapping[str, Resource]) -> dict[str, VaultPolicies]:
+    """Return the access policies of each vault, by folded name; each bears its identity in place of a vault's id."""
+    found: dict[str, list[Policy]] = {
+        _home(identity): [] for identity, thing in things.items() if isinstance(thing, Vault)
+    }
+    for identity, thing in things.items():
+        if isinstance(thing, AccessPolicy):
+            given = thing.resolved()
+            found.setdefault(_home(identity), []).append(
+                Policy(
+                    vault_id=identity,
+                    principal_id=given.principal,
+                    keys=frozenset(given.keys),
+                    secrets=frozenset(given.secrets),
+                    certificates=frozenset(given.certificates),
+                    created=_LONG_AGO,
+                    updated=_LONG_AGO,
+                )
+            )
+    return {home: VaultPolicies(policies) for home, policies in found.items()}
 
 
 def _home(identity: str) -> str:

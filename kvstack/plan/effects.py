@@ -36,6 +36,7 @@ _DECIDING = frozenset(
         "role_assignment",
         "role_definition",
         "deny_assignment",
+        "access_policy",
         "managed_hsm",
         "hsm_role_assignment",
         "hsm_role_definition",
@@ -81,7 +82,7 @@ def effects(
         group=snapshot.resource_group,
         now=now,
     )
-    unread = next((entry.reason for entry in snapshot.unread if entry.identity.split("/")[0] in _UNREAD), "")
+    unread = next((entry.reason for entry in snapshot.unread if _decides_access(entry.identity)), "")
     return msgspec.structs.replace(found, unread=unread)
 
 
@@ -118,6 +119,7 @@ class _Comparison:
             _place_of(identity, later.get(identity) or things[identity])
             for identity in changed
             if (identity in self.before.homes) != (identity in self.after.homes)
+            or _access_model(things.get(identity)) != _access_model(later.get(identity))
         }
         redefined = {f"managed_hsm/{identity.split('/')[1]}" for identity in changed if "/roles/" in identity}
         changed_denials = {
@@ -337,6 +339,14 @@ def _protected(things: Mapping[str, Resource], later: Mapping[str, Resource]) ->
         and isinstance(was := things.get(identity), Vault)
         and not was.purge_protection
     )
+
+
+def _decides_access(unread: str) -> bool:
+    return unread.split("/", maxsplit=1)[0] in _UNREAD or unread.endswith("/policies/")
+
+
+def _access_model(home: Resource | None) -> str:
+    return home.access_model if isinstance(home, Vault) else ""
 
 
 def _place_of(identity: str, home: Resource) -> str:

@@ -40,7 +40,13 @@ from kvstack.vault.vaults import READ, READ_DELETED
 Collection = Literal["keys", "secrets", "certificates", "issuers", "contacts"]
 AccessKind = Literal["role_assignments", "eligible_assignments", "deny_assignments"]
 A = TypeVar("A", RoleAssignment, EligibleAssignment, DenyAssignment)
-_PERMISSIONS: dict[Collection, Enough] = {**LIST, "issuers": LIST_ISSUERS, "contacts": SEE_CONTACTS}
+_PERMISSIONS: dict[Collection, Enough] = {
+    "keys": LIST["keys"],
+    "secrets": LIST["secrets"],
+    "certificates": LIST["certificates"],
+    "issuers": LIST_ISSUERS,
+    "contacts": SEE_CONTACTS,
+}
 # What stands beside certificates is no scope a right could be given at: it is seen with its vault.
 _BESIDE_CERTIFICATES = re.compile(r"/(issuers/[^/]+|contacts)$")
 

@@ -133,9 +133,17 @@ def test_a_role_for_data_in_such_a_vault_is_a_warning_and_one_for_the_vault_itse
             assert one.place is not None
 
 
+def test_a_managed_identity_has_a_policy_by_its_name_and_is_needed_for_it(tmp_path: Path) -> None:
+    identities = "identities: {batch: {resource_group: pay}}\n"
+    found = read(tmp_path, PEOPLE + identities + VAULT + "      - {principal: batch, secrets: [get]}\n")
+    node = found.desired.nodes[Address("old/policies/batch")]
+    assert node.identity == "vaults/old-1/policies/identity/pay/batch"
+    assert node.resource.needs(node.vault) == (found.desired.nodes[Address("identities/batch")].identity,)
+
+
 def test_what_policies_share_is_said_once(tmp_path: Path) -> None:
     shared = "defaults: {access_policy: {secrets: [list]}}\n"
     found = read(tmp_path, PEOPLE + shared + VAULT + "      - {principal: api, keys: [get]}\n")
     policy = found.desired.nodes[Address("old/policies/api")].resource
     assert isinstance(policy, AccessPolicy)
-    assert (policy.keys, policy.secrets) == ({"get"}, {"list"})
+    assert (sorted(policy.keys), sorted(policy.secrets)) == (["get"], ["list"])

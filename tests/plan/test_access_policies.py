@@ -6,6 +6,7 @@ import pytest
 from kvstack.plan.change import Plan
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
+from tests.plan.test_effects import lines, told
 from tests.plan.test_plan import runs_to_its_end, waits
 from tests.plan.world import PEOPLE, World, actions
 
@@ -142,3 +143,41 @@ def test_nothing_is_said_where_nobody_loses_anything() -> None:
     world = World.applied(PEOPLE + "vaults: {old: {}}\n")
     assert warnings(world.declare(PEOPLE + "vaults: {old: {access_model: access_policies}}\n").plan()) == []
     assert warnings(World(OLD + KEYS).plan()) == []
+
+
+def test_what_a_policy_gives_and_takes_is_told_as_rights_people_know() -> None:
+    bare = PEOPLE + "vaults: {old: {access_model: access_policies}}\n"
+    gained = told(World.applied(bare).declare(OLD))
+    assert lines(gained)[0] == "api gains read secrets @ vault/old"
+    (change,) = gained.principals[0].changes
+    assert (change.through.role, change.through.scope) == ("access policy", "vault/old")
+    assert lines(told(World.applied(OLD).declare(OLD.replace("[get]", "[set]")))) == [
+        "api gains set secrets; change secrets' attributes @ vault/old",
+        "api loses read secrets @ vault/old",
+        "nobody read secrets @ vault/old",
+    ]
+
+
+def test_a_role_gives_and_takes_no_right_to_data_in_such_a_vault() -> None:
+    vault = "vaults: {old: {access_model: access_policies"
+    world = World.applied(PEOPLE + vault + "}}\n")
+    data = ", access: [{principal: api, role: Key Vault Secrets User}]}}\n"
+    assert lines(told(world.declare(PEOPLE + vault + data))) == []
+    both = ", access: [{principal: api, role: Reader}]}}\n"
+    assert lines(told(world.declare(PEOPLE + vault + both))) == ["api gains see the vault @ vault/old"]
+
+
+def test_a_change_of_the_model_takes_what_each_gave_and_gives_what_the_other_does() -> None:
+    access = "access: [{principal: api, role: Key Vault Secrets User}]"
+    by_roles = PEOPLE + f"vaults: {{old: {{{access}}}}}\n"
+    policies = "policies: [{principal: bob, secrets: [get]}]"
+    by_policies = PEOPLE + f"vaults: {{old: {{{access}, access_model: access_policies, {policies}}}}}\n"
+    assert lines(told(World.applied(by_roles).declare(by_policies))) == [
+        "api loses read, list secrets @ vault/old",
+        "bob gains read secrets @ vault/old",
+        "nobody list secrets @ vault/old",
+    ]
+    assert lines(told(World.applied(by_policies).declare(by_roles))) == [
+        "api gains read, list secrets @ vault/old",
+        "bob loses read secrets @ vault/old",
+    ]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from kvstack.terms.access_policy import PERMISSIONS, in_order, spelled
 from kvstack.terms.principal import Principal
-from kvstack.terms.right import right
+from kvstack.terms.right import right, rights_at
 from kvstack.terms.role import RoleDefinition, data_actions
+from kvstack.terms.scope import Scope
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.access import Assignments, Request, decision
 from kvstack.vault.access_policy import ACCESS_POLICIES, AccessPolicy, VaultPolicies
@@ -20,10 +21,11 @@ from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound, VaultError
 from kvstack.vault.explanation import Grant, PolicyGrant
+from kvstack.vault.reach import permitted, reach
 from kvstack.vault.records import Vault
 from kvstack.vault.service import VaultService
+from tests.vault.access_worlds import NOW, PRINCIPALS, assignments, role, scopes
 from tests.vault.service.world import START, World
-from tests.vault.test_access_properties import NOW, PRINCIPALS, assignments, roles, scopes
 
 VAULT = "payments-dev"
 INNER, OUTER = "0c3c2c6e-1b1f-4c3e-8f58-7a9f2f0b6c22", "0c3c2c6e-1b1f-4c3e-8f58-7a9f2f0b6c23"
@@ -326,6 +328,15 @@ def test_questions_are_answered_by_policies(legacy: World) -> None:
     assert not legacy.service.policies_of(legacy.operator, alice.id)[0].counts
 
 
+def test_a_deleted_identity_takes_its_policies_along(legacy: World) -> None:
+    made = legacy.service.create_identity(legacy.operator, "batch")
+    permit(legacy, made.principal_id, "get")
+    assert reads(legacy, Caller(made.principal_id))
+    legacy.service.delete_identity(legacy.operator, "batch")
+    assert legacy.service.list_access_policies(legacy.operator, VAULT) == ()
+    assert not reads(legacy, Caller(made.principal_id))
+
+
 def test_questions_about_the_vault_itself_are_answered_by_roles(legacy: World) -> None:
     asked, person = right("vaults/get"), legacy.person("Reader")
     found = legacy.service.explain_access(legacy.operator, person.id, asked.action, legacy.scope(VAULT), data=False)
@@ -337,14 +348,14 @@ def test_questions_about_the_vault_itself_are_answered_by_roles(legacy: World) -
 
 permissions = st.sampled_from(sorted(f"{kind}/{name}" for kind, names in PERMISSIONS.items() for name in names))
 held = st.dictionaries(
-    st.sampled_from(["v1", "v2"]), st.dictionaries(st.sampled_from(PRINCIPALS), st.frozensets(permissions)), max_size=2
+    st.sampled_from(["v", "v2"]), st.dictionaries(st.sampled_from(PRINCIPALS), st.frozensets(permissions)), max_size=2
 )
 
 
 @given(
     held,
     assignments,
-    st.lists(roles, max_size=2),
+    st.builds(lambda *made: list(made), role("r1"), role("r2")),
     st.lists(st.sampled_from(PRINCIPALS), min_size=1, unique=True).map(tuple),
     scopes,
     st.none() | st.frozensets(permissions, min_size=1),
@@ -355,15 +366,15 @@ def test_decisions_agree_with_looking_at_everything(
     given_: list[RoleAssignment],
     definitions: list[RoleDefinition],
     acting: tuple[str, ...],
-    scope: object,
+    scope: Scope,
     asked: frozenset[str] | None,
     action: str,
 ) -> None:
     by_id = {definition.id: definition for definition in definitions}
     index = Assignments(given_, by_id)
     for vault, rows in policies.items():
-        index.go_by(vault, VaultPolicies(_policy(who, permitted) for who, permitted in rows.items()))
-    request = Request(acting, action, True, scope, asked)  # type: ignore[arg-type]
+        index.go_by(vault, VaultPolicies(_policy(who, allowed) for who, allowed in rows.items()))
+    request = Request(acting, action, True, scope, asked)
     found = decision(request, index, NOW)
     if request.scope.vault.lower() not in policies:
         assert found == decision(request, Assignments(given_, by_id), NOW)
@@ -376,9 +387,29 @@ def test_decisions_agree_with_looking_at_everything(
         assert found.policy.principal_id in acting
 
 
-def _policy(who: str, permitted: Iterable[str]) -> AccessPolicy:
+@given(held, assignments, st.lists(st.sampled_from(PRINCIPALS), min_size=1, unique=True).map(tuple), scopes)
+def test_all_rights_at_once_are_those_that_are_decided_one_by_one(
+    policies: dict[str, dict[str, frozenset[str]]],
+    given_: list[RoleAssignment],
+    acting: tuple[str, ...],
+    scope: Scope,
+) -> None:
+    reader = RoleDefinition("r1", "Reader of all", actions=("*/read",), data_actions=("*/read", "*/getSecret/action"))
+    index = Assignments(given_, {"r1": reader})
+    for vault, rows in policies.items():
+        index.go_by(vault, VaultPolicies(_policy(who, allowed) for who, allowed in rows.items()))
+    at_once = {one.name for _, rights in reach(index, acting, scope, NOW) for one in rights}
+    at_once |= {one.name for _, rights in permitted(index, acting, scope) for one in rights}
+    asked = rights_at(scope.level, scope.item.partition("/")[0].lower())
+    one_by_one = {
+        one.name for one in asked if decision(Request(acting, one.action, one.data, scope), index, NOW).allowed
+    }
+    assert at_once == one_by_one
+
+
+def _policy(who: str, allowed: Iterable[str]) -> AccessPolicy:
     given: dict[str, Any] = {
-        kind: frozenset(p.split("/")[1] for p in permitted if p.startswith(kind)) for kind in PERMISSIONS
+        kind: frozenset(p.split("/")[1] for p in allowed if p.startswith(kind)) for kind in PERMISSIONS
     }
     return AccessPolicy(vault_id="v", principal_id=who, created=START, updated=START, **given)
 
