@@ -6,6 +6,7 @@ from kvstack.backends.protocol import Snapshot
 from kvstack.declare.graph import Desired
 from kvstack.plan.change import Change
 from kvstack.resources.access_policy import AccessPolicy
+from kvstack.resources.identity import Identity
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.vault import Vault
 from kvstack.schema.resource import Resource
@@ -41,6 +42,11 @@ def _warning(change: Change, before: Vault, after: Vault, desired: Desired, snap
     if not losing:
         return
     names = {principal.id: name for name, principal in desired.principals.items()}
+    names |= {
+        node.resource.principal: address.rpartition("/")[2]
+        for address, node in desired.nodes.items()
+        if isinstance(node.resource, Identity)
+    }
     left = losing - keeping
     yield Diagnostic(
         severity="warning",

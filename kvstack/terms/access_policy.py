@@ -1,7 +1,7 @@
 """What an access policy can permit, Azure's older model: permissions by kind, and what each stands for."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Final, Literal, get_args
 
 from kvstack.terms.near import meant
@@ -77,7 +77,7 @@ LIST_ISSUERS: Final[Enough] = frozenset(
 SEE_CONTACTS: Final[Enough] = frozenset({"certificates/managecontacts"})
 
 
-@cache
+@lru_cache(maxsize=1024)
 def enough(action: str) -> Enough:
     """Return the permissions of a policy each of which stands for a data action; none for one that no policy gives."""
     start, found = _VAULT.lower(), action.lower()

@@ -117,7 +117,13 @@ def with_access(
     def of_what_is_there(lines: list[Declared]) -> list[Declared]:
         return [line for line in lines if not line["scope"].startswith("vault/") or line["scope"][6:] in vaults]
 
-    whole = {name: {**vault, "access": there(vault["access"])} for name, vault in vaults.items()}
+    def for_those_there(vault: Declared) -> Declared:
+        policies = [line for line in vault.get("policies", ()) if line["principal"] in {*known, "me"}]
+        return {"policies": policies} if policies else {}
+
+    whole = {
+        name: {**vault, "access": there(vault["access"]), **for_those_there(vault)} for name, vault in vaults.items()
+    }
     return {
         "stack": "s",
         "principals": _PEOPLE,

@@ -128,7 +128,7 @@ _ALL = {"principal": "me", "keys": ["all"], "secrets": ["all"], "certificates": 
 _policies = st.lists(
     st.builds(
         lambda who, keys, secrets: {"principal": who, "keys": keys, "secrets": secrets},
-        st.sampled_from(["api", "bob"]),
+        st.sampled_from(["api", "bob", "batch", "nightly"]),
         st.sampled_from([["get"], ["sign", "verify"], ["all"]]),
         st.sampled_from([[], ["get", "list"], ["all"]]),
     ),
