@@ -87,6 +87,8 @@ def _deeds(change: Change) -> Iterator[Deed]:
                 yield from _access("give", node)
                 for where, what in actual.resource.redefined(node.resource):
                     yield approval.access(where, "change", what)
+            if "access_model" in change.changed and isinstance(node.resource, Vault):
+                yield approval.switching(node.resource.name, node.resource.access_model)
             if "approval" in change.changed and isinstance(node.resource, Vault):
                 rule = node.resource.approval
                 by, operations = (rule.by, rule.operations) if rule is not None else ((), ())

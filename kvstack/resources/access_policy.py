@@ -19,6 +19,7 @@ from kvstack.terms.access_policy import (
     SecretPermission,
     spelled,
 )
+from kvstack.terms.approval import policy_words
 from kvstack.terms.identity import in_resource_group
 
 # One flat choice each, so that a wrong word is told with those there are.
@@ -66,6 +67,11 @@ class AccessPolicy(Resource, frozen=True, kw_only=True, kind="access_policy", co
     def address_parts(self) -> tuple[str, ...]:
         """Return what the policy is called after `policies/`: its principal."""
         return (slug_of_principal(self.principal),)
+
+    def grants(self, vault: str) -> tuple[str, str] | None:
+        """Return where it gives what to whom."""
+        given = self.resolved()
+        return f"vault/{vault}", policy_words(given.principal, given.keys, given.secrets, given.certificates)
 
     def needs(self, vault: str) -> tuple[str, ...]:
         """Return the managed identity it is for, where it is for one."""

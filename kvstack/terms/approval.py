@@ -154,6 +154,17 @@ def definition_words(name: str, changed: RoleDefinition | None) -> str:
     )
 
 
+def policy_words(principal: str, keys: Iterable[str], secrets: Iterable[str], certificates: Iterable[str]) -> str:
+    """Return an access policy as an approval is about it. principal: an id."""
+    given = {"keys": frozenset(keys), "secrets": frozenset(secrets), "certificates": frozenset(certificates)}
+    return words("access policy of", principal, **given)
+
+
+def switching(vault: str, model: str) -> Deed:
+    """Return a vault's change to another access model: who has access by the one it had loses it."""
+    return access(f"vault/{vault}", "change", words("access model to", model))
+
+
 def _where(identity: str) -> str:
     return identity.replace("vaults/", "vault/", 1).lower()
 

@@ -7,12 +7,15 @@ from msgspec import UNSET, UnsetType
 
 from kvstack.terms import limits
 from kvstack.terms.access_policy import COLLECTIONS, permission_problems, spelled
+from kvstack.terms.approval import Deed, access, policy_words
 from kvstack.terms.principal import is_guid
 from kvstack.terms.scope import ItemCollection
 from kvstack.vault.access_policy import AccessPolicy
+from kvstack.vault.approval_guard import named, place, require_approved
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict, NotFound
+from kvstack.vault.records import Vault
 from kvstack.vault.vaults import READ, VaultOperations
 
 # Azure's for adding, replacing and removing alike. Who has it gives himself what is in the vault: Key Vault Contributor
@@ -66,6 +69,10 @@ class AccessPolicyOperations(VaultOperations):
                     f"vault `{home.name}` has {limits.ACCESS_POLICIES} access policies, it can have no more",
                     "Give them to groups, or change the vault to `rbac`.",
                 )
+            if there is None:
+                require_approved(attempt, _deed(attempt, "give", home, policy))
+            elif there.permissions != policy.permissions:
+                require_approved(attempt, _deed(attempt, "take", home, there), _deed(attempt, "give", home, policy))
             attempt.details.update(principal=policy.principal_id, permissions=" ".join(sorted(policy.permissions)))
             attempt.changes_registry().put_policy(attempt.tx, home, policy)
             return policy
@@ -81,6 +88,7 @@ class AccessPolicyOperations(VaultOperations):
                     f"`kvstack vault show {home.name}` shows those there are.",
                     code="AccessPolicyNotFound",
                 )
+            require_approved(attempt, _deed(attempt, "take", home, policy))
             attempt.details.update(principal=policy.principal_id)
             attempt.changes_registry().remove_policy(attempt.tx, home, policy)
             return policy
@@ -107,6 +115,13 @@ def policy_problems(policy: AccessPolicy) -> Iterator[tuple[str, str]]:
             yield kind, words
     if not policy.permissions:
         yield "permissions", "a policy that permits nothing: delete it instead"
+
+
+def _deed(attempt: Attempt, verb: str, home: Vault, policy: AccessPolicy) -> Deed:
+    """Return the giving or taking of a policy, as an approval is about it."""
+    who = named(attempt, policy.principal_id)
+    what = policy_words(who, policy.keys, policy.secrets, policy.certificates)
+    return access(place(attempt.scope_of(home)), verb, what)
 
 
 def _permissions(kind: ItemCollection, wanted: Given, there: AccessPolicy | None) -> frozenset[str]:

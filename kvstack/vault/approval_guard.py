@@ -147,6 +147,9 @@ def _scopes_of(attempt: Attempt, ids: frozenset[str]) -> Iterator[Scope]:
     for assignment in attempt.registry.role_assignments.values():
         if assignment.principal_id in ids:
             yield assignment.scope
+    for vault in attempt.registry.vaults.values():
+        if attempt.registry.policies(vault).by_principal.keys() & ids:
+            yield attempt.scope_of(vault)
     for denial in attempt.registry.denials.values():
         if (denial.principals | denial.excluded) & ids:
             yield denial.scope

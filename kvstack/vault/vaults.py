@@ -106,6 +106,7 @@ class VaultOperations(ItemOperations):
                 attempt.require(WRITE_LOCK, attempt.subject, data=False)
             if access_model not in (UNSET, there.access_model):
                 attempt.require(WRITE_ASSIGNMENT, attempt.subject, data=False)
+                require_approved(attempt, deeds.switching(there.folded, str(access_model)))
                 attempt.details["access_model"] = str(access_model)
             if soft_delete_retention_days not in (UNSET, there.soft_delete_retention_days):
                 raise BadParameter(

@@ -21,6 +21,9 @@ vaults:
 """
 )
 ROLE = "roles: {Lister: {assignable_scopes: [vault/dev], actions: [Microsoft.KeyVault/vaults/read]}}\n"
+POLICIES = TEXT.replace(
+    "  dev:\n", "  dev:\n    access_model: access_policies\n    policies: [{principal: api, keys: [sign]}]\n"
+)
 RULE = TEXT.replace("  dev:\n", "  dev:\n    approval: {by: [bob], for: [delete]}\n")
 TAKE, GIVE = f"take role key vault reader of {API}", f"give role key vault reader of {API}"
 
@@ -48,6 +51,24 @@ CASES: list[tuple[str, str, str, set[str]]] = [
         TEXT,
         TEXT.replace("  dev:\n", "  dev:\n    location: elsewhere\n    lifecycle: {purge_on_delete: true}\n"),
         {"delete vault/dev", "purge vault/dev"},
+    ),
+    (
+        "another access model, and who has a policy then",
+        TEXT,
+        POLICIES,
+        {
+            "access vault/dev: change access model to access_policies",
+            f"access vault/dev: give access policy of {API}, keys sign",
+        },
+    ),
+    (
+        "a policy that permits something else",
+        POLICIES,
+        POLICIES.replace("[sign]", "[get]"),
+        {
+            f"access vault/dev: take access policy of {API}, keys sign",
+            f"access vault/dev: give access policy of {API}, keys get",
+        },
     ),
     (
         "a role taken",

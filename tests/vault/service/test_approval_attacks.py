@@ -44,6 +44,8 @@ DIRECTLY: dict[str, Callable[[Ruled, Caller], object]] = {
     "give a role above it": lambda r, c: give(r, c, vault=""),
     "make somebody eligible": eligible,
     "deny something": deny,
+    "set an access policy": lambda r, c: r.service.set_access_policy(c, VAULT, STRANGER, secrets=["get"]),
+    "change the access model": lambda r, c: r.service.update_vault(c, VAULT, access_model="access_policies"),
     "take the rule away": lambda r, c: r.service.update_vault(c, VAULT, approval=None),
     "weaken the rule": lambda r, c: r.service.update_vault(c, VAULT, approval=ApprovalRule((r.alice.id,), ("purge",))),
     "make oneself an approver": lambda r, c: r.service.update_vault(
@@ -185,6 +187,26 @@ def test_nobody_joins_a_group_with_roles_in_the_vault_unapproved(ruled: Ruled) -
     )
     with pytest.raises(Forbidden, match="group 0c3c2c6e"):
         ruled.service.put_principal(ruled.mallory, Principal(GROUP, "group", "g", frozenset({ruled.mallory.id})))
+
+
+def test_an_access_policy_is_set_and_taken_on_the_approved_terms_only(ruled: Ruled) -> None:
+    given = deeds.policy_words(GROUP, (), ("get", "list"), ())
+    ruled.approve(deeds.access(f"vault/{VAULT}", "give", given))
+    caller = ruled.under()
+    for who, more in ((GROUP, ["get"]), (GROUP, ["get", "list", "set"]), (STRANGER, ["get", "list"])):
+        with pytest.raises(Forbidden, match="is about something else"):
+            ruled.service.set_access_policy(caller, VAULT, who, secrets=more)
+    ruled.service.set_access_policy(caller, VAULT, GROUP, secrets=["list", "get"])
+    ruled.service.set_access_policy(ruled.operator, VAULT, GROUP, secrets=["get", "list"])  # it is so already
+    for unapproved in (
+        lambda: ruled.service.set_access_policy(caller, VAULT, GROUP, secrets=["get"]),
+        lambda: ruled.service.delete_access_policy(caller, VAULT, GROUP),
+        lambda: ruled.service.put_principal(
+            ruled.mallory, Principal(GROUP, "group", "g", frozenset({ruled.mallory.id}))
+        ),
+    ):
+        with pytest.raises(Forbidden, match="needs an approval"):
+            unapproved()
 
 
 def test_a_role_that_may_be_given_here_means_what_it_meant(ruled: Ruled) -> None:
