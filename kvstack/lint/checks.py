@@ -80,6 +80,19 @@ def _unprotected(stack: Stack) -> Iterator[Found]:
                 yield Found(address, "a vault of production without purge protection")
 
 
+def _by_policies(stack: Stack) -> Iterator[Found]:
+    for address, vault in stack.each(Vault):
+        if vault.access_model == "access_policies":
+            yield Found(address, "the vault goes by access policies")
+
+
+def _eligible_for_ever(stack: Stack) -> Iterator[Found]:
+    for address, given in stack.each(RoleAssignment):
+        if given.eligible is not None and given.eligible.until is None:
+            who = stack.principal(given.principal)
+            yield Found(address, f"{who} may take up `{given.role}` without an end")
+
+
 def _open_to_all(stack: Stack) -> Iterator[Found]:
     for address, vault in stack.each(Vault):
         if vault.network.default_action == "allow":
@@ -91,9 +104,18 @@ def _self_granting(stack: Stack) -> Iterator[Found]:
         if given.eligible is not None and given.eligible.approvers:
             continue  # somebody else has to agree each time
         held = _rights(stack, given)
-        if "access/give" in held and not held & _DATA:
+        # In a vault that goes by policies, whoever may change the vault may change these.
+        gives = "access/give" in held or ("vaults/update" in held and _reaches_policies(stack, given))
+        if gives and not held & _DATA:
             who = stack.principal(given.principal)
             yield Found(address, f"{who} reads no value, and can give himself the right to with `{given.role}`")
+
+
+def _reaches_policies(stack: Stack, given: RoleAssignment) -> bool:
+    return any(
+        vault.access_model == "access_policies" and stack.access.covers(given.scope.lower(), f"vault/{name}")
+        for name, vault in stack.access.vaults.items()
+    )
 
 
 def _rights(stack: Stack, given: RoleAssignment) -> frozenset[str]:
@@ -146,11 +168,25 @@ CHECKS: Final = (
         _unprotected,
     ),
     Check(
+        "KV006",
+        "A vault goes by access policies",
+        "They hold for the whole vault at once, and whoever may change the vault may give himself every one of them.",
+        "Leave `access_model` out, and give roles under `access`: at one thing, with an end, under a condition.",
+        _by_policies,
+    ),
+    Check(
         "KV007",
         "A vault can be reached from every network",
         "A stolen token works from anywhere.",
         "Write `network: {default_action: deny, ip_rules: [...]}`.",
         _open_to_all,
+    ),
+    Check(
+        "KV008",
+        "A right that may be taken up has no end",
+        "Who needed it once keeps the way to it, long after the reason is forgotten.",
+        "Write `eligible: {until: ...}`, a year ahead at most, and look at it again then.",
+        _eligible_for_ever,
     ),
     Check(
         "KV009",

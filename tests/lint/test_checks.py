@@ -67,19 +67,33 @@ ADMIN, RBAC = "Key Vault Administrator", "Role Based Access Control Administrato
         (vault("{principal: app, role: Key Vault Secrets Officer}"), []),
         (vault(f"{{principal: ann, role: {ADMIN}, eligible: {{until: 2027-01-01T00:00:00Z}}}}"), []),
         (
-            vault(f"{{principal: app, role: {RBAC}, eligible: {{}}}}"),
+            vault(f"{{principal: app, role: {RBAC}, eligible: {{until: 2027-01-01T00:00:00Z}}}}"),
             ["KV009 pay/access/app/role-based-access-control-administrator"],
         ),
-        (vault(f"{{principal: app, role: {RBAC}, eligible: {{approvers: [ann]}}}}"), []),
+        (vault(f"{{principal: app, role: {RBAC}, eligible: {{until: 2027-01-01T00:00:00Z, approvers: [ann]}}}}"), []),
         (
             "roles: {all: {assignable_scopes: [subscription], data_actions: ['*']}}\n"
             "access: [{principal: app, role: all, scope: subscription}]\n",
             ["KV002 roles/all", "KV003 access/app/all/subscription", "KV004 access/app/all/subscription"],
         ),
         ("vaults: {pay: {purge_protection: true}}\n", ["KV007 pay"]),
+        (vault("", QUIET + ", access_model: access_policies"), ["KV006 pay"]),
+        (
+            vault("{principal: app, role: Key Vault Contributor}", QUIET + ", access_model: access_policies"),
+            ["KV006 pay", "KV009 pay/access/app/key-vault-contributor"],
+        ),
+        (vault("{principal: app, role: Key Vault Contributor}"), []),
+        (
+            vault(f"{{principal: ann, role: {ADMIN}, eligible: {{approvers: [app]}}}}"),
+            ["KV008 pay/access/ann/key-vault-administrator"],
+        ),
         (
             "managed_hsms: {hsm: {roles: {all: {data_actions: [Microsoft.KeyVault/managedHsm/keys/*]}}}}\n",
             ["KV002 hsm/roles/all"],
+        ),
+        (
+            "roles: {all: {assignable_scopes: [subscription], data_actions: [Microsoft.KeyVault/vaults/secrets/*]}}\n",
+            ["KV002 roles/all"],
         ),
     ],
 )
