@@ -70,7 +70,9 @@ def _waits_for(
     # What is needed ends after what needed it; what may not be taken from those who need it changes after them, too.
     record = change.record
     if record is not None and (change.action in _ENDS or record.resource.stays_while_needed):
-        yield from (address for address in needed_by.get(record.identity, ()) if address != change.address)
+        # What is needed in its own vault only, and ends before that, waits for nothing there.
+        own = (change.address, change.vault_address)
+        yield from (address for address in needed_by.get(record.identity, ()) if address not in own)
 
 
 def _by_access(changes: list[Change]) -> tuple[dict[Address, list[Address]], dict[Address, list[Address]]]:

@@ -13,6 +13,7 @@ from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import InvalidInput
 from tests.declare.stacks import write
+from tests.plan.test_plan import runs_to_its_end
 from tests.plan.world import World, actions, desired
 
 STACK = """\
@@ -302,3 +303,12 @@ def test_an_issuer_that_will_not_issue_is_worth_a_word(tmp_path: Path, issuer: s
     assert [one.summary for one in found if "ahead of Azure" not in one.summary] == [
         next(one.summary for one in found if said in one.summary)
     ]
+
+
+def test_an_issuer_that_ends_before_its_vault_waits_for_none_of_the_certificates_that_go_with_it() -> None:
+    text = (
+        "vaults:\n  alpha: {certificates: {ca: {subject: CN=ca, validity_months: 60, authority: {path_length: 0}}}}\n"
+        "  beta:\n    issuers: {corp: {authority: alpha/certificates/ca}}\n"
+        "    certificates: {web: {subject: CN=x, issuer: corp}}\n"
+    )
+    assert runs_to_its_end(World.applied(text).plan(destroy=True))
