@@ -202,10 +202,12 @@ principals:
   alice: {type: user, id: 91aa0c5e-6f0d-4a53-9a3e-0d7d1f6b2c10}
 vaults:
   later:
+    network: {default_action: deny}
     secrets: {pager: {value_from: {generate: {length: 20}}}}
+    access:
+      - {principal: alice, role: Key Vault Secrets User, eligible: {until: 2036-01-01T00:00:00Z, max_duration: PT4H}}
 YAML
 run 0 "kvstack -C later apply --yes"
-run 0 "kvstack -C later access eligible add --principal alice --role 'Key Vault Secrets User' --scope vault/later --at-most PT4H"
 run 1 "kvstack -C later --as alice secret download later/pager --file pager"
 run 0 "kvstack -C later --as alice access activate 'Key Vault Secrets User' --for PT1H --justification 'INC-4711: who is called?'"
 run 0 "kvstack -C later --as alice secret download later/pager --file pager"
