@@ -87,7 +87,7 @@ def _deeds(of: World, node: Node, actual: Actual[Resource]) -> Iterator[Deed]:
         case HsmRoleDefinition() as role:
             return _to_a_local_role(of, node, role, actual.id)
         case AccessPolicy() as policy:
-            return _to_a_policy(of, node, policy)
+            return _to_a_policy(of, node, policy, actual.id.rpartition("/")[2])
         case HsmRoleAssignment():
             return iter([Deed("take away", lambda: _unassign(of, node, actual.id), node.address)])
         case Issuer() as issuer:
@@ -177,15 +177,15 @@ def _taken_up(of: World, holder: Caller, identifier: str) -> None:
         of.service.activate_role(holder, identifier, justification="why")
 
 
-def _to_a_policy(of: World, node: Node, policy: AccessPolicy) -> Iterator[Deed]:
+def _to_a_policy(of: World, node: Node, policy: AccessPolicy, principal: str) -> Iterator[Deed]:
     service, operator, vault = of.service, of.operator, node.vault
-    if policy.principal == operator.id:
+    if principal == operator.id:
         return  # without it nothing in the vault can be read any more
 
     def given(**more: Any) -> Callable[[], object]:
-        return lambda: service.set_access_policy(operator, vault, policy.principal, **more)
+        return lambda: service.set_access_policy(operator, vault, principal, **more)
 
-    yield Deed("take away", lambda: service.delete_access_policy(operator, vault, policy.principal), node.address)
+    yield Deed("take away", lambda: service.delete_access_policy(operator, vault, principal), node.address)
     yield Deed("permit more", given(certificates=["all"]), node.address)
     yield Deed("permit the same again", given(keys=policy.keys))
 
