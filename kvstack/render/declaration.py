@@ -231,7 +231,7 @@ def _attributes(resource: Resource) -> dict[str, Any]:
         if entry.comparison != "compared" or entry.required or entry.name == "name":
             continue
         without = msgspec.structs.replace(least, **{entry.name: _default(entry)})
-        if without.resolved() == resource.resolved():
+        if without.resolved() == resource.resolved() or entry.name in without.left_to_the_vault():
             least = without
     for entry in attributes(type(resource)):
         if entry.comparison != "compared" or entry.name == "name":

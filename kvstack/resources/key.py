@@ -7,7 +7,7 @@ import msgspec
 
 from kvstack.resources import tags
 from kvstack.resources.release_policy import KeyReleasePolicy
-from kvstack.resources.rotation import Rotation
+from kvstack.resources.rotation import Rotation, problems_of_expiry
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
@@ -113,6 +113,7 @@ class Key(Resource, frozen=True, kw_only=True, kind="key", collection="keys", pa
             yield from self.rotation.problems()
         yield from self._problems_of_release()
         yield from problems_of_validity(self.not_before, self.expires)
+        yield from problems_of_expiry(self.rotation, self.expires)
         yield from tags.problems(self.tags)
 
     def _problems_of_release(self) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """When new versions are made, as a stack declares it."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -41,6 +42,16 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         if parsed:
             for field, summary in rotation.problems(policy(self)):
                 yield Problem(("rotation", field), summary)
+
+
+def problems_of_expiry(rotation: Rotation | None, expires: datetime | None) -> Iterator[Problem]:
+    """Yield that two say when a version expires: after the first rotation they would never agree again."""
+    if rotation is not None and rotation.expire_after is not None and expires is not None:
+        yield Problem(
+            ("expires",),
+            "the rotation policy says when each version expires, by `expire_after`",
+            "Take `expires` out, or `expire_after`.",
+        )
 
 
 def policy(declared: Rotation) -> rotation.RotationPolicy:

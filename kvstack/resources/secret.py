@@ -7,7 +7,7 @@ from typing import Annotated, Self
 import msgspec
 
 from kvstack.resources import tags
-from kvstack.resources.rotation import Rotation
+from kvstack.resources.rotation import Rotation, problems_of_expiry
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.value_source import ValueFrom
 from kvstack.resources.vault import Vault
@@ -75,6 +75,7 @@ class Secret(
                     "Write `value_from: {generate: {...}}`, or take `rotation` out.",
                 )
         yield from problems_of_validity(self.not_before, self.expires)
+        yield from problems_of_expiry(self.rotation, self.expires)
         yield from tags.problems(self.tags, secret=True)
 
     @property

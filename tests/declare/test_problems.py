@@ -51,6 +51,10 @@ def tags(count: int) -> str:
         ("    keys: {a: {type: EC, rotation: {every: 90}}}\n", "4:44 `every` is text, not a whole number"),
         ("    keys: {a: {type: EC, rotation: {every: 90D}}}\n", "4:44 `every` cannot be `90D`"),
         (
+            "    keys: {a: {type: EC, expires: 2027-01-31T00:00:00Z, rotation: {every: P30D, expire_after: P90D}}}\n",
+            "4:35 the rotation policy says when each version expires, by `expire_after`",
+        ),
+        (
             "    keys: {a: {type: EC, expires: 2027-01-31}}\n",
             "4:35 `expires` is a moment such as 2027-01-31T00:00:00Z, with its time zone",
         ),
