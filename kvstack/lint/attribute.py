@@ -58,7 +58,8 @@ def _wrong(entry: Any, required: Requirement) -> str | None:
         return "is not there" if _asks_for_a_value(required) else None
     shown = f"`{_text(entry)}`"
     if required.equals is not None and not _same(entry, required.equals):
-        return f"is {shown}, not `{_text(required.equals)}`"
+        text = "the text " if isinstance(required.equals, str) and not isinstance(entry, str) else ""
+        return f"is {shown}, not {text}`{_text(required.equals)}`"
     if required.one_of and not any(_same(entry, one) for one in required.one_of):
         return f"is {shown}, not {_either(required.one_of)}"
     if any(_same(entry, one) for one in required.none_of):

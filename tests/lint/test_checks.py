@@ -122,6 +122,13 @@ def test_what_is_silenced_with_a_reason_is_not_told_at_the_address_and_below(tmp
     assert codes(tmp_path, text + silence) == ["KV007 log"]
 
 
+def test_a_silence_holds_for_what_is_below_its_address_and_for_no_other_warning(tmp_path: Path) -> None:
+    text = vault(f"{{principal: ann, role: {ADMIN}}}", "network: {default_action: deny}")
+    silence = "silence: [{warning: KV001, at: pay, reason: She founded it.}]\n"
+
+    assert codes(tmp_path, text + silence) == ["KV004 pay/access/ann/key-vault-administrator"]
+
+
 def test_a_silence_needs_a_reason(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="needs `reason`"):
         found(tmp_path, "silence: [{warning: KV007, at: pay}]\n")

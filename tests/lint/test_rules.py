@@ -57,6 +57,10 @@ OLD, NEW, VAULT = "error pay-prod/keys/old: ", "error pay-prod/keys/new: ", "err
         ),
         ("kind: key, require: {enabled: {equals: true}}", [NEW + "`enabled` is `false`, not `true`"]),
         (
+            "kind: key, at: '*/new', require: {enabled: {equals: 'false'}}",
+            [NEW + "`enabled` is `false`, not the text `false`"],
+        ),
+        (
             "kind: key, at: '*/old', require: {operations: {one_of: [sign]}}",
             [OLD + "`operations` is `verify`, not `sign`"],
         ),

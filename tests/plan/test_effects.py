@@ -150,6 +150,44 @@ def test_what_all_of_a_group_have_through_it_is_told_once_with_their_names() -> 
     assert found.principals[0].members == ("api", "bob")
 
 
+def test_of_a_group_whose_members_do_not_all_gain_those_who_do_are_told() -> None:
+    people = (
+        f"principals: {{api: {{type: service_principal, id: {API}}}, bob: {{type: user, id: {BOB}}}, "
+        f"team: {{type: group, id: {API[:-1]}3, members: [api, bob]}}}}\n"
+    )
+    own = "{principal: bob, role: Key Vault Secrets User}"
+    world = World.applied(people + f"vaults: {{pay: {{access: [{own}]}}}}")
+    world.declare(people + f"vaults: {{pay: {{access: [{own}, {{principal: team, role: Key Vault Secrets User}}]}}}}")
+
+    assert lines(told(world)) == ["api gains read, list secrets @ vault/pay"]
+
+
+def test_who_keeps_at_one_place_what_is_lost_in_all_is_told_both() -> None:
+    wide = "access: [{principal: api, role: Key Vault Secrets User, scope: subscription}]\n"
+    narrow = "vaults: {pay: {access: [{principal: api, role: Key Vault Secrets User}]}}"
+    world = World.applied(PEOPLE + wide + narrow).declare(PEOPLE + narrow)
+
+    (change,) = told(world).principals[0].changes
+
+    assert (change.verb, change.scope, change.still_at) == ("loses", "subscription", ("vault/pay",))
+
+
+def test_what_a_plan_refuses_changes_no_access() -> None:
+    wide = "access: [{principal: bob, role: Key Vault Administrator, scope: subscription}]\n"
+    world = World.applied(PEOPLE + wide + "vaults: {pay: {lock: delete}}").declare(PEOPLE + wide)
+
+    assert world.actions() == {"pay": "refuse"}
+    assert lines(told(world)) == []
+
+
+def test_a_vault_that_cannot_be_made_is_reached_by_nobody() -> None:
+    wide = "access: [{principal: bob, role: Key Vault Administrator, scope: subscription}]\n"
+    world = World.applied(PEOPLE + wide + "vaults: {pay: {}}").foreign("pay").deleted("pay")
+
+    assert world.actions() == {"pay": "refuse"}
+    assert lines(told(world)) == []
+
+
 def test_who_joins_a_group_gains_what_it_has_and_who_leaves_it_loses_that() -> None:
     def stack(members: str) -> str:
         return (
@@ -177,6 +215,15 @@ def test_purge_protection_takes_purging_from_everybody() -> None:
 
     assert lines(found) == ["nobody purge secrets @ vault/pay"]
     assert found.nobody[0].because == "purge protection"
+
+
+def test_where_it_is_on_already_nobody_is_told_of_purge_protection() -> None:
+    bob = "{principal: bob, role: Key Vault Secrets Officer}"
+    world = World.applied(PEOPLE + f"vaults: {{pay: {{purge_protection: true, access: [{bob}]}}}}")
+    access = f"access: [{bob}, {{principal: api, role: Key Vault Secrets User}}]"
+    world.declare(PEOPLE + f"vaults: {{pay: {{purge_protection: true, tags: {{a: b}}, {access}}}}}")
+
+    assert lines(told(world)) == ["api gains read, list secrets @ vault/pay"]
 
 
 def test_an_empty_plan_says_nothing_of_access() -> None:
