@@ -12,13 +12,17 @@ LEAST_DAYS_IN_A_MANAGED_HSM = 28
 
 
 class RotationPolicy(msgspec.Struct, frozen=True):
-    """A key's policy. every: rotate this long after creation; before_expiry: or this long before it expires;
-    expire_after: how long a version lives; notify_before_expiry: when the near-expiry event is sent (default P30D)."""
+    """A key's or a secret's policy. every: rotate this long after creation; before_expiry: or this long before it
+    expires; expire_after: how long a version lives; notify_before_expiry: when the near-expiry event is sent (default
+    P30D); enabled: whether it is carried out; keep_previous: how long a version stays enabled once the next one is
+    there, for ever where it is not said."""
 
     every: Duration | None = None
     before_expiry: Duration | None = None
     expire_after: Duration | None = None
     notify_before_expiry: Duration | None = None
+    enabled: bool = True
+    keep_previous: Duration | None = None
 
 
 def problems(policy: RotationPolicy) -> Iterator[tuple[str, str]]:
