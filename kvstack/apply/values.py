@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from kvstack.resources.value_source import CHARACTERS, Generate, ValueFrom
+from kvstack.resources.value_source import Generate, ValueFrom
 from kvstack.schema.obstacle import ValueSource
 from kvstack.terms import limits
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError
+from kvstack.terms.generator import generated
 from kvstack.terms.secret import SecretValue
 
 COMMAND_SECONDS = 600
@@ -61,7 +62,7 @@ class Values:
         """Return a new value. Raises KvstackError where there is none; only apply calls this: it may run a command."""
         match source:
             case ValueFrom(generate=Generate() as specification):
-                return generated(specification, self._random)
+                return generated(specification.generator, self._random)
             case ValueFrom(command=tuple(command)):
                 return self._output(command)
             case _:
@@ -108,14 +109,3 @@ class Values:
                 "What it printed is not shown, it may hold the secret: run it by hand to see.",
             )
         return SecretValue(finished.stdout.removesuffix(b"\n").removesuffix(b"\r"))
-
-
-def generated(specification: Generate, random: Callable[[int], bytes]) -> SecretValue:
-    """Draw a value: every character equally likely."""
-    alphabet = CHARACTERS[specification.characters].encode()
-    # Bytes from the incomplete last round would favour the alphabet's first characters: they are drawn again.
-    usable = 256 - 256 % len(alphabet)
-    drawn = bytearray()
-    while len(drawn) < specification.length:
-        drawn += bytes(alphabet[byte % len(alphabet)] for byte in random(specification.length + 16) if byte < usable)
-    return SecretValue(bytes(drawn[: specification.length]))

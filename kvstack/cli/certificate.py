@@ -244,10 +244,12 @@ def set_attributes(
     # Read and changed in one transaction: a tag somebody else sets meanwhile is not lost.
     with opened(context) as vault, recover_hint("certificate", wanted.written), vault.service.batch():
         if labels or untag:
-            before = vault.service.get_certificate(vault.caller, wanted.vault, wanted.name, version=version)
+            before = vault.service.get_certificate(
+                vault.caller, wanted.vault, wanted.name, version=version, newest=True
+            )
             changes["tags"] = retagged(before.tags, labels, untag)
         vault.service.update_certificate(vault.caller, wanted.vault, wanted.name, version=version, **changes)
-        changed = vault.service.get_certificate(vault.caller, wanted.vault, wanted.name, version=version)
+        changed = vault.service.get_certificate(vault.caller, wanted.vault, wanted.name, version=version, newest=True)
     if as_json:
         answer_json(certificate_document(changed))
     else:

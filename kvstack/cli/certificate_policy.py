@@ -46,6 +46,9 @@ def policy_options(function: F) -> F:
             _many("--extended-key-usage", "extended_key_usage", "What it is for: serverAuth, or an identifier"),
             click.option("--renew-days-before", type=int, metavar="DAYS", help="Renew it so long before it expires."),
             click.option("--notify-days-before", type=int, metavar="DAYS", help="Tell the contacts so long before."),
+            click.option(
+                "--keep-previous", metavar="DURATION", type=text, help="Disable a version so long after the next: P30D."
+            ),
             click.option("--authority", is_flag=True, help="Make it a certificate authority."),
             click.option("--path-length", type=int, metavar="N", help="How many authorities may stand below it."),
             _many("--permitted", "permitted", "An authority: a name it may issue for, with all below"),
@@ -101,7 +104,7 @@ def _converted(document: dict[str, Any]) -> CertificatePolicy:
 
     try:
         return msgspec.convert(document, Certificate).policy
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise KvstackError(
             f"the policy is not one: {error}", "`kvstack certificate policy VAULT/NAME` shows the shape of one."
         ) from None

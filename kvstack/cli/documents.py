@@ -178,7 +178,7 @@ def _ahead(item: "Key | Secret | Certificate") -> Document:
 
             return {"policy": policy_document(item.policy)}
         case _:
-            return {"rotation": _rotation(item.rotation)}
+            return {"rotation": rotation_document(item.rotation) if item.rotation is not None else None}
 
 
 def _own_facts(version: "KeyVersion | SecretVersion") -> Facts:
@@ -224,11 +224,14 @@ def _public(public: "PublicKey") -> Document:
     return {**curve, **{name: base64url(value) for name, value in members.items() if value}}
 
 
-def _rotation(policy: "RotationPolicy | None") -> Document | None:
-    if policy is None:
-        return None
+def rotation_document(policy: "RotationPolicy") -> Document:
+    """Return a policy in the shape a stack declares it in, without what is at its default."""
     given = {field: getattr(policy, field) for field in policy.__struct_fields__}
-    return {field: str(length) for field, length in given.items() if length is not None}
+    return {
+        field: value if isinstance(value, bool) else str(value)
+        for field, value in given.items()
+        if value is not None and value is not True
+    }
 
 
 def _approval(rule: "ApprovalRule | None") -> Document | None:

@@ -181,7 +181,7 @@ def set_attributes(
     # Read and changed in one transaction: a tag somebody else sets meanwhile is not lost.
     with opened(context) as vault, recover_hint("key", wanted.written), vault.service.batch():
         if labels or untag:
-            before = vault.service.get_key(vault.caller, wanted.vault, wanted.name, version=version)
+            before = vault.service.get_key(vault.caller, wanted.vault, wanted.name, version=version, newest=True)
             changes["tags"] = retagged(before.tags, labels, untag)
         changed = vault.service.update_key(vault.caller, wanted.vault, wanted.name, version=version, **changes)
     if as_json:

@@ -1,10 +1,13 @@
 """`rotation-policy` of a key or a secret: shown, and set as a whole."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, get_args
 
 import click
+from msgspec import UNSET
 
 from kvstack.cli.context import Context, pass_context
+from kvstack.cli.documents import rotation_document
 from kvstack.cli.group import Verbs, verbs
 from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json
@@ -14,7 +17,11 @@ from kvstack.cli.thing import NOUNS, recover_hint, thing
 from kvstack.cli.words import text
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.duration import Duration, duration
+from kvstack.terms.generator import Characters, Generator
+from kvstack.terms.limits import SECRET_BYTES
 from kvstack.terms.rotation import RotationPolicy
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _length(_: click.Context, __: click.Parameter, value: str | None) -> Duration | None:
@@ -22,6 +29,26 @@ def _length(_: click.Context, __: click.Parameter, value: str | None) -> Duratio
         return None if value is None else duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _generation(collection: Literal["keys", "secrets"]) -> Callable[[F], F]:
+    """Return the options that say how a secret's next values are made; a key's need none."""
+
+    def options(function: F) -> F:
+        if collection == "keys":
+            return function
+        length = click.option(
+            "--length",
+            type=click.IntRange(1, SECRET_BYTES),
+            metavar="N",
+            help="The vault generates the next values, of so many characters; 32.",
+        )
+        characters = click.option(
+            "--characters", type=click.Choice(get_args(Characters)), help="What they are drawn from; alphanumeric."
+        )
+        return length(characters(function))
+
+    return options
 
 
 def add_rotation_policy(group: Verbs, collection: Literal["keys", "secrets"]) -> None:
@@ -50,6 +77,11 @@ def add_rotation_policy(group: Verbs, collection: Literal["keys", "secrets"]) ->
     @click.option("--before-expiry", metavar="DURATION", callback=_length, help="Or: this long before it expires.")
     @click.option("--expire-after", metavar="DURATION", callback=_length, help="How long a version lives.")
     @click.option("--notify-before-expiry", metavar="DURATION", callback=_length, help="When people are told.")
+    @click.option(
+        "--keep-previous", metavar="DURATION", callback=_length, help="Disable a version this long after the next one."
+    )
+    @_generation(collection)
+    @click.option("--off", is_flag=True, help="Keep the policy, and rotate nothing.")
     @click.option("--none", is_flag=True, help="Take the policy away.")
     @as_json
     @pass_context
@@ -60,16 +92,28 @@ def add_rotation_policy(group: Verbs, collection: Literal["keys", "secrets"]) ->
         before_expiry: Duration | None,
         expire_after: Duration | None,
         notify_before_expiry: Duration | None,
+        keep_previous: Duration | None,
+        off: bool,
         none: bool,
         as_json: bool,
+        length: int | None = None,
+        characters: Characters | None = None,
     ) -> int:
         wanted = thing(context, written, collection)
-        given = RotationPolicy(every, before_expiry, expire_after, notify_before_expiry)
+        given = RotationPolicy(
+            every, before_expiry, expire_after, notify_before_expiry, enabled=not off, keep_previous=keep_previous
+        )
         if none != (given == RotationPolicy()):
             raise KvstackError("a rotation policy is set, or taken away by `--none`", "One of both is to be said.")
+        said = length is not None or characters is not None
         with opened(context) as vault, recover_hint(noun, wanted.written):
             policy = vault.service.set_rotation_policy(
-                vault.caller, wanted.vault, collection, wanted.name, None if none else given
+                vault.caller,
+                wanted.vault,
+                collection,
+                wanted.name,
+                None if none else given,
+                generator=Generator(length or 32, characters or "alphanumeric") if said else UNSET,
             )
         _tell(policy, f"The {noun} {wanted.written} has no rotation policy any more.", as_json=as_json)
         return 0
@@ -78,19 +122,10 @@ def add_rotation_policy(group: Verbs, collection: Literal["keys", "secrets"]) ->
 
 
 def _tell(policy: RotationPolicy | None, nothing: str, *, as_json: bool) -> None:
-    shown = (
-        {}
-        if policy is None
-        else {
-            "every": policy.every,
-            "before_expiry": policy.before_expiry,
-            "expire_after": policy.expire_after,
-            "notify_before_expiry": policy.notify_before_expiry,
-        }
-    )
+    shown = {} if policy is None else rotation_document(policy)
     if as_json:
-        answer_json({"rotation": {name: str(length) for name, length in shown.items() if length} or None})
+        answer_json({"rotation": shown or None})
     elif policy is None:
         answer(nothing)
     else:
-        answer(facts([(name.replace("_", " "), str(length)) for name, length in shown.items() if length]))
+        answer(facts([(name.replace("_", " "), value) for name, value in shown.items()]))

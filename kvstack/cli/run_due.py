@@ -26,10 +26,11 @@ _LAST_YEAR = 9000
 @as_json
 @pass_context
 def command(context: Context, at: datetime | None, reason: str | None, as_json: bool) -> int:
-    """Do what time has made due: purge what is past its retention.
+    """Do what time has made due: rotations, renewals, the end of old versions, purges past retention.
 
+    What cannot be done now (the HSM is away) does not stop the rest: it is told, the next run does it (exit code 1).
     With --at of another time nothing is done, unless the vault was made by `init --simulated-clock`: its clock is set
-    to that time first. After a step of the clock nothing is purged until it is confirmed with a reason (exit code 1).
+    to that time first. After a step of the clock nothing is done until it is confirmed with a reason (exit code 1).
     """
     require_operator(context, "run-due")
     if at is not None and at.year > _LAST_YEAR:
@@ -68,7 +69,16 @@ def _move_clock(vault: OpenVault, moment: datetime) -> None:
 
 def _shown(due: "tuple[Due, ...]", at: datetime, *, as_json: bool) -> int:
     if as_json:
-        answer_json({"at": at, "done_now": False, "due": [_document(one) for one in due], "done": [], "held_back": []})
+        answer_json(
+            {
+                "at": at,
+                "done_now": False,
+                "due": [_document(one) for one in due],
+                "done": [],
+                "held_back": [],
+                "failed": [],
+            }
+        )
     else:
         answer(_table(due, f"Nothing would be due at {at:%Y-%m-%d %H:%M} UTC."))
         say("Nothing was done: this is what would be.")
@@ -83,34 +93,50 @@ def _done(vault: OpenVault, reason: str | None, *, as_json: bool) -> int:
     now = vault.unlocked.clock.now()
     # By the vault itself, as the scheduler of a server does it: nobody needs, or gets, a right to purge for that.
     report = vault.service.run_due(SYSTEM)
-    held_back = _held_back(report)
+    problems = (*_held_back(report), *_failed(report))
     if as_json:
+        failed = [one.due for one in report.failed]
         answer_json(
             {
                 "at": now,
                 "done_now": True,
-                "due": [_document(one) for one in (*report.done, *report.held_back)],
+                "due": [_document(one) for one in (*report.done, *report.held_back, *failed)],
                 "done": [_document(one) for one in report.done],
                 "held_back": [_document(one) for one in report.held_back],
                 "reason": report.reason,
+                "failed": [
+                    {**_document(one.due), "summary": one.diagnostic.summary, "detail": one.diagnostic.detail}
+                    for one in report.failed
+                ],
             }
         )
     else:
-        nothing = "Nothing was done." if held_back else "Nothing is due."
+        nothing = "Nothing was done." if problems else "Nothing is due."
         answer(_table(report.done, nothing))
-        warn(held_back)
-    return 1 if held_back else 0
+        warn(problems)
+    return 1 if problems else 0
 
 
 def _held_back(report: "DueReport") -> tuple[Diagnostic, ...]:
     if not report.held_back:
         return ()
+    word = "purge" if all(one.action == "purge" for one in report.held_back) else "thing"
     things = ", ".join(_words(one) for one in report.held_back[:5]) + (" and more" if len(report.held_back) > 5 else "")
     return (
         Diagnostic(
-            summary=f"{counted(len(report.held_back), 'purge')} held back: {report.reason}",
+            summary=f"{counted(len(report.held_back), word)} held back: {report.reason}",
             detail=f"Due: {things}. When the clock is right, run `kvstack run-due --confirm-clock REASON`.",
         ),
+    )
+
+
+def _failed(report: "DueReport") -> tuple[Diagnostic, ...]:
+    return tuple(
+        Diagnostic(
+            summary=f"{one.due.action} of {_words(one.due)}: {one.diagnostic.summary}",
+            detail=" ".join((one.diagnostic.detail, "The next run tries again.")).strip(),
+        )
+        for one in report.failed
     )
 
 

@@ -174,13 +174,31 @@ def set_attributes(
     # Read and changed in one transaction: a tag somebody else sets meanwhile is not lost.
     with opened(context) as vault, recover_hint("secret", wanted.written), vault.service.batch():
         if labels or untag:
-            before = vault.service.get_secret_properties(vault.caller, wanted.vault, wanted.name, version=version)
+            before = vault.service.get_secret_properties(
+                vault.caller, wanted.vault, wanted.name, version=version, newest=True
+            )
             changes["tags"] = retagged(before.tags, labels, untag)
         changed = vault.service.update_secret(vault.caller, wanted.vault, wanted.name, version=version, **changes)
     if as_json:
         answer_json(version_document(changed))
     else:
         answer(facts(version_facts(changed)))
+    return 0
+
+
+@command.command()
+@_its_name
+@as_json
+@pass_context
+def rotate(context: Context, written: str, as_json: bool) -> int:
+    """Generate a new value, of a secret whose value is generated; it expires as the rotation policy says."""
+    wanted = thing(context, written, "secrets")
+    with opened(context) as vault, recover_hint("secret", wanted.written):
+        made = vault.service.rotate_secret(vault.caller, wanted.vault, wanted.name)
+    if as_json:
+        answer_json(version_document(made))
+    else:
+        answer(f"rotated secret {made.vault}/{made.name}, version {made.version}")
     return 0
 
 

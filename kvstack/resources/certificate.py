@@ -14,9 +14,10 @@ from kvstack.schema.obstacle import Obstacle
 from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import certificate, key, name, name_constraint
 from kvstack.terms.certificate import CertificatePolicy, ContentType, KeyUsage
+from kvstack.terms.duration import DurationText, duration
 from kvstack.terms.key import Curve
 
-_OWN_ATTRIBUTES = ("key", "authority", "renew", "notify")
+_OWN_ATTRIBUTES = ("key", "authority", "renew", "notify", "keep_previous")
 
 
 class CertificateKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -107,6 +108,14 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
     notify: Annotated[
         LifetimeTrigger | None, doc("When the vault's contacts are told.", {"days_before_expiry": 45})
     ] = None
+    keep_previous: Annotated[
+        DurationText | None,
+        doc(
+            "How long a version, its key and its secret stay enabled once the next one is there; then they are "
+            "disabled, never deleted. For ever where it is not said.",
+            "P30D",
+        ),
+    ] = None
     enabled: Annotated[bool, doc("Whether the current version, its key and its secret may be used.")] = True
     tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}  # noqa: RUF012  # msgspec copies it
 
@@ -122,6 +131,7 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
             authority=_as(self.authority, certificate.CertificateAuthority),
             renew=_as(self.renew, certificate.Trigger),
             notify=_as(self.notify, certificate.Trigger),
+            keep_previous=None if self.keep_previous is None else duration(self.keep_previous),
         )
 
     def resolved(self) -> Self:
@@ -132,7 +142,12 @@ class Certificate(Resource, frozen=True, kw_only=True, kind="certificate", colle
         """Yield everything a vault would refuse about this certificate."""
         if wrong := name.item_name_problem(self.name):
             yield Problem(("name",), wrong)
-        for path, summary in certificate.problems(self.policy):
+        try:
+            policy = self.policy
+        except ValueError as error:
+            yield Problem(("keep_previous",), str(error))
+            return
+        for path, summary in certificate.problems(policy):
             yield Problem(path, summary)
         if self.authority is not None or certificate.authority_path(self.issuer):
             yield certificate_authority_is_ahead("authority" if self.authority is not None else "issuer")
@@ -243,6 +258,7 @@ def of_policy(policy: CertificatePolicy) -> dict[str, Any]:
         "authority": _as(policy.authority, Authority),
         "renew": _as(policy.renew, LifetimeTrigger),
         "notify": _as(policy.notify, LifetimeTrigger),
+        "keep_previous": None if policy.keep_previous is None else str(policy.keep_previous),
     }
 
 

@@ -11,6 +11,8 @@ from kvstack.schema.resource import Problem
 from kvstack.terms import rotation
 from kvstack.terms.duration import Duration, DurationText, duration
 
+_DURATIONS = ("every", "before_expiry", "expire_after", "notify_before_expiry", "keep_previous")
+
 
 class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A rotation policy. Durations are ISO 8601: `P90D`, `P18M`."""
@@ -25,6 +27,20 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     notify_before_expiry: Annotated[
         DurationText | None, doc("When the near-expiry event is sent; by default 30 days before.", "P30D")
     ] = None
+    enabled: Annotated[bool, doc("Whether it is carried out; `false` keeps the policy and rotates nothing.")] = True
+    keep_previous: Annotated[
+        DurationText | None,
+        doc(
+            "How long a version stays enabled once the next one is there; then it is disabled, never deleted. For ever "
+            "where it is not said.",
+            "P30D",
+        ),
+    ] = None
+
+    @property
+    def trigger(self) -> str | None:
+        """The attribute that makes new versions; None where the policy makes none."""
+        return "every" if self.every is not None else "before_expiry" if self.before_expiry is not None else None
 
     def resolved(self) -> "Rotation":
         """Return the same policy with every duration in one spelling: `P12W` is `P84D`."""
@@ -33,7 +49,7 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about this policy."""
         parsed = True
-        for field in self.__struct_fields__:
+        for field in _DURATIONS:
             try:
                 _parsed(getattr(self, field))
             except ValueError as error:
@@ -61,6 +77,8 @@ def policy(declared: Rotation) -> rotation.RotationPolicy:
         before_expiry=_parsed(declared.before_expiry),
         expire_after=_parsed(declared.expire_after),
         notify_before_expiry=_parsed(declared.notify_before_expiry),
+        enabled=declared.enabled,
+        keep_previous=_parsed(declared.keep_previous),
     )
 
 
@@ -71,6 +89,8 @@ def written(kept: rotation.RotationPolicy) -> Rotation:
         before_expiry=_text(kept.before_expiry),
         expire_after=_text(kept.expire_after),
         notify_before_expiry=_text(kept.notify_before_expiry),
+        enabled=kept.enabled,
+        keep_previous=_text(kept.keep_previous),
     )
 
 

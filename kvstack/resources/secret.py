@@ -68,11 +68,12 @@ class Secret(
             yield from self.value_from.problems()
         if self.rotation is not None:
             yield from self.rotation.problems()
-            if self.value_from is None or self.value_from.generate is None:
+            generated = self.value_from is not None and self.value_from.generate is not None
+            if not generated and (trigger := self.rotation.trigger) is not None:
                 yield Problem(
                     ("rotation",),
                     "only a generated value can be rotated",
-                    "Write `value_from: {generate: {...}}`, or take `rotation` out.",
+                    f"Write `value_from: {{generate: {{...}}}}`, or take `{trigger}` out of `rotation`.",
                 )
         yield from problems_of_validity(self.not_before, self.expires)
         yield from problems_of_expiry(self.rotation, self.expires)

@@ -1,22 +1,14 @@
 """Where a secret's value comes from; the value itself never stands in a file."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from kvstack.schema.attribute import doc
 from kvstack.schema.resource import Problem
 from kvstack.terms import limits
-
-Characters = Literal["alphanumeric", "printable", "hex", "digits"]
-CHARACTERS: dict[Characters, str] = {
-    "alphanumeric": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
-    "printable": "".join(chr(code) for code in range(33, 127)),
-    "hex": "0123456789abcdef",
-    "digits": "0123456789",
-}
-
+from kvstack.terms.generator import Characters, Generator
 
 _NotEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 _Program = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -27,6 +19,11 @@ class Generate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     length: Annotated[int, doc("Characters.", 48, ge=1, le=limits.SECRET_BYTES)] = 32
     characters: Annotated[Characters, doc("What it is drawn from.", "alphanumeric")] = "alphanumeric"
+
+    @property
+    def generator(self) -> Generator:
+        """The same as a vault keeps it, to make other values by itself."""
+        return Generator(self.length, self.characters)
 
 
 class ValueFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from kvstack.terms import key as key_rules
 from kvstack.terms import subject as subject_rules
+from kvstack.terms.duration import Duration
 from kvstack.terms.key import Curve, KeySpecification, KeyType
 from kvstack.terms.name import item_name_problem, vault_name_problem
 
@@ -96,7 +97,8 @@ class CertificatePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     issuer: `Self`, `Unknown` (somebody else signs a request), a certificate authority as `VAULT/certificates/NAME`, or
     an issuer of the vault; key_usage, extended_key_usage: None for what fits the key; authority: for a certificate that
-    issues others; renew, notify: when it is renewed, when its contacts are told.
+    issues others; renew, notify: when it is renewed, when its contacts are told; keep_previous: how long a version is
+    kept enabled once the next one is there, for ever where it is not said.
     """
 
     issuer: str = SELF
@@ -113,6 +115,7 @@ class CertificatePolicy(msgspec.Struct, frozen=True, kw_only=True):
     authority: CertificateAuthority | None = None
     renew: Trigger | None = None
     notify: Trigger | None = None
+    keep_previous: Duration | None = None
 
     @property
     def authority_path(self) -> tuple[str, str] | None:

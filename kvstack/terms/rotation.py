@@ -25,6 +25,11 @@ class RotationPolicy(msgspec.Struct, frozen=True):
     keep_previous: Duration | None = None
 
 
+def rotates(policy: RotationPolicy | None) -> bool:
+    """Tell whether a policy makes new versions at all, while it is switched on."""
+    return policy is not None and (policy.every is not None or policy.before_expiry is not None)
+
+
 def problems(policy: RotationPolicy) -> Iterator[tuple[str, str]]:
     """Yield (attribute, what is wrong) by the rules of a vault. Source: azure/facts.md, rotation policy (vault)."""
     every, before, expire, notify = (

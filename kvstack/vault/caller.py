@@ -42,3 +42,13 @@ class Caller(msgspec.Struct, frozen=True):
 
 # Whatever time makes due is done by nobody in particular. Its id is no GUID: no token and no `--as` can name it.
 SYSTEM: Final = Caller("system", "kvstack")
+
+# What it may do with what is in a vault: make the versions that somebody who may had it make, and nothing else.
+SYSTEM_ACTIONS: Final = frozenset(
+    {
+        "Microsoft.KeyVault/vaults/keys/rotate/action",
+        "Microsoft.KeyVault/vaults/keys/sign/action",
+        "Microsoft.KeyVault/vaults/secrets/setSecret/action",
+        "Microsoft.KeyVault/vaults/certificates/create/action",
+    }
+)

@@ -1,44 +1,46 @@
-"""What time has made due: the end of retention; and a clock that stepped, confirmed by a person."""
+"""What time has made due, done once whoever runs it; and a clock that stepped, confirmed by a person."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Literal
+from functools import partial
+from typing import Any, cast
 
 import msgspec
 
+from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.scope import Scope
-from kvstack.vault import errors
+from kvstack.vault import agenda, errors
 from kvstack.vault.caller import SYSTEM, Caller
+from kvstack.vault.due_kind import Action, Due, DueKind, Failed, Found, NotDue
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
-from kvstack.vault.items import CERTIFICATE, KEY, SECRET, ItemOperations, moment
+from kvstack.vault.faults import Tampered, UnreadableRow
+from kvstack.vault.items import CERTIFICATE, KEY, SECRET, Kind, moment
 from kvstack.vault.records import Certificate, Deletion, Key, Secret, Vault
+from kvstack.vault.rotating import RotatingOperations, still_due
 from kvstack.vault.vaults import READ
 
+__all__ = ["Due", "DueOperations", "DueReport", "Failed"]
+
 CONFIRM_CLOCK = "Microsoft.Authorization/clock/write"
-
-
-class Due(msgspec.Struct, frozen=True):
-    """One thing that is due. action: what is to be done; since: when it became due."""
-
-    action: Literal["purge"]
-    kind: Literal["vault", "managed_hsm", "key", "secret", "certificate"]
-    vault: str
-    name: str
-    since: datetime
+_DATED: tuple[Kind[Any], ...] = (KEY, SECRET, CERTIFICATE)
+# How many things are made ready before they are committed together.
+_TOGETHER = 32
 
 
 class DueReport(msgspec.Struct, frozen=True):
     """What was done, and what was held back, with the reason. left: words on tokens of purged Managed HSMs that could
-    not be destroyed."""
+    not be destroyed; failed: what could not be done now, the next run tries again."""
 
     done: tuple[Due, ...]
     held_back: tuple[Due, ...] = ()
     reason: str = ""
     left: tuple[str, ...] = ()
+    failed: tuple[Failed, ...] = ()
 
 
-class DueOperations(ItemOperations):
+class DueOperations(RotatingOperations):
     """What the scheduler does."""
 
     def due(self, caller: Caller, *, at: datetime | None = None) -> tuple[Due, ...]:
@@ -46,35 +48,82 @@ class DueOperations(ItemOperations):
         with self._attempt(caller, "DueList", self.top) as attempt, attempt.transaction():
             if caller != SYSTEM:
                 attempt.require(READ, self.top, data=False)
-            return tuple(due for due, _ in _found(attempt, moment("at", at) or attempt.now))
+            return tuple(found.due for found in _found(attempt, moment("at", at) or attempt.now, []))
 
     def run_due(self, caller: Caller) -> DueReport:
-        """Do what is due, as the system. Where the clock stepped nothing is purged, and the report says so."""
+        """Do what is due, as the system; each thing once, whoever else runs this at the same time, and whenever it is
+        killed. One thing that fails does not stop the others. Where the clock stepped nothing is done, and the report
+        says so."""
         if caller != SYSTEM:
             with self._attempt(caller, "DueRun", self.top) as attempt, attempt.look():
                 raise errors.denied_plainly()
         done: list[Due] = []
-        left: list[str] = []
-        with self.batch():
+        failed: list[Failed] = []
+        tried: set[tuple[str, str, str, str]] = set()
+        while True:
             with self._attempt(caller, "DueRun", self.top) as attempt, attempt.transaction():
-                found = _found(attempt, attempt.now)
+                if not agenda.begun(attempt.tx):
+                    agenda.build(attempt.tx, [kind.table for kind in _DATED], attempt.now)
+                unread: list[Failed] = []
+                found = [one for one in _found(attempt, attempt.now, unread) if _name(one.due) not in tried]
                 doubt = self._time(attempt).doubt
-                waiting = list(found)
-                attempt.details.update(due=str(len(waiting)), **({"held_back": doubt} if doubt else {}))
+                attempt.details.update(due=str(len(found)), **({"held_back": doubt} if doubt else {}))
+                if not found and not doubt:
+                    agenda.advance(attempt.tx, attempt.now)
+            failed += (one for one in unread if _name(one.due) not in tried)
+            tried |= {_name(one.due) for one in found} | {_name(one.due) for one in unread}
             if doubt:
-                return DueReport((), tuple(due for due, _ in waiting), doubt)
-            for due, thing in waiting:
-                noun = due.kind.title().replace("_", "")
-                with self._attempt(caller, f"{noun}Purge", self._of(thing)) as attempt, attempt.transaction():
-                    match thing:
-                        case Vault():
-                            self._purge_vault(attempt, thing, left)
-                        case _:
-                            self._purge_content(attempt, thing)
-                done.append(due)
-        # Those, too, whose making or purge was cut short some time ago.
+                return DueReport((), tuple(one.due for one in found), doubt, failed=tuple(failed))
+            if not found:
+                break
+            # What is done may make the next thing due at once.
+            for first in range(0, len(found), _TOGETHER):
+                self._do(found[first : first + _TOGETHER], done, failed)
+        # Those whose making or purge was cut short some time ago, too.
+        left: list[str] = []
         self._destroy_tokens(left)
-        return DueReport(tuple(done), left=tuple(dict.fromkeys(left)))
+        return DueReport(tuple(done), left=tuple(dict.fromkeys(left)), failed=tuple(failed))
+
+    def _do(self, found: Iterable[Found], done: list[Due], failed: list[Failed]) -> None:
+        """Do some of what is due: what is slow one by one, and what is to be committed in one commit."""
+        finished: list[Due] = []
+        waiting: list[tuple[Due, Callable[[], None]]] = []
+        for one in found:
+            with _told(one.due, failed):
+                commit = _KINDS[one.due.action].ready(self, one)
+                if commit is None:
+                    finished.append(one.due)
+                else:
+                    waiting.append((one.due, commit))
+        with self.batch():
+            for due, commit in waiting:
+                with _told(due, failed):
+                    commit()
+                    finished.append(due)
+        done += finished
+
+    def ready_to_purge(self, found: Found) -> Callable[[], None]:
+        """Purge what is past its retention."""
+        return partial(self._purge_due, found)
+
+    def _purge_due(self, found: Found) -> None:
+        due, thing = found.due, found.thing
+        noun = due.kind.title().replace("_", "")
+        with self._attempt(SYSTEM, f"{noun}Purge", self._of(found)) as attempt, attempt.transaction():
+            match thing:
+                case Vault():
+                    there = attempt.registry.vault(thing.name)
+                    if there is None or there.id != thing.id or there.deletion is None:
+                        raise NotDue(due)
+                    if not _over(there.deletion, attempt.now):
+                        raise NotDue(due)
+                    self._purge_vault(attempt, there)
+                case Key():
+                    self._purge_content(attempt, still_due(attempt, due, KEY)[1])
+                case Secret():
+                    self._purge_content(attempt, still_due(attempt, due, SECRET)[1])
+                case Certificate():
+                    self._purge_content(attempt, still_due(attempt, due, CERTIFICATE)[1])
 
     def confirm_clock(self, caller: Caller, reason: str) -> None:
         """Believe the clock after a step. reason: for the audit; a person has looked."""
@@ -86,43 +135,88 @@ class DueOperations(ItemOperations):
             attempt.details.update(reason=reason, doubt=time.doubt, now=attempt.now.isoformat())
             self._time_guard.confirm(attempt.tx, attempt.now)
 
-    def _of(self, thing: Vault | Key | Secret | Certificate) -> Scope:
-        match thing:
+    def _of(self, found: Found) -> Scope:
+        match found.thing:
             case Vault():
-                return self._scope(thing)
-            case Key():
-                return self._scope(self._home(thing), f"keys/{thing.name}")
-            case Secret():
-                return self._scope(self._home(thing), f"secrets/{thing.name}")
-            case Certificate():
-                return self._scope(self._home(thing), f"certificates/{thing.name}")
-
-    def _home(self, item: Key | Secret | Certificate) -> Vault | str:
-        registry = self._registry
-        return (registry.vault(item.vault) if registry is not None else None) or item.vault
+                return self._scope(found.thing)
+            case _:
+                registry = self._registry
+                home = registry.vault(found.due.vault) if registry is not None else None
+                return self._scope(home or found.due.vault, f"{found.due.kind}s/{found.due.name}")
 
 
-def _found(attempt: Attempt, at: datetime) -> Iterator[tuple[Due, Vault | Key | Secret | Certificate]]:
-    """Yield what retention's end has reached. What lies in a soft-deleted vault waits for it: it comes back with it."""
-    for vault in attempt.registry.vaults.values():
-        if vault.deletion is not None:
-            if _over(vault.deletion, at):
-                yield (
-                    Due(
-                        "purge",
-                        "vault" if vault.pool is None else "managed_hsm",
-                        vault.name,
-                        "",
-                        vault.deletion.scheduled_purge,
-                    ),
-                    vault,
-                )
+# A kind of work is added by its line here, and its line in `dates.py`.
+_KINDS = {
+    kind.action: kind
+    for kind in (
+        DueKind("purge", DueOperations.ready_to_purge),
+        DueKind("rotate", DueOperations.ready_to_rotate),
+        DueKind("renew", DueOperations.ready_to_renew),
+        DueKind("disable-previous", DueOperations.ready_to_disable),
+    )
+}
+
+
+@contextmanager
+def _told(due: Due, failed: list[Failed]) -> Iterator[None]:
+    """Note what fails in the block; what somebody else did meanwhile is none of it."""
+    try:
+        yield
+    except NotDue:
+        return
+    except KvstackError as error:
+        failed.append(Failed(due, error.diagnostics[0]))
+
+
+def _found(attempt: Attempt, at: datetime, unread: list[Failed]) -> list[Found]:
+    """Return what is due at a time, in the order in which it is done. unread: is told what could not be read."""
+    found = [
+        Found(Due("purge", "vault" if vault.pool is None else "managed_hsm", vault.name, "", until), vault)
+        for vault in attempt.registry.vaults.values()
+        if vault.deletion is not None and at >= (until := vault.deletion.scheduled_purge)
+    ]
+    homes = {vault.id: vault for vault in attempt.registry.vaults.values()}
+    for kind, row in _dated(attempt, at, homes, unread):
+        home = homes.get(row.vault_id)
+        # What lies in a soft-deleted vault waits for it: it comes back with it.
+        if home is None or home.deletion is not None or (home.pool is not None and home.pool.activated is None):
             continue
-        for kind in (KEY, SECRET, CERTIFICATE):
-            for item in kind.table.scan(attempt.tx, vault_id=vault.id):
-                # A certificate's key and secret go with it.
-                if item.deletion is not None and _over(item.deletion, at) and not getattr(item, "managed", False):
-                    yield Due("purge", kind.word, vault.name, item.name, item.deletion.scheduled_purge), item
+        for action, since in kind.table.dates(row).items():
+            if since <= at:
+                found.append(Found(Due(cast(Action, action), kind.word, home.name, row.name, since), row))
+    return sorted(found, key=_turn)
+
+
+def _dated(
+    attempt: Attempt, at: datetime, homes: Mapping[str, Vault], unread: list[Failed]
+) -> Iterator[tuple[Kind[Any], Any]]:
+    """Yield the rows with a date up to this one. In a vault of an older kvstack that has no agenda yet: all rows."""
+    if not agenda.begun(attempt.tx):
+        yield from ((kind, row) for kind in _DATED for row in kind.table.scan(attempt.tx))
+        return
+    kinds = {kind.table.name: kind for kind in _DATED}
+    for entry in agenda.entries(attempt.tx, at):
+        kind = kinds[entry.table]
+        vault_id, name = entry.key
+        try:
+            row = kind.table.get(attempt.tx, vault_id, name)
+        except (Tampered, UnreadableRow) as error:
+            vault = homes[vault_id].name if vault_id in homes else vault_id
+            unread.append(Failed(Due("unread", kind.word, vault, name, entry.at), error.diagnostics[0]))
+            continue
+        if row is not None:
+            yield kind, row
+
+
+def _turn(found: Found) -> tuple[bool, datetime, str, str, str, str]:
+    """Return what things are put in order by: authorities before what they sign, then what is due longest."""
+    due, thing = found.due, found.thing
+    signs = due.action == "renew" and isinstance(thing, Certificate) and thing.policy.authority is not None
+    return not signs, due.since, due.vault, due.kind, due.name, due.action
+
+
+def _name(due: Due) -> tuple[str, str, str, str]:
+    return due.action, due.kind, due.vault, due.name
 
 
 def _over(deletion: Deletion, at: datetime) -> bool:

@@ -20,7 +20,7 @@ from kvstack.terms.scope import Scope
 from kvstack.vault import errors
 from kvstack.vault.access import Decision, Request, decision, smallest_role
 from kvstack.vault.audit import AuditRecord
-from kvstack.vault.caller import SYSTEM, Caller, CallerRequest
+from kvstack.vault.caller import SYSTEM, SYSTEM_ACTIONS, Caller, CallerRequest
 from kvstack.vault.errors import VaultError
 from kvstack.vault.firewall import lets_in
 from kvstack.vault.pools import POOL_PROVIDER
@@ -288,7 +288,10 @@ class Attempt:
         if local is not None and scope.managed_hsm:
             action = local
         by_roles = not scope.managed_hsm and self.registry.assignments.policies(scope) is None
-        if also is None or not by_roles or not self.may(also, scope, data=True):
+        if self.caller == SYSTEM:
+            if action not in SYSTEM_ACTIONS:
+                raise errors.denied_plainly()
+        elif also is None or not by_roles or not self.may(also, scope, data=True):
             self.require(action, scope, data=True, permissions=permissions)
         if vault is None or vault.deletion is not None:
             raise self.vault_not_found(name)

@@ -10,7 +10,7 @@ from kvstack.terms.custodian import Custodian
 from kvstack.terms.diagnostic import Diagnostic, KvstackError
 from kvstack.terms.name import resource_group_name_problem
 from kvstack.terms.principal import is_guid
-from kvstack.vault import faults
+from kvstack.vault import agenda, faults
 from kvstack.vault.barrier import Barrier
 from kvstack.vault.clock import Clock, SimulatedClock, SystemClock, TimeGuard
 from kvstack.vault.data_key import recovery_public_key
@@ -93,6 +93,7 @@ def initialise(
                     ),
                 )
                 TimeGuard(store).confirm(tx, now)
+                agenda.begin(tx, now)
                 if simulated_clock:
                     SimulatedClock(store).set(now)
             vault = unlocked(store, barrier, keys, paths, clock or SystemClock())

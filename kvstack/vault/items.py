@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ from kvstack.terms.access_policy import GET, LIST
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.name import folded, item_name_problem
 from kvstack.vault import errors, soft_delete
+from kvstack.vault.agenda import DatedTable
 from kvstack.vault.approval_guard import require_approved
 from kvstack.vault.caller import Caller
 from kvstack.vault.certificates.rows import (
@@ -27,6 +29,7 @@ from kvstack.vault.certificates.rows import (
     CertificateVersionRow,
     PendingRow,
 )
+from kvstack.vault.dates import KEY_DATES, SECRET_DATES
 from kvstack.vault.engine import Attempt, near
 from kvstack.vault.errors import BadParameter, VaultError
 from kvstack.vault.material import MaterialOperations
@@ -36,8 +39,8 @@ from kvstack.vault.release_rows import RELEASE_SIGNERS
 from kvstack.vault.table import Table
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
 
-KEYS = Table("keys", Key, ("vault_id", "folded"))
-SECRETS = Table("secrets", Secret, ("vault_id", "folded"))
+KEYS = DatedTable("keys", Key, ("vault_id", "folded"), KEY_DATES)
+SECRETS = DatedTable("secrets", Secret, ("vault_id", "folded"), SECRET_DATES)
 
 I = TypeVar("I", bound=Key | Secret | Certificate)  # noqa: E741  # an item
 V = TypeVar("V", bound=KeyVersionRow | SecretVersionRow | CertificateVersionRow)  # what the store keeps of a version
@@ -52,13 +55,13 @@ class Kind(Generic[I]):
         collection: Collection,
         word: Literal["key", "secret", "certificate"],
         noun: str,
-        table: "Table[I]",
+        table: "DatedTable[I]",
         read: str,
     ) -> None:
         self.collection = collection
         self.word = word
         self.noun = noun
-        self.table: Table[I] = table
+        self.table: DatedTable[I] = table
         self.read = f"Microsoft.KeyVault/vaults/{collection}/{read}"
 
     def action(self, name: str) -> str:
@@ -253,6 +256,30 @@ def linked_items(attempt: Attempt, certificate: Certificate) -> Iterator[Key | S
         item = kind.table.get(attempt.tx, certificate.vault_id, certificate.folded)
         if item is not None and item.managed:
             yield item
+
+
+def previous_since(there: Key | Secret | Certificate | None, now: datetime) -> datetime | None:
+    """Return since when there is a version for the scheduler to disable, now that another one follows."""
+    if there is None:
+        return None
+    return there.previous_since or (now if there.enabled else None)
+
+
+def followed(attempt: Attempt, table: Table[V], item: Key | Secret | Certificate) -> Iterator[tuple[V, datetime]]:
+    """Yield (version, when another one followed it) of all but the newest, oldest first."""
+    rows = sorted(
+        table.scan(attempt.tx, vault_id=item.vault_id, folded=item.folded), key=lambda version: version.number
+    )
+    return ((row, later.created) for row, later in pairwise(rows))
+
+
+def newest_enabled(attempt: Attempt, table: Table[V], row: V) -> V:
+    """Return the newest version that is enabled, for an id without a version; the newest of all where none is. row: the
+    newest."""
+    if row.enabled:
+        return row
+    enabled = [one for one in table.scan(attempt.tx, vault_id=row.vault_id, folded=row.folded) if one.enabled]
+    return max(enabled, key=lambda one: one.number, default=row)
 
 
 def require_unmanaged(kind: Kind[I], item: I) -> None:

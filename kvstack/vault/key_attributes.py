@@ -7,12 +7,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kvstack.terms import key as key_rules
+from kvstack.terms import schedule
 from kvstack.terms.key import KeySpecification, Operation, possible_operations
 from kvstack.terms.release_policy import ReleasePolicy
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.items import KEY, attribute_problems, moment
-from kvstack.vault.records import Key
+from kvstack.vault.records import Key, Secret
 from kvstack.vault.rotation import require_valid_policy
 
 
@@ -44,10 +45,10 @@ def new_attributes(
     return KeyAttributes(allowed, enabled, not_before, expires, dict(tags or {}), own_rotation)
 
 
-def expiry_by_rotation(key: Key, now: datetime) -> datetime | None:
+def expiry_by_rotation(key: Key | Secret, now: datetime) -> datetime | None:
     """Return when a version made now by rotation expires."""
     if key.rotation is not None and key.rotation.expire_after is not None:
-        return key.rotation.expire_after.after(now)
+        return schedule.expiry_of_new(key.rotation, now)
     # The newest version's own date is kept while it lies ahead: a version must not be born expired.
     return key.expires if key.expires is not None and key.expires > now else None
 

@@ -20,7 +20,7 @@ from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Forbidden
 from kvstack.vault.items import KEY, live
 from kvstack.vault.key_use import require_usable
-from kvstack.vault.keys import key_version
+from kvstack.vault.keys import usable_version
 from kvstack.vault.material import releasing
 from kvstack.vault.records import Key, Vault
 from kvstack.vault.release_signer import ReleaseSignerOperations, Signer
@@ -113,7 +113,7 @@ def _releasable(attempt: Attempt, vault: str, name: str, version: str | None, to
     home = attempt.vault(vault, RELEASE, f"keys/{name}")
     item = live(attempt, home, KEY, name)
     attempt.at_item(home, f"keys/{item.name}")
-    row = key_version(attempt, item, version)
+    row = usable_version(attempt, item, version)
     policy = item.release_policy
     if not item.exportable or policy is None:
         raise Forbidden(

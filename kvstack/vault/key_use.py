@@ -18,7 +18,7 @@ from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Forbidden
 from kvstack.vault.items import KEY, live
-from kvstack.vault.keys import KeyOperations, key_version
+from kvstack.vault.keys import KeyOperations, usable_version
 from kvstack.vault.records import Key
 from kvstack.vault.versions import KeyVersionRow
 from kvstack.vault.warm_versions import WarmVersions
@@ -258,7 +258,7 @@ class KeyUseOperations(KeyOperations):
         found = self._warm_keys.get(attempt.tx, home.id, name, target.version)
         if found is None:
             item = live(attempt, home, KEY, target.name)
-            row = key_version(attempt, item, target.version)
+            row = usable_version(attempt, item, target.version)
             found = item, row, self._reference(row)
             self._warm_keys.keep(attempt.tx, home.id, name, target.version, found)
         item, row, reference = found

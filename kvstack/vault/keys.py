@@ -22,6 +22,8 @@ from kvstack.vault.items import (
     ItemOperations,
     live,
     moment,
+    newest_enabled,
+    previous_since,
     require_unmanaged,
     version_not_found,
 )
@@ -148,37 +150,52 @@ class KeyOperations(ItemOperations):
         """Make a new version with the newest one's attributes; it expires when the rotation policy says so."""
         with self._attempt(caller, "KeyRotate", self._scope(vault, f"keys/{name}")) as attempt:
 
-            def checked() -> tuple[Vault, Key]:
+            def found() -> tuple[Vault, Key]:
                 home = attempt.vault(vault, ROTATE, f"keys/{name}")
                 there = live(attempt, home, KEY, name)
                 attempt.subject = self._scope(home, f"keys/{there.name}")
-                require_unmanaged(KEY, there)
-                require_place(home, there.specification)
-                require_policy(home, there)
-                require_room(attempt, home, there)
                 return home, there
 
-            with attempt.look():
-                home, there = checked()
-            specification = there.specification
             if prepared is None:
-                material = self._generated(specification, there.exportable, home)
-                prepared = PreparedKey(specification, material, there.exportable)
-            with self._kept(prepared.specification, prepared.material), attempt.transaction():
-                home, there = checked()
-                require_fitting(prepared, there.specification, there.exportable)
-                specification, material = prepared.specification, prepared.material
-                attributes = KeyAttributes(
-                    there.operations,
-                    there.enabled,
-                    there.not_before,
-                    expiry_by_rotation(there, attempt.now),
-                    there.tags,
-                    there.rotation,
-                    there.exportable,
-                    there.release_policy,
-                )
-                return self._keep(attempt, home, there, name, specification, material, attributes, by_rotation=True)
+                prepared = self._next_key(attempt, found)
+            return self._rotated_key(attempt, found, prepared)
+
+    def _next_key(self, attempt: Attempt, found: Callable[[], tuple[Vault, Key]]) -> PreparedKey:
+        """Make what a key's next version will be, while the store is free for others."""
+        with attempt.look():
+            home, there = found()
+            _require_rotatable(attempt, home, there)
+        material = self._generated(there.specification, there.exportable, home)
+        return PreparedKey(there.specification, material, there.exportable)
+
+    def _rotated_key(
+        self, attempt: Attempt, found: Callable[[], tuple[Vault, Key]], prepared: PreparedKey
+    ) -> KeyVersion:
+        """Keep a key's next version, if it still is to have one."""
+        with self._kept(prepared.specification, prepared.material), attempt.transaction():
+            home, there = found()
+            _require_rotatable(attempt, home, there)
+            require_fitting(prepared, there.specification, there.exportable)
+            attributes = KeyAttributes(
+                there.operations,
+                there.enabled,
+                there.not_before,
+                expiry_by_rotation(there, attempt.now),
+                there.tags,
+                there.rotation,
+                there.exportable,
+                there.release_policy,
+            )
+            return self._keep(
+                attempt,
+                home,
+                there,
+                there.name,
+                prepared.specification,
+                prepared.material,
+                attributes,
+                by_rotation=True,
+            )
 
     def update_key(
         self,
@@ -237,15 +254,19 @@ class KeyOperations(ItemOperations):
                 KEYS.put(attempt.tx, item)
             return key_record(home, item, changed)
 
-    def get_key(self, caller: Caller, vault: str, name: str, *, version: str | None = None) -> KeyVersion:
-        """Return the public half and the attributes of a version, of the newest where none is named."""
+    def get_key(
+        self, caller: Caller, vault: str, name: str, *, version: str | None = None, newest: bool = False
+    ) -> KeyVersion:
+        """Return the public half and the attributes of a version; where none is named of the newest that is enabled, or
+        of the newest of all."""
         with (
             self._attempt(caller, "KeyGet", self._scope(vault, f"keys/{name}")) as attempt,
             attempt.transaction(),
         ):
             home = attempt.vault(vault, KEY.read, f"keys/{name}")
             item = live(attempt, home, KEY, name)
-            return key_record(home, item, key_version(attempt, item, version))
+            row = key_version(attempt, item, version) if newest else usable_version(attempt, item, version)
+            return key_record(home, item, row)
 
     def list_keys(self, caller: Caller, vault: str) -> tuple[Key, ...]:
         """Return the keys of a vault, each with its newest version's attributes."""
@@ -327,10 +348,18 @@ class KeyOperations(ItemOperations):
             versions=row.number,
             exportable=attributes.exportable,
             release_policy=attributes.release_policy,
+            previous_since=previous_since(there, now),
         )
         KEY_VERSIONS.put(attempt.tx, row)
         KEYS.put(attempt.tx, item)
         return key_record(home, item, row)
+
+
+def _require_rotatable(attempt: Attempt, home: Vault, there: Key) -> None:
+    require_unmanaged(KEY, there)
+    require_place(home, there.specification)
+    require_policy(home, there)
+    require_room(attempt, home, there)
 
 
 def key_version(attempt: Attempt, item: Key, version: str | None) -> KeyVersionRow:
@@ -339,6 +368,12 @@ def key_version(attempt: Attempt, item: Key, version: str | None) -> KeyVersionR
     if row is None:
         raise version_not_found(KEY, item, version or item.version)
     return row
+
+
+def usable_version(attempt: Attempt, item: Key, version: str | None) -> KeyVersionRow:
+    """Return one version of a key, the newest that is enabled where none is named. Raises NotFound."""
+    row = key_version(attempt, item, version)
+    return newest_enabled(attempt, KEY_VERSIONS, row) if version is None else row
 
 
 def key_record(home: Vault, item: Key, row: KeyVersionRow) -> KeyVersion:

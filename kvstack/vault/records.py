@@ -13,6 +13,8 @@ import msgspec
 from kvstack.hsm.protocol import PublicKey
 from kvstack.terms.access_policy import AccessModel
 from kvstack.terms.certificate import CertificatePolicy
+from kvstack.terms.duration import Duration
+from kvstack.terms.generator import Generator
 from kvstack.terms.key import KeySpecification, Operation
 from kvstack.terms.recovery import RecoveryLevel, recovery_level
 from kvstack.terms.release_policy import ReleasePolicy
@@ -111,7 +113,8 @@ class Vault(Row, frozen=True, kw_only=True):
 class Key(Row, frozen=True, kw_only=True):
     """A key with its newest version's attributes. created: of the first one; by_rotation: how the newest was made;
     managed: it is a certificate's, and comes and goes with it; exportable: it may leave the vault, wrapped for whom its
-    release policy names."""
+    release policy names; previous_since: when the oldest version that the scheduler has still to disable was followed
+    by another one."""
 
     vault_id: str
     folded: str
@@ -134,11 +137,18 @@ class Key(Row, frozen=True, kw_only=True):
     deletion: Deletion | None = None
     exportable: bool = False
     release_policy: ReleasePolicy | None = None
+    previous_since: datetime | None = None
+
+    @property
+    def keep_previous(self) -> Duration | None:
+        """How long a version stays enabled once it was followed by another one; None for ever."""
+        return self.rotation.keep_previous if self.rotation is not None else None
 
 
 class Secret(Row, frozen=True, kw_only=True):
     """A secret with its newest version's attributes, never its value. fingerprint: of the newest value; managed: it is
-    a certificate's, and comes and goes with it."""
+    a certificate's, and comes and goes with it; previous_since: as a key's; generator: how the vault makes other values
+    by itself, None where it cannot."""
 
     vault_id: str
     folded: str
@@ -159,6 +169,13 @@ class Secret(Row, frozen=True, kw_only=True):
     versions: int
     managed: bool = False
     deletion: Deletion | None = None
+    previous_since: datetime | None = None
+    generator: Generator | None = None
+
+    @property
+    def keep_previous(self) -> Duration | None:
+        """How long a version stays enabled once it was followed by another one; None for ever."""
+        return self.rotation.keep_previous if self.rotation is not None else None
 
 
 class KeyVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Secrets: set, read, changed, rotated out of the way, soft-deleted, recovered, purged."""
+"""Secrets: set, read, changed, soft-deleted, recovered, purged; rotating them is in `rotating.py`."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from kvstack.terms import limits
 from kvstack.terms.access_policy import SEE_SECRET
+from kvstack.terms.generator import Generator
 from kvstack.terms.name import folded
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
@@ -24,11 +25,13 @@ from kvstack.vault.items import (
     attribute_problems,
     live,
     moment,
+    newest_enabled,
+    previous_since,
     require_unmanaged,
     version_not_found,
 )
 from kvstack.vault.records import Secret, SecretVersion, Vault
-from kvstack.vault.rotation import require_valid_policy
+from kvstack.vault.rotation import require_possible
 from kvstack.vault.versions import SECRET_VERSIONS, SecretVersionRow
 from kvstack.vault.warm_versions import WarmVersions
 
@@ -38,6 +41,18 @@ if TYPE_CHECKING:
 GET = SECRET.action("getSecret/action")
 SET = SECRET.action("setSecret/action")
 UPDATE = SECRET.action("update/action")
+
+
+class SecretAttributes(msgspec.Struct, frozen=True):
+    """What a new version is to be like; rotation and generator are the secret's."""
+
+    content_type: str
+    enabled: bool
+    not_before: datetime | None
+    expires: datetime | None
+    tags: dict[str, str]
+    rotation: RotationPolicy | None
+    generator: Generator | None
 
 
 class SecretOperations(ItemOperations):
@@ -60,12 +75,13 @@ class SecretOperations(ItemOperations):
         expires: datetime | None = None,
         tags: Mapping[str, str] | None = None,
         rotation: RotationPolicy | UnsetType | None = UNSET,
+        generator: Generator | UnsetType | None = UNSET,
         by_rotation: bool = False,
         only_if_absent: bool = False,
     ) -> SecretVersion:
         """Set a secret: a new one, or a new version of one that is there. Attributes are the new version's own; the
-        rotation policy is the secret's, and stays where none is given. only_if_absent: raise Conflict where there is
-        one."""
+        rotation policy and the generator (how the vault makes other values by itself) are the secret's, and stay where
+        none is given. only_if_absent: raise Conflict where there is one."""
         with (
             self._attempt(caller, "SecretSet", self._scope(vault, f"secrets/{name}")) as attempt,
             attempt.transaction(),
@@ -74,59 +90,82 @@ class SecretOperations(ItemOperations):
             not_before, expires = moment("not_before", not_before), moment("expires", expires)
             own_tags = dict(tags) if tags else {}
             _require_valid(name, len(value), content_type, own_tags, not_before, expires)
-            if rotation is not UNSET:
-                require_valid_policy(rotation)
             there = self._free_name(attempt, home, SECRET, name)
             if there is not None:
                 attempt.subject = self._scope(home, f"secrets/{there.name}")
                 if only_if_absent:
                     raise errors.already_there(SECRET.word, there.name, home.name)
-            key = folded(name)
-            now = attempt.now
-            version = self._random(16).hex()
-            revealed = value.reveal()
-            fingerprint = self._barrier.fingerprint((home.folded, key), revealed)
-            row = SecretVersionRow(
-                vault_id=home.id,
-                folded=key,
-                version=version,
-                number=there.versions + 1 if there is not None else 1,
-                content_type=content_type,
-                fingerprint=fingerprint,
-                sealed=self._barrier.seal(home.id, value_context(home.id, key, version), revealed),
-                enabled=enabled,
-                not_before=not_before,
-                expires=expires,
-                tags=own_tags,
-                created=now,
-                updated=now,
-                by_rotation=by_rotation,
+            given = SecretAttributes(
+                content_type,
+                enabled,
+                not_before,
+                expires,
+                own_tags,
+                rotation if rotation is not UNSET else there.rotation if there is not None else None,
+                generator if generator is not UNSET else there.generator if there is not None else None,
             )
-            item = Secret(
-                vault_id=home.id,
-                folded=key,
-                vault=home.name,
-                name=there.name if there is not None else name,
-                version=version,
-                content_type=content_type,
-                enabled=enabled,
-                not_before=not_before,
-                expires=expires,
-                tags=own_tags,
-                fingerprint=fingerprint,
-                rotation=rotation if rotation is not UNSET else there.rotation if there is not None else None,
-                created=there.created if there is not None else now,
-                updated=now,
-                version_created=now,
-                by_rotation=by_rotation,
-                versions=row.number,
-            )
-            SECRET_VERSIONS.put(attempt.tx, row)
-            SECRETS.put(attempt.tx, item)
-            return _record(home, item, row)
+            if rotation is not UNSET or generator is not UNSET:
+                require_possible(given.rotation, given.generator)
+            return self._keep_value(attempt, home, there, name, value, given, by_rotation=by_rotation)
+
+    def _keep_value(
+        self,
+        attempt: Attempt,
+        home: Vault,
+        there: Secret | None,
+        name: str,
+        value: SecretValue,
+        given: SecretAttributes,
+        *,
+        by_rotation: bool,
+    ) -> SecretVersion:
+        """Keep a value as a secret's newest version."""
+        key, version, now, revealed = folded(name), self._random(16).hex(), attempt.now, value.reveal()
+        fingerprint = self._barrier.fingerprint((home.folded, key), revealed)
+        row = SecretVersionRow(
+            vault_id=home.id,
+            folded=key,
+            version=version,
+            number=there.versions + 1 if there is not None else 1,
+            content_type=given.content_type,
+            fingerprint=fingerprint,
+            sealed=self._barrier.seal(home.id, value_context(home.id, key, version), revealed),
+            enabled=given.enabled,
+            not_before=given.not_before,
+            expires=given.expires,
+            tags=given.tags,
+            created=now,
+            updated=now,
+            by_rotation=by_rotation,
+        )
+        item = Secret(
+            vault_id=home.id,
+            folded=key,
+            vault=home.name,
+            name=there.name if there is not None else name,
+            version=version,
+            content_type=given.content_type,
+            enabled=given.enabled,
+            not_before=given.not_before,
+            expires=given.expires,
+            tags=given.tags,
+            fingerprint=fingerprint,
+            rotation=given.rotation,
+            created=there.created if there is not None else now,
+            updated=now,
+            version_created=now,
+            by_rotation=by_rotation,
+            versions=row.number,
+            previous_since=previous_since(there, now),
+            generator=given.generator,
+        )
+        SECRET_VERSIONS.put(attempt.tx, row)
+        SECRETS.put(attempt.tx, item)
+        return secret_record(home, item, row)
 
     def get_secret(self, caller: Caller, vault: str, name: str, *, version: str | None = None) -> SecretVersion:
-        """Return a secret with its value, of its newest version where none is named. Outside its dates it is readable.
+        """Return a secret with its value, of the newest version that is enabled where none is named. Outside its dates
+        it is readable.
 
         Raises Forbidden (SecretDisabled) for a version that is not enabled.
         """
@@ -139,25 +178,27 @@ class SecretOperations(ItemOperations):
             found = self._warm_secrets.get(attempt.tx, home.id, key, version)
             if found is None:
                 secret = live(attempt, home, SECRET, name)
-                found = secret, _version(attempt, secret, version)
+                found = secret, _usable(attempt, secret, version)
                 self._warm_secrets.keep(attempt.tx, home.id, key, version, found)
             item, row = found
             if not row.enabled:
                 raise Forbidden(f"the secret `{item.name}` in vault `{home.name}` is disabled", inner="SecretDisabled")
             value = self._barrier.open(home.id, value_context(home.id, row.folded, row.version), row.sealed)
-            return _record(home, item, row, SecretValue(value))
+            return secret_record(home, item, row, SecretValue(value))
 
     def get_secret_properties(
-        self, caller: Caller, vault: str, name: str, *, version: str | None = None
+        self, caller: Caller, vault: str, name: str, *, version: str | None = None, newest: bool = False
     ) -> SecretVersion:
-        """Return what is known of a version, without its value."""
+        """Return what is known of a version, without its value; where none is named of the newest that is enabled, or
+        of the newest of all."""
         with (
             self._attempt(caller, "SecretGetProperties", self._scope(vault, f"secrets/{name}")) as attempt,
             attempt.transaction(),
         ):
             home = attempt.vault(vault, SECRET.read, f"secrets/{name}", permissions=SEE_SECRET)
             item = live(attempt, home, SECRET, name)
-            return _record(home, item, _version(attempt, item, version))
+            row = _version(attempt, item, version) if newest else _usable(attempt, item, version)
+            return secret_record(home, item, row)
 
     def update_secret(
         self,
@@ -205,7 +246,7 @@ class SecretOperations(ItemOperations):
                         updated=attempt.now,
                     ),
                 )
-            return _record(home, item, changed)
+            return secret_record(home, item, changed)
 
     def list_secrets(self, caller: Caller, vault: str) -> tuple[Secret, ...]:
         """Return the secrets of a vault, each with its newest version's attributes."""
@@ -213,7 +254,7 @@ class SecretOperations(ItemOperations):
 
     def list_secret_versions(self, caller: Caller, vault: str, name: str) -> tuple[SecretVersion, ...]:
         """Return all versions of a secret, oldest first; none for a secret that is not there, as on Azure."""
-        return self._list_versions(SECRET, SECRET_VERSIONS, _record, caller, vault, name)
+        return self._list_versions(SECRET, SECRET_VERSIONS, secret_record, caller, vault, name)
 
     def delete_secret(self, caller: Caller, vault: str, name: str) -> Secret:
         """Soft-delete a secret."""
@@ -273,6 +314,11 @@ def _version(attempt: Attempt, item: Secret, version: str | None) -> SecretVersi
     return row
 
 
+def _usable(attempt: Attempt, item: Secret, version: str | None) -> SecretVersionRow:
+    row = _version(attempt, item, version)
+    return newest_enabled(attempt, SECRET_VERSIONS, row) if version is None else row
+
+
 def _require_valid(
     name: str,
     size: int,
@@ -301,7 +347,8 @@ def _problems(
         yield "content_type", f"a content type has at most {limits.CONTENT_TYPE_CHARACTERS} characters"
 
 
-def _record(home: Vault, item: Secret, row: SecretVersionRow, value: SecretValue | None = None) -> SecretVersion:
+def secret_record(home: Vault, item: Secret, row: SecretVersionRow, value: SecretValue | None = None) -> SecretVersion:
+    """Return what may be known of a version. value: only for who may read it."""
     return SecretVersion(
         vault=home.name,
         name=item.name,

@@ -32,6 +32,7 @@ from kvstack.vault.vaults import VaultOperations
 
 
 class VaultService(
+    DueOperations,
     TransferOperations,
     AccessPolicyOperations,
     VaultOperations,
@@ -58,7 +59,6 @@ class VaultService(
     AccessReviewOperations,
     PrincipalOperations,
     IdentityOperations,
-    DueOperations,
     SnapshotOperations,
     AuditOperations,
 ):

@@ -8,10 +8,11 @@ from typing import get_args
 
 import pytest
 
-from kvstack.apply.values import Values, generated
-from kvstack.resources.value_source import CHARACTERS, Characters, Generate, ValueFrom
+from kvstack.apply.values import Values
+from kvstack.resources.value_source import Generate, ValueFrom
 from kvstack.terms import limits
 from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.generator import CHARACTERS, Characters, Generator, generated
 
 
 def stream(seed: str = "") -> Callable[[int], bytes]:
@@ -110,7 +111,7 @@ def test_a_huge_file_is_not_read_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("characters", get_args(Characters))
 @pytest.mark.parametrize("length", [1, 2, 48, 257, 5000])
 def test_a_generated_value_has_the_length_and_the_characters_asked_for(characters: Characters, length: int) -> None:
-    drawn = generated(Generate(length=length, characters=characters), stream()).reveal().decode()
+    drawn = generated(Generator(length=length, characters=characters), stream()).reveal().decode()
     assert len(drawn) == length
     assert set(drawn) <= set(CHARACTERS[characters])
 
@@ -119,7 +120,7 @@ def test_a_generated_value_has_the_length_and_the_characters_asked_for(character
 def test_every_character_is_equally_likely(characters: Characters) -> None:
     alphabet = CHARACTERS[characters]
     count = 2000 * len(alphabet)
-    counted = Counter(generated(Generate(length=count, characters=characters), stream(characters)).reveal())
+    counted = Counter(generated(Generator(length=count, characters=characters), stream(characters)).reveal())
     expected = count / len(alphabet)
     chi_square = sum((counted[ord(character)] - expected) ** 2 / expected for character in alphabet)
     degrees = len(alphabet) - 1

@@ -26,6 +26,7 @@ from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.secret import Secret
 from kvstack.schema.resource import Resource
 from kvstack.terms.duration import duration
+from kvstack.terms.generator import Generator
 from kvstack.terms.key import Curve, KeySpecification
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
@@ -394,7 +395,11 @@ def _to_a_secret(of: World, node: Node, secret: Secret) -> Iterator[Deed]:
     yield Deed("strip", changed(tags=declared), at)
     yield Deed("claim", changed(tags=ours | SOMEBODY_ELSES), at)
     yield Deed(
-        "plan to rotate", lambda: service.set_rotation_policy(operator, vault, "secrets", name, EVERY_45_DAYS), at
+        "plan to rotate",
+        lambda: service.set_rotation_policy(
+            operator, vault, "secrets", name, EVERY_45_DAYS, generator=Generator(length=40)
+        ),
+        at,
     )
     yield Deed("delete", lambda: service.delete_secret(operator, vault, name), at)
     yield Deed("destroy", lambda: (service.delete_secret(operator, vault, name), _purged(of, node, "secret")), at)

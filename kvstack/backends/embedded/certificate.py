@@ -14,7 +14,7 @@ from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Conflict, NotFound
 from kvstack.vault.service import VaultService
 
-_OF_THE_POLICY = frozenset({"renew", "notify"})
+_OF_THE_POLICY = frozenset({"renew", "notify", "keep_previous"})
 
 
 class CertificateHandler:

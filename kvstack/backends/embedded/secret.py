@@ -10,6 +10,7 @@ from kvstack.backends.protocol import Actual, Wanted
 from kvstack.resources.rotation import policy
 from kvstack.resources.secret import Secret
 from kvstack.schema.resource import Resource
+from kvstack.terms.generator import Generator
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Conflict, NotFound
@@ -51,7 +52,9 @@ class SecretHandler:
             changes["tags"] = tags_of(wanted)
         with self._service.batch():
             if "rotation" in changed:
-                self._service.set_rotation_policy(self._caller, actual.vault, "secrets", name, _policy(secret))
+                self._service.set_rotation_policy(
+                    self._caller, actual.vault, "secrets", name, _policy(secret), generator=_generator(secret)
+                )
             updated = self._service.update_secret(self._caller, actual.vault, name, **changes)  # type: ignore[arg-type]  # each under its own name
         rotation = secret.rotation if "rotation" in changed else actual.resource.rotation
         return reading.of_secret(updated, self._places.vault(actual.vault).path, rotation)
@@ -85,6 +88,7 @@ class SecretHandler:
             expires=secret.expires,
             tags=tags_of(wanted),
             rotation=_policy(secret),
+            generator=_generator(secret),
             only_if_absent=only_if_absent,
         )
         return reading.of_secret(made, self._places.vault(wanted.vault).path, secret.rotation)
@@ -92,3 +96,9 @@ class SecretHandler:
 
 def _policy(secret: Secret) -> RotationPolicy | None:
     return policy(secret.rotation) if secret.rotation is not None else None
+
+
+def _generator(secret: Secret) -> Generator | None:
+    """Return how the vault makes other values by itself; None where the value comes from elsewhere."""
+    source = secret.value_from
+    return source.generate.generator if source is not None and source.generate is not None else None

@@ -13,10 +13,10 @@ from kvstack.terms.duration import Duration
 from kvstack.terms.name import folded
 from kvstack.vault import errors
 from kvstack.vault.certificates.authorities import Authority, AuthorityOperations
-from kvstack.vault.certificates.rows import CERTIFICATES, PENDING, Certificate, PendingRow
+from kvstack.vault.certificates.rows import CERTIFICATE_VERSIONS, CERTIFICATES, PENDING, Certificate, PendingRow
 from kvstack.vault.certificates.trio import Issued, Version
 from kvstack.vault.engine import Attempt
-from kvstack.vault.errors import BadParameter, Conflict
+from kvstack.vault.errors import BadParameter, Conflict, Forbidden
 from kvstack.vault.items import pending_context
 from kvstack.vault.records import Vault
 
@@ -234,6 +234,27 @@ def require_place(home: Vault, policy: CertificatePolicy) -> None:
             f"vault `{home.name}` is a standard vault and takes no {specification.type} key",
             "Keys in an HSM need `sku: premium`.",
         )
+
+
+def require_same_issuer(attempt: Attempt, there: Certificate, authority: Authority | None) -> None:
+    """Refuse to have an authority sign what nobody who may have it sign ordered: another one than signed the newest
+    version, or a certificate of other contents. Raises Forbidden."""
+    if authority is None:
+        return
+    row = CERTIFICATE_VERSIONS.get(attempt.tx, there.vault_id, there.folded, there.version)
+    by = row.issued_by if row is not None else None
+    same = by is not None and (by.vault_id, by.folded) == (authority.home.id, authority.item.folded)
+    if row is None or not same or _contents(row.policy) != _contents(there.policy):
+        raise Forbidden(
+            f"the policy of the certificate `{there.name}` in vault `{there.vault}` was changed since its authority "
+            "signed the newest version",
+            "Somebody who may have the authority sign renews it once by hand: "
+            f"`kvstack certificate renew {there.vault}/{there.name}`.",
+        )
+
+
+def _contents(policy: CertificatePolicy) -> CertificatePolicy:
+    return msgspec.structs.replace(policy, renew=None, notify=None, keep_previous=None)
 
 
 def _path_length(policy: CertificatePolicy, authority: Authority | None) -> int | None:

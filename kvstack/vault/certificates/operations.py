@@ -1,6 +1,6 @@
 """Certificates: made, renewed, changed, read, soft-deleted, recovered, purged."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,8 +22,8 @@ from kvstack.vault.certificates.trio import (
     require_valid_tags,
 )
 from kvstack.vault.engine import Attempt
-from kvstack.vault.items import CERTIFICATE, KEYS, SECRETS, live
-from kvstack.vault.records import CertificateVersion
+from kvstack.vault.items import CERTIFICATE, KEYS, SECRETS, live, newest_enabled
+from kvstack.vault.records import CertificateVersion, Vault
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS
 
 CREATE = CERTIFICATE.action("create/action")
@@ -65,21 +65,29 @@ class CertificateOperations(MakingOperations):
         """Make a new version by the certificate's policy, with a new key unless the policy keeps it."""
         with self._attempt(caller, "CertificateRenew", self._scope(vault, f"certificates/{name}")) as attempt:
 
-            def checked() -> Order:
+            def found() -> tuple[Vault, Certificate]:
                 home = attempt.vault(vault, CREATE, f"certificates/{name}")
-                there = live(attempt, home, CERTIFICATE, name)
-                return self._order(
-                    attempt,
-                    home,
-                    there,
-                    there.name,
-                    there.policy,
-                    enabled=there.enabled,
-                    tags=there.tags,
-                    by_rotation=True,
-                )
+                return home, live(attempt, home, CERTIFICATE, name)
 
-            return self._made(attempt, checked)
+            return self._renewed(attempt, found)
+
+    def _renewed(self, attempt: Attempt, found: Callable[[], tuple[Vault, Certificate]]) -> Certificate:
+        """Make a certificate's next version, if it still is to have one."""
+
+        def checked() -> Order:
+            home, there = found()
+            return self._order(
+                attempt,
+                home,
+                there,
+                there.name,
+                there.policy,
+                enabled=there.enabled,
+                tags=there.tags,
+                by_rotation=True,
+            )
+
+        return self._made(attempt, checked)
 
     def update_certificate(
         self,
@@ -138,16 +146,19 @@ class CertificateOperations(MakingOperations):
             return resolved
 
     def get_certificate(
-        self, caller: Caller, vault: str, name: str, *, version: str | None = None
+        self, caller: Caller, vault: str, name: str, *, version: str | None = None, newest: bool = False
     ) -> CertificateVersion:
-        """Return a certificate, of its newest version where none is named."""
+        """Return a certificate; where no version is named of the newest that is enabled, or of the newest of all."""
         with (
             self._attempt(caller, "CertificateGet", self._scope(vault, f"certificates/{name}")) as attempt,
             attempt.transaction(),
         ):
             home = attempt.vault(vault, CERTIFICATE.read, f"certificates/{name}")
             item = live(attempt, home, CERTIFICATE, name)
-            return certificate_record(home, item, certificate_version(attempt, item, version))
+            row = certificate_version(attempt, item, version)
+            if version is None and not newest:
+                row = newest_enabled(attempt, CERTIFICATE_VERSIONS, row)
+            return certificate_record(home, item, row)
 
     def get_certificate_policy(self, caller: Caller, vault: str, name: str) -> CertificatePolicy:
         """Return how the next version will be made."""

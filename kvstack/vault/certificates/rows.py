@@ -6,13 +6,17 @@ import msgspec
 
 from kvstack.hsm.protocol import PublicKey
 from kvstack.terms.certificate import CertificatePolicy, RevocationReason
+from kvstack.terms.duration import Duration
+from kvstack.vault.agenda import DatedTable
+from kvstack.vault.dates import CERTIFICATE_DATES
 from kvstack.vault.deletion import Deletion
 from kvstack.vault.table import Row, Table
 
 
 class Certificate(Row, frozen=True, kw_only=True):
     """A certificate with its newest version's attributes. version: empty while the first one is pending; not_before,
-    expires: as the certificate itself says; pending: whether somebody has still to sign a request."""
+    expires: as the certificate itself says; pending: whether somebody has still to sign a request; previous_since: when
+    the oldest version that the scheduler has still to disable was followed by another one."""
 
     vault_id: str
     folded: str
@@ -32,6 +36,12 @@ class Certificate(Row, frozen=True, kw_only=True):
     versions: int
     pending: bool = False
     deletion: Deletion | None = None
+    previous_since: datetime | None = None
+
+    @property
+    def keep_previous(self) -> Duration | None:
+        """How long a version stays enabled once it was followed by another one; None for ever."""
+        return self.policy.keep_previous
 
 
 class IssuedBy(msgspec.Struct, frozen=True):
@@ -148,7 +158,7 @@ class ContactsRow(Row, frozen=True, kw_only=True):
     contacts: tuple[Contact, ...]
 
 
-CERTIFICATES = Table("certificates", Certificate, ("vault_id", "folded"))
+CERTIFICATES = DatedTable("certificates", Certificate, ("vault_id", "folded"), CERTIFICATE_DATES)
 CERTIFICATE_VERSIONS = Table("certificate_versions", CertificateVersionRow, ("vault_id", "folded", "version"))
 PENDING = Table("pending_certificates", PendingRow, ("vault_id", "folded"))
 ISSUED = Table("issued_certificates", IssuedRow, ("vault_id", "folded", "serial"))

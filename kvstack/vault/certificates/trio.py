@@ -23,7 +23,15 @@ from kvstack.vault.certificates.rows import (
 )
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
-from kvstack.vault.items import CERTIFICATE, KEYS, SECRETS, ItemOperations, attribute_problems, version_not_found
+from kvstack.vault.items import (
+    CERTIFICATE,
+    KEYS,
+    SECRETS,
+    ItemOperations,
+    attribute_problems,
+    previous_since,
+    version_not_found,
+)
 from kvstack.vault.records import CertificateVersion, Key, Secret, Vault, thumbprint
 from kvstack.vault.secrets import value_context
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
@@ -99,6 +107,7 @@ class TrioOperations(ItemOperations):
             version_created=now,
             by_rotation=new.by_rotation,
             versions=row.number,
+            previous_since=previous_since(new.there if new.there is not None and new.there.version else None, now),
         )
         self._keep_key(attempt, new, item, row.number)
         self._keep_secret(attempt, new, item, row.number)

@@ -13,6 +13,10 @@ SECRET = f"{VAULT}/canary"
 # Every verb, in an order in which each finds what it needs; {out} is a folder outside the project.
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("secret", "set", SECRET),
+    # Its only version: with another one that is enabled it would be that one's value.
+    ("secret", "set-attributes", SECRET, "--disabled", "--json"),
+    ("secret", "show", SECRET, "--value"),
+    ("secret", "set-attributes", SECRET, "--enabled"),
     ("secret", "set", SECRET, "--content-type", "text/plain", "--tag", "a=b", "--json"),
     ("secret", "set", SECRET, "--expires", "tomorrow"),
     ("secret", "set", f"{VAULT}/_"),
@@ -22,10 +26,9 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("secret", "show", SECRET, "--json"),
     ("secret", "list", VAULT, "--json"),
     ("secret", "list-versions", SECRET, "--json"),
-    ("secret", "set-attributes", SECRET, "--disabled", "--json"),
-    ("secret", "show", SECRET, "--value"),
-    ("secret", "set-attributes", SECRET, "--enabled"),
     ("secret", "download", SECRET, "--file", "{out}/there"),
+    ("secret", "rotation-policy", "update", SECRET, "--every", "P30D", "--length", "20", "--json"),
+    ("secret", "rotate", SECRET, "--json"),
     ("secret", "delete", SECRET, "--json"),
     ("secret", "set", SECRET),
     ("secret", "list-deleted", VAULT, "--json"),

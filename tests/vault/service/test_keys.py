@@ -374,6 +374,8 @@ def test_a_warm_key_is_used_as_it_is_now(dev: World) -> None:
     assert first != second == signs()
     with dev.service.batch():
         dev.service.update_key(dev.operator, VAULT, "k", enabled=False)
+        assert signs() == first
+        dev.service.update_key(dev.operator, VAULT, "k", version=first, enabled=False)
         assert signs() == "KeyDisabled"
         dev.service.update_key(dev.operator, VAULT, "k", enabled=True, expires=START + timedelta(hours=1))
         assert signs() == second

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kvstack.terms.duration import duration
+from kvstack.terms.generator import Generator
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
@@ -154,7 +155,7 @@ def test_what_is_not_there_is_told_with_near_names_to_who_may_list(dev: World) -
 
 def test_deleted_secrets_keep_their_name_and_come_back_whole(dev: World) -> None:
     policy = RotationPolicy(every=duration("P30D"))
-    first = dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("one"), rotation=policy)
+    first = dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("one"), rotation=policy, generator=Generator())
     dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("two"))
     before = dev.service.list_secrets(dev.operator, VAULT)
     deleted = dev.service.delete_secret(dev.operator, VAULT, "S")
@@ -193,7 +194,9 @@ def test_rotation_policies_are_kept_with_the_secret(dev: World) -> None:
     policy = RotationPolicy(every=duration("P30D"))
     dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("v"))
     assert dev.service.get_rotation_policy(dev.operator, VAULT, "secrets", "s") is None
-    dev.service.set_rotation_policy(dev.operator, VAULT, "secrets", "s", policy)
+    with pytest.raises(BadParameter, match="only a secret whose value is generated"):
+        dev.service.set_rotation_policy(dev.operator, VAULT, "secrets", "s", policy)
+    dev.service.set_rotation_policy(dev.operator, VAULT, "secrets", "s", policy, generator=Generator(length=20))
     dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("w"), by_rotation=True)
     assert dev.service.get_rotation_policy(dev.operator, VAULT, "secrets", "S") == policy
     assert dev.service.list_secrets(dev.operator, VAULT)[0].by_rotation

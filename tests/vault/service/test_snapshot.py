@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kvstack.terms.duration import duration
+from kvstack.terms.generator import Generator
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
@@ -27,7 +28,8 @@ def full(dev: World) -> World:
     service.create_vault(operator, "other")
     service.set_secret(operator, "other", "elsewhere", SecretValue("v"))
     service.set_secret(operator, VAULT, "Live", SecretValue("one"), tags={"kvstack-stack": "s"})
-    service.set_secret(operator, VAULT, "live", SecretValue("two"), rotation=RotationPolicy(every=duration("P30D")))
+    monthly = RotationPolicy(every=duration("P30D"))
+    service.set_secret(operator, VAULT, "live", SecretValue("two"), rotation=monthly, generator=Generator())
     service.set_secret(operator, VAULT, "deleted", SecretValue("v"))
     service.delete_secret(operator, VAULT, "deleted")
     service.create_key(operator, VAULT, "k", specification=EC256)
