@@ -10,11 +10,12 @@ from pathlib import Path
 
 from benchmarks.access import access
 from benchmarks.audit import audit
-from benchmarks.figures import DEEDS, Access, Audit, Deed, Figures, Key, Operations, Signing
+from benchmarks.figures import DEEDS, Access, Audit, Deed, Figures, Key, Operations, Scheduler, Signing
 from benchmarks.machine import described
 from benchmarks.measure import Measurement, environment
 from benchmarks.operations import operations
 from benchmarks.scenarios import Round, figures
+from benchmarks.scheduler import scheduler
 from benchmarks.signing import signing
 from benchmarks.table import page
 from benchmarks.tools import Tool, found
@@ -27,6 +28,7 @@ SIGNING = "signing"
 OPERATIONS = "operations"
 ACCESS = "access"
 AUDIT = "audit"
+SCHEDULER = "scheduler"
 REPEAT = 5
 
 
@@ -71,8 +73,12 @@ def main(arguments: Sequence[str]) -> int:
         if not options.only or AUDIT in options.only:
             _say("the audit")
             audited = audit(world, folder)
+        scheduled: Scheduler | str = "not asked for"
+        if not options.only or SCHEDULER in options.only:
+            _say("what is due")
+            scheduled = scheduler(world, folder)
         text = page(
-            Figures(measurements, signed, done, decided, audited),
+            Figures(measurements, signed, done, decided, audited, scheduled),
             machine=described(folder),
             versions={tool.name: tool.version() for tool in tools},
             date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -118,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         default=[],
-        choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS, AUDIT],
+        choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS, AUDIT, SCHEDULER],
         help="what is measured",
     )
     parser.add_argument("--tools", nargs="+", default=[], choices=["kvstack", "tofu", "terraform"], help="of whom")

@@ -99,8 +99,19 @@ class Audit(msgspec.Struct, frozen=True):
     verifications: tuple[Verification, ...] = ()
 
 
+class Scheduler(msgspec.Struct, frozen=True):
+    """Seconds of runs of what is due. first, again: nothing is among so many items, after a month asleep in a process
+    just started, and after that; rotated: so many P-256 keys are rotated in the HSM."""
+
+    items: int
+    first: float
+    again: float
+    rotations: int
+    rotated: float
+
+
 class Figures(msgspec.Struct, frozen=True):
-    """All that was measured in one run. signing, operations, access, audit: a text, why, where they were not
+    """All that was measured in one run. signing, operations, access, audit, scheduler: a text, why, where they were not
     measured."""
 
     measurements: Mapping[Key, Measurement]
@@ -108,6 +119,7 @@ class Figures(msgspec.Struct, frozen=True):
     operations: Operations | str = "not asked for"
     access: Access | str = "not asked for"
     audit: Audit | str = "not asked for"
+    scheduler: Scheduler | str = "not asked for"
 
     def seconds(self, deed: Deed, tool: str, size: int) -> float | None:
         """Return a median time in seconds, or None."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.figures import Access, Audit, Deed, Figures, Operations, Signing
+from benchmarks.figures import Access, Audit, Deed, Figures, Operations, Scheduler, Signing
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -72,6 +72,11 @@ def _comparison(figures: Figures) -> float | None:
 def _audit(of: Callable[[Audit], float | None]) -> Callable[[Figures], float | None]:
     """Return a figure of the audit's."""
     return lambda figures: of(figures.audit) if isinstance(figures.audit, Audit) else None
+
+
+def _scheduler(of: Callable[[Scheduler], float | None]) -> Callable[[Figures], float | None]:
+    """Return a figure of the scheduler's."""
+    return lambda figures: of(figures.scheduler) if isinstance(figures.scheduler, Scheduler) else None
 
 
 def _verifying_a_million(measured: Audit) -> float | None:
@@ -145,6 +150,8 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal("Verify 1,000,000 audit records", _audit(_verifying_a_million), 20, "s"),
     Goal("Memory of that, beside 100,000", _audit(_memory_of_verifying), 1.1, "×"),
+    Goal("Nothing due among 100,000, after a month asleep", _scheduler(lambda one: one.first * 1000), 50, "ms"),
+    Goal("Nothing due among 100,000, again", _scheduler(lambda one: one.again * 1000), 50, "ms"),
     *(
         Goal(f"Time a resource, {deed} of {large:,} beside {small:,}", _growth(deed, small, large), _LINEAR, "×")
         for deed in _GROWING

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks.figures import DEEDS, Access, Audit, Figures, Key, Operations, Signing
+from benchmarks.figures import DEEDS, Access, Audit, Figures, Key, Operations, Scheduler, Signing
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement
 
@@ -42,6 +42,10 @@ def page(figures: Figures, *, machine: Mapping[str, str], versions: Mapping[str,
             "## The audit",
             "",
             *_audit(figures.audit),
+            "",
+            "## What is due",
+            "",
+            *_scheduler(figures.scheduler),
             *_missing(figures),
             "",
         )
@@ -176,6 +180,20 @@ def _audit(measured: Audit | str) -> Iterator[str]:
     yield from _table(
         ("Records verified", "s", "peak MiB"),
         [(f"{one.records:,}", f"{one.seconds:.3g}", f"{one.mib:.0f}") for one in measured.verifications],
+    )
+
+
+def _scheduler(measured: Scheduler | str) -> Iterator[str]:
+    if isinstance(measured, str):
+        yield f"Not measured: {measured}."
+        return
+    yield from _table(
+        ("A run of what is due", "ms"),
+        [
+            (f"nothing among {measured.items:,}, after a month asleep", f"{measured.first * 1000:.1f}"),
+            (f"nothing among {measured.items:,}, again", f"{measured.again * 1000:.1f}"),
+            (f"{measured.rotations:,} P-256 keys in the HSM rotated", f"{measured.rotated * 1000:,.0f}"),
+        ],
     )
 
 

@@ -1,12 +1,12 @@
 """What is going to be due, found by the hour without reading everything: an index over all rows that carry a date.
 
-Each row with a date has one entry, under the hour of its earliest date. The ledger counts the entries of every hour, so
-that one that was removed or moved to another hour is noticed; nobody looks at hours before the mark, where nothing is
-left. The entry says only where to look: what is due is computed from the row itself.
+Each row with a date has one entry, under the day and the hour of its earliest date. The ledger counts the entries of
+every day and hour, so that one that was removed or moved is noticed; nobody looks at days before the mark, where there
+are none left. The entry says only where to look: what is due is computed from the row itself.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kvstack.vault.table import Row, Table
@@ -14,16 +14,17 @@ from kvstack.vault.table import Row, Table
 if TYPE_CHECKING:
     from kvstack.vault.transaction import Transaction
 
-# From here on reading all entries is cheaper than asking hour by hour.
-_MANY_HOURS = 2000
-_HOUR = timedelta(hours=1)
+# From here on reading all entries is cheaper than asking day by day.
+_MANY_DAYS = 2000
+_DAY = timedelta(days=1)
 _MARK = "agenda"
 
 
 class AgendaRow(Row, frozen=True):
-    """One entry. thing: the row's table and key; hour: of `at`, as text; at: the row's earliest date."""
+    """One entry. thing: the row's table and key; day, hour: of `at`, as text; at: the row's earliest date."""
 
     thing: str
+    day: str
     hour: str
     at: datetime
     table: str
@@ -31,13 +32,13 @@ class AgendaRow(Row, frozen=True):
 
 
 class AgendaMark(Row, frozen=True):
-    """From which hour on there may be entries."""
+    """From which day on there may be entries."""
 
     id: str
-    hour: datetime
+    day: date
 
 
-AGENDA = Table("agenda", AgendaRow, ("thing",), (("hour",),))
+AGENDA = Table("agenda", AgendaRow, ("thing",), (("day",), ("hour",)))
 MARKS = Table("agenda_marks", AgendaMark, ("id",))
 
 R = TypeVar("R", bound=Row)
@@ -54,7 +55,7 @@ class DatedTable(Table[R]):
 
     def dates(self, row: R) -> dict[str, datetime]:
         """Return when something is to be done with it, by the kind of work."""
-        found = ((action, date(row)) for action, date in self._dates.items())
+        found = ((action, of(row)) for action, of in self._dates.items())
         return {action: at for action, at in found if at is not None}
 
     def put(self, tx: "Transaction", row: R) -> None:
@@ -74,7 +75,7 @@ class DatedTable(Table[R]):
 
 def begin(tx: "Transaction", now: datetime) -> None:
     """Begin the agenda of a new vault."""
-    MARKS.put(tx, AgendaMark(_MARK, _hour(now)))
+    MARKS.put(tx, AgendaMark(_MARK, _day(now)))
 
 
 def begun(tx: "Transaction") -> bool:
@@ -87,26 +88,26 @@ def build(tx: "Transaction", tables: Iterable[DatedTable[Any]], now: datetime) -
     for table in tables:
         for row in table.scan(tx):
             table.enter(tx, row)
-    MARKS.put(tx, AgendaMark(_MARK, min((_hour(row.at) for row in AGENDA.scan(tx)), default=_hour(now))))
+    MARKS.put(tx, AgendaMark(_MARK, min((_day(row.at) for row in AGENDA.scan(tx)), default=_day(now))))
 
 
 def entries(tx: "Transaction", until: datetime) -> Iterator[AgendaRow]:
     """Yield the entries with a date up to this one. Raises TamperedRow, also where one is missing."""
-    mark = _mark(tx)
-    if until - mark > _MANY_HOURS * _HOUR:
+    mark, last = _mark(tx), _day(until)
+    if last - mark > _MANY_DAYS * _DAY:
         found: Iterable[AgendaRow] = AGENDA.scan(tx)
     else:
-        found = (row for hour in _hours(mark, until) for row in _of_hour(tx, hour))
+        found = (row for day in _days(mark, last) for row in _of_day(tx, day, until))
     return (row for row in found if row.at <= until)
 
 
 def advance(tx: "Transaction", now: datetime) -> None:
-    """Move the mark on to the first hour with an entry, at most to this one."""
-    mark, last = _mark(tx), _hour(now)
-    if last - mark > _MANY_HOURS * _HOUR:
-        first = min((_hour(row.at) for row in AGENDA.scan(tx)), default=last)
+    """Move the mark on to the first day with an entry, at most to today."""
+    mark, last = _mark(tx), _day(now)
+    if last - mark > _MANY_DAYS * _DAY:
+        first = min((_day(row.at) for row in AGENDA.scan(tx)), default=last)
     else:
-        first = next((hour for hour in _hours(mark, last) if AGENDA.count(tx, hour=_text(hour))), last)
+        first = next((day for day in _days(mark, last) if AGENDA.count(tx, day=day.isoformat())), last)
     if mark < min(first, last):
         MARKS.put(tx, AgendaMark(_MARK, min(first, last)))
 
@@ -120,30 +121,40 @@ def _enter(tx: "Transaction", table: str, key: tuple[str, ...], at: datetime | N
         return
     if there is not None and there.at == at:
         return
-    AGENDA.put(tx, AgendaRow(thing, _text(_hour(at)), at, table, key))
+    day, hour = _day(at), _hour(at)
+    AGENDA.put(tx, AgendaRow(thing, day.isoformat(), hour, at, table, key))
     mark = MARKS.get(tx, _MARK)
-    if mark is not None and _hour(at) < mark.hour:
-        MARKS.put(tx, AgendaMark(_MARK, _hour(at)))
+    if mark is not None and day < mark.day:
+        MARKS.put(tx, AgendaMark(_MARK, day))
 
 
-def _mark(tx: "Transaction") -> datetime:
+def _mark(tx: "Transaction") -> date:
     mark = MARKS.get(tx, _MARK)
-    return mark.hour if mark is not None else datetime.min.replace(tzinfo=UTC)
+    return mark.day if mark is not None else date.min
 
 
-def _of_hour(tx: "Transaction", hour: datetime) -> list[AgendaRow]:
-    text = _text(hour)
-    # Most hours have none: the count is enough to know, and it is as hard to change as a row.
-    return AGENDA.scan(tx, hour=text) if AGENDA.count(tx, hour=text) else []
+def _of_day(tx: "Transaction", day: date, until: datetime) -> Iterator[AgendaRow]:
+    """Yield the entries of a day, of the last one those of its hours that have begun."""
+    text = day.isoformat()
+    # Most days have none: the count is enough to know, and it is as hard to change as a row.
+    if not AGENDA.count(tx, day=text):
+        return
+    if day < _day(until):
+        yield from AGENDA.scan(tx, day=text)
+        return
+    for number in range(until.astimezone(UTC).hour + 1):
+        hour = f"{text}T{number:02}"
+        if AGENDA.count(tx, hour=hour):
+            yield from AGENDA.scan(tx, hour=hour)
 
 
-def _hours(first: datetime, last: datetime) -> Iterator[datetime]:
-    return (first + _HOUR * count for count in range((last - first) // _HOUR + 1))
+def _days(first: date, last: date) -> Iterator[date]:
+    return (first + _DAY * count for count in range((last - first).days + 1))
 
 
-def _hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def _day(moment: datetime) -> date:
+    return moment.astimezone(UTC).date()
 
 
-def _text(hour: datetime) -> str:
-    return hour.isoformat()[:13]
+def _hour(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()[:13]

@@ -16,7 +16,7 @@ from kvstack.vault import agenda
 from kvstack.vault.caller import SYSTEM
 from kvstack.vault.due import Due, DueReport
 from kvstack.vault.errors import BadParameter, Forbidden
-from kvstack.vault.faults import TamperedRow
+from kvstack.vault.faults import Tampered
 from kvstack.vault.records import CertificateVersion, KeyVersion, SecretVersion
 from kvstack.vault.service import VaultService
 from tests.vault.service.world import START, World
@@ -320,9 +320,22 @@ def test_a_vault_that_an_older_kvstack_made_gets_its_agenda_at_the_first_run(rot
     assert run(rotating) == {("rotate", "k"), ("rotate", "s"), ("renew", "c")}
 
 
-def test_an_entry_that_somebody_moved_or_removed_is_noticed(rotating: World) -> None:
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "UPDATE agenda SET day = '2999-01-01' WHERE thing LIKE 'keys/%'",
+        "UPDATE agenda SET day = '2999-01-01', hour = '2999-01-01T00' WHERE thing LIKE 'keys/%'",
+        "DELETE FROM agenda WHERE thing LIKE 'keys/%'",
+        "UPDATE agenda_marks SET body = x'00'",
+        "DELETE FROM agenda_marks",
+        "DROP TABLE agenda",
+    ],
+)
+def test_an_entry_that_somebody_moved_or_removed_is_noticed(rotating: World, deed: str) -> None:
+    """Or else who can write to the file could keep a key from ever being rotated."""
     rotating.days(31)
-    connection = rotating.unlocked.store._connection
-    connection.execute("UPDATE agenda SET hour = '2999-01-01T00' WHERE thing LIKE 'keys/%'")
-    with pytest.raises(TamperedRow):
+    store = rotating.unlocked.store
+    store._connection.execute(deed)
+    store.read_tables()
+    with pytest.raises(Tampered):
         rotating.service.run_due(SYSTEM)
