@@ -26,23 +26,27 @@ _TOGETHER = 1_000
 
 def scheduler(environment: Mapping[str, str], work: Path) -> Scheduler | str:
     """Measure in processes of their own. Returns the figures, or why there are none."""
-    found = []
+    found: list[tuple[float, ...]] = []
     for what in ("nothing", "rotations"):
         folder = work / f"scheduler-{what}"
         folder.mkdir()
-        for step in ("make", what):
-            printed = subprocess.run(
-                [sys.executable, "-m", "benchmarks.scheduler", str(folder), step, what],
-                cwd=Path(__file__).parents[1],
-                env=dict(environment),
-                capture_output=True,
-                check=False,
-            )
-            if printed.returncode:
-                return (printed.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
-        found.append(msgspec.json.decode(printed.stdout, type=tuple[float, ...]))
+        try:
+            _step(environment, folder, "make", what)
+            found.append(msgspec.json.decode(_step(environment, folder, what, what), type=tuple[float, ...]))
+        except subprocess.CalledProcessError as error:
+            return (error.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
     (first, again), (rotated,) = found
     return Scheduler(ITEMS, first, again, ROTATIONS, rotated)
+
+
+def _step(environment: Mapping[str, str], folder: Path, step: str, what: str) -> bytes:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.scheduler", str(folder), step, what],
+        cwd=Path(__file__).parents[1],
+        env=dict(environment),
+        capture_output=True,
+        check=True,
+    ).stdout
 
 
 def make(folder: Path, what: str) -> None:

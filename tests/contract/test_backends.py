@@ -23,6 +23,7 @@ from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.rotation import Rotation
 from kvstack.resources.secret import Secret
+from kvstack.resources.value_source import Generate, ValueFrom
 from kvstack.resources.vault import Network, Vault
 from kvstack.schema.differences import differences
 from kvstack.schema.resource import Resource
@@ -44,6 +45,7 @@ EXPORTABLE = Key(
     name="leaves", type="EC", exportable=True, release_policy=KeyReleasePolicy(rules(policy("https://a.example.com")))
 ).resolved()
 SECRET = Secret(name="db", content_type="text/plain", tags={"c": "d"})
+GENERATED = msgspec.structs.replace(SECRET, value_from=ValueFrom(generate=Generate(length=20)))
 CERTIFICATE = Certificate(
     name="web",
     subject="CN=web.example.com",
@@ -234,15 +236,17 @@ def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource)
         (KEY, {"expires": LATER}),
         (KEY, {"not_before": LATER}),
         (KEY, {"rotation": None}),
+        (KEY, {"rotation": Rotation(every="P30D", keep_previous="P7D", enabled=False)}),
         (KEY, {"rotation": Rotation(every="P30D", expire_after="P60D"), "tags": {"x": "y"}, "enabled": False}),
         (EXPORTABLE, {"release_policy": KeyReleasePolicy(rules(policy("https://b.example.com", combined="anyOf")))}),
         (EXPORTABLE, {"operations": frozenset({"export"}), "enabled": False}),
         (SECRET, {"enabled": False}),
         (SECRET, {"content_type": None}),
         (SECRET, {"content_type": "x", "expires": LATER, "tags": {}}),
-        (SECRET, {"rotation": Rotation(every="P30D")}),
+        (SECRET, {"rotation": Rotation(keep_previous="P30D")}),
+        (GENERATED, {"rotation": Rotation(every="P30D", enabled=False)}),
         (CERTIFICATE, {"enabled": False}),
-        (CERTIFICATE, {"tags": {}, "renew": None}),
+        (CERTIFICATE, {"tags": {}, "renew": None, "keep_previous": "P30D"}),
         (CERTIFICATE, {"notify": LifetimeTrigger(lifetime_percentage=80)}),
         (ACCESS, {"until": LATER}),
         (ACCESS, {"starts": LATER, "description": "why"}),
