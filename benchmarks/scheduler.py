@@ -34,7 +34,7 @@ def scheduler(environment: Mapping[str, str], work: Path) -> Scheduler | str:
             _step(environment, folder, "make", what)
             found.append(msgspec.json.decode(_step(environment, folder, what, what), type=tuple[float, ...]))
         except subprocess.CalledProcessError as error:
-            return (error.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
+            return str((error.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1])
     (first, again), (rotated,) = found
     return Scheduler(ITEMS, first, again, ROTATIONS, rotated)
 

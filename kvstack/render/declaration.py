@@ -186,7 +186,8 @@ def _named(things: list[Actual[Resource]], space: str) -> Iterator[str]:
             variable = re.sub(r"[^A-Z0-9]", "_", resource.name.upper())
             source = {"env": variable if variable[0].isalpha() else f"SECRET_{variable}"}
             body = {
-                "value_from": _GENERATED if "rotation" in body else source,
+                # A value that rotates is drawn.
+                "value_from": _GENERATED if {"every", "before_expiry"} & body.get("rotation", {}).keys() else source,
                 **body,
                 "lifecycle": {"ignore_changes": ["value"]},
             }

@@ -102,7 +102,7 @@ class DueOperations(RotatingOperations):
                     finished.append(due)
         done += finished
 
-    def ready_to_purge(self, found: Found) -> Callable[[], None]:
+    def _ready_to_purge(self, found: Found) -> Callable[[], None]:
         """Purge what is past its retention."""
         return partial(self._purge_due, found)
 
@@ -149,10 +149,10 @@ class DueOperations(RotatingOperations):
 _KINDS = {
     kind.action: kind
     for kind in (
-        DueKind("purge", DueOperations.ready_to_purge),
-        DueKind("rotate", DueOperations.ready_to_rotate),
-        DueKind("renew", DueOperations.ready_to_renew),
-        DueKind("disable-previous", DueOperations.ready_to_disable),
+        DueKind("purge", DueOperations._ready_to_purge),
+        DueKind("rotate", DueOperations._ready_to_rotate),
+        DueKind("renew", DueOperations._ready_to_renew),
+        DueKind("disable-previous", DueOperations._ready_to_disable),
     )
 }
 

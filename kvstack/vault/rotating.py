@@ -62,7 +62,7 @@ class RotatingOperations(KeyOperations, SecretOperations, CertificateOperations)
 
     # What the scheduler does
 
-    def ready_to_rotate(self, found: Found) -> Callable[[], None] | None:
+    def _ready_to_rotate(self, found: Found) -> Callable[[], None] | None:
         """Make a key; a secret's value is drawn when it is kept."""
         due = found.due
         if due.kind == "secret":
@@ -82,7 +82,7 @@ class RotatingOperations(KeyOperations, SecretOperations, CertificateOperations)
             home, there = still_due(attempt, due, SECRET, SET)
             self._rotated_secret(attempt, home, there)
 
-    def ready_to_renew(self, found: Found) -> None:
+    def _ready_to_renew(self, found: Found) -> None:
         """Renew a certificate, whole: its key is made and it is signed while the store is free for others."""
         due = found.due
         scope = self._scope(due.vault, f"certificates/{due.name}")
@@ -95,7 +95,7 @@ class RotatingOperations(KeyOperations, SecretOperations, CertificateOperations)
 
             self._renewed(attempt, still)
 
-    def ready_to_disable(self, found: Found) -> Callable[[], None]:
+    def _ready_to_disable(self, found: Found) -> Callable[[], None]:
         """Disable versions that were followed long enough ago."""
         return partial(self._disable_previous, found)
 

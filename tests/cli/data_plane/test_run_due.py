@@ -1,4 +1,4 @@
-"""`kvstack run-due`: time purges what is past retention, and nothing while the clock cannot be believed."""
+"""`kvstack run-due`: what time has made due is done or told, and nothing while the clock cannot be believed."""
 
 import pytest
 
@@ -58,6 +58,27 @@ def test_a_step_of_the_clock_purges_nothing_until_it_is_confirmed(simulated: She
     done = simulated.good("run-due", "--confirm-clock", "this vault slept for a quarter")
     assert f"purge secret {SECRET}" in done.words
     assert simulated.good("audit", "verify").code == 0
+
+
+def test_what_cannot_be_done_is_told_and_the_rest_is_done(simulated: Shell) -> None:
+    root, web = f"{VAULT}/root", f"{VAULT}/web"
+    options = ("--type", "EC", "--validity-months", "2", "--renew-days-before", "31")
+    simulated.good("certificate", "create", root, "--subject", "CN=root", "--type", "EC", "--authority")
+    issuer = f"{VAULT}/certificates/root"
+    simulated.good("certificate", "create", web, "--subject", "CN=web", "--issuer", issuer, *options)
+    simulated.good("certificate", "set-attributes", root, "--disabled")
+    simulated.good("secret", "rotation-policy", "update", SECRET, "--every", "P30D", "--length", "20")
+    ran = simulated("run-due", "--at", after(simulated, 33))
+    assert (ran.code, f"rotate secret {SECRET}" in ran.words) == (1, True)
+    assert f"renew of certificate {web}: the certificate authority `root` in vault `{VAULT}` is disabled" in " ".join(
+        ran.err.split()
+    )
+    again = simulated("run-due", "--json")
+    assert (again.code, again.json["done"]) == (1, [])
+    (failed,) = again.json["failed"]
+    assert (failed["action"], failed["name"], "is disabled" in failed["summary"]) == ("renew", "web", True)
+    simulated.good("certificate", "set-attributes", root, "--enabled")
+    assert [one["name"] for one in simulated.good("run-due", "--json").json["done"]] == ["web"]
 
 
 @pytest.mark.parametrize(

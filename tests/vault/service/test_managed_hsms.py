@@ -207,6 +207,13 @@ def test_it_rotates_a_key_by_its_policy_only_and_not_more_often_than_every_28_da
     service.set_rotation_policy(operator, POOL, "keys", "k", fine)
     service.rotate_key(operator, POOL, "k")
     assert len(service.list_key_versions(operator, POOL, "k")) == 2
+    there.days(27)
+    assert service.run_due(SYSTEM).done == ()
+    there.days(1)
+    (done,) = service.run_due(SYSTEM).done
+    assert (done.action, done.kind, done.vault, done.name) == ("rotate", "key", POOL, "k")
+    newest = service.get_key(operator, POOL, "k")
+    assert (newest.by_rotation, newest.provider.partition(":")[0]) == (True, "pool")
 
 
 def test_it_is_full_at_its_bounds(there: PoolWorld, monkeypatch: pytest.MonkeyPatch) -> None:

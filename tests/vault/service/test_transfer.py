@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvstack.terms.duration import duration
+from kvstack.terms.generator import Generator
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.principal import Principal
 from kvstack.terms.rotation import RotationPolicy
@@ -67,8 +69,10 @@ def furnish(dev: World) -> None:
         service.set_secret(me, VAULT, "Pass", SecretValue(value), content_type="x/y", tags={"v": "1"})
     service.set_secret(me, VAULT, "gone", SecretValue(CANARY))
     service.delete_secret(me, VAULT, "gone")
-    service.create_key(me, VAULT, "Signing", specification=EC256, rotation=RotationPolicy(every=duration("P90D")))
+    quarterly = RotationPolicy(every=duration("P90D"), keep_previous=duration("P30D"))
+    service.create_key(me, VAULT, "Signing", specification=EC256, rotation=quarterly)
     service.rotate_key(me, VAULT, "signing")
+    service.set_secret(me, VAULT, "drawn", SecretValue(CANARY), rotation=quarterly, generator=Generator(40, "hex"))
     service.create_certificate(me, VAULT, "web", policy=leaf("web.example.com", issuer="Self"))
     service.create_certificate(me, VAULT, "asked", policy=leaf("asked.example.com", issuer="Unknown"))
     service.put_issuer(me, VAULT, "digicert", provider="DigiCert", account_id="7")
@@ -107,6 +111,11 @@ def test_everything_arrives_as_it_was(dev: World, other: World) -> None:
     ):
         before, after = both(operation, *more)
         assert before == after, operation
+    # What was due there is due here: the index of dates is made anew from what arrived.
+    later = datetime(2099, 1, 1, tzinfo=UTC)
+    due_there, due_here = (w.service.due(w.operator, at=later) for w in (dev, other))
+    assert {(one.action, one.name) for one in due_here} >= {("disable-previous", "Signing"), ("rotate", "drawn")}
+    assert [one for one in due_there if one.vault == VAULT] == list(due_here)
     old, new = dev.service.get_vault(dev.operator, VAULT), other.service.get_vault(other.operator, VAULT)
     assert msgspec.structs.replace(new, id=old.id) == old
     assert old.id != new.id
