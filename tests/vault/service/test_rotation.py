@@ -138,6 +138,16 @@ def test_after_a_step_of_the_clock_nothing_is_done_until_somebody_confirms_it(ro
     assert ("rotate", "s") in run(rotating) or step < timedelta(0)
 
 
+def test_a_run_now_and_then_is_a_sign_of_life_where_nothing_else_happens(dev: World) -> None:
+    dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("v"))
+    dev.service.delete_secret(dev.operator, VAULT, "s")
+    for _ in range(12):
+        dev.clock.advance(timedelta(days=8))
+        report = dev.service.run_due(SYSTEM)
+        assert report.held_back == ()
+    assert dev.service.list_deleted_secrets(dev.operator, VAULT) == ()
+
+
 def test_what_is_switched_off_disabled_or_deleted_waits(rotating: World) -> None:
     service, me = rotating.service, rotating.operator
     service.set_rotation_policy(me, VAULT, "keys", "k", replace(MONTHLY, enabled=False))
