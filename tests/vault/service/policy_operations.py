@@ -10,6 +10,7 @@ import msgspec
 from kvstack.hsm.plain_key import of_oct
 from kvstack.terms.certificate import CertificatePolicy
 from kvstack.terms.duration import duration
+from kvstack.terms.generator import Generator
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.rotation import RotationPolicy
 from kvstack.terms.secret import SecretValue
@@ -180,7 +181,15 @@ SECRET_OPERATIONS = (
     Operation(
         "set_rotation_policy of a secret",
         "secrets/set",
-        lambda s, c, k: s.set_rotation_policy(c, LEGACY, "secrets", "s", _EVERY_90),
+        lambda s, c, k: s.set_rotation_policy(c, LEGACY, "secrets", "s", _EVERY_90, generator=Generator()),
+    ),
+    Operation(
+        "rotate_secret",
+        "secrets/set",
+        lambda s, c, k: (
+            s.set_rotation_policy(c, LEGACY, "secrets", "s", None, generator=Generator()),
+            s.rotate_secret(c, LEGACY, "s"),
+        ),
     ),
 )
 _MANAGE = " certificates/manageissuers"
