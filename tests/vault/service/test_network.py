@@ -32,6 +32,7 @@ NOT_ON_DATA = {
     *("acting", "acting_as", "batch", "caller", "confirm_clock", "due", "run_due", "last_changes"),
     *("create_vault", "update_vault", "get_vault", "list_vaults", "delete_vault", "list_deleted_vaults"),
     *("get_deleted_vault", "recover_vault", "purge_vault"),
+    *("set_access_policy", "delete_access_policy", "list_access_policies", "policies_of"),
     *("create_managed_hsm", "update_managed_hsm", "get_managed_hsm", "list_managed_hsms", "delete_managed_hsm"),
     *("get_deleted_managed_hsm", "list_deleted_managed_hsms", "recover_managed_hsm", "purge_managed_hsm"),
     "managed_hsm_health",
