@@ -47,7 +47,12 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     line = [*words]
     if draw(st.booleans()):
         line.append(draw(st.sampled_from([VAULT, f"{VAULT}/db-password", f"{VAULT}/signing", f"{VAULT}/new"])))
-    options = [option for option in COMMANDS[words].params if isinstance(option, click.Option)]
+    # What goes on until somebody ends it never answers.
+    options = [
+        option
+        for option in COMMANDS[words].params
+        if isinstance(option, click.Option) and "--follow" not in option.opts
+    ]
     for option in draw(st.lists(st.sampled_from(options), max_size=4) if options else st.just([])):
         line.append(draw(st.sampled_from([*option.opts, *option.secondary_opts])))
         if not option.is_flag:
