@@ -12,6 +12,7 @@ from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json
 from kvstack.cli.output import answer, answer_json
 from kvstack.cli.scopes import scope_of
+from kvstack.cli.vault_policies import policy_words
 from kvstack.cli.words import lasting, text
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _introduction(found: "AccessReview") -> list[str]:
 
 def _order(line: "Reviewed", known: Directory) -> tuple[Any, ...]:
     who = known.name(line.through[-1] if line.through else line.principal).lower()
-    return (line.scope.lower(), known.role_name(line.role_id), who, line.assignment, len(line.through), line.principal)
+    return (line.scope.lower(), _right(line, known), who, line.assignment, len(line.through), line.principal)
 
 
 def _unused(line: "Reviewed", found: "AccessReview", span: timedelta | None) -> bool:
@@ -104,7 +105,7 @@ def _unused(line: "Reviewed", found: "AccessReview", span: timedelta | None) -> 
 def _cells(line: "Reviewed", found: "AccessReview", span: timedelta | None, known: Directory) -> tuple[str, ...]:
     return (
         known.name(line.principal),
-        known.role_name(line.role_id),
+        _right(line, known),
         line.scope + (" (under a condition)" if line.condition else ""),
         " in ".join(known.name(group) for group in line.through),
         _words(line.starts if line.starts is not None and line.starts > line.created else line.created),
@@ -119,7 +120,8 @@ def _document(line: "Reviewed", found: "AccessReview", span: timedelta | None, k
     return {
         "principal": known.name(line.principal),
         "principal_id": line.principal,
-        "role": known.role_name(line.role_id),
+        "role": known.role_name(line.role_id) if line.policy is None else None,
+        "policy": policy_words(line.policy) if line.policy is not None else None,
         "scope": line.scope,
         "through": [known.name(group) for group in line.through],
         "assignment": line.assignment,
@@ -132,6 +134,11 @@ def _document(line: "Reviewed", found: "AccessReview", span: timedelta | None, k
         "last_used": line.last_used,
         "unused": _unused(line, found, span),
     }
+
+
+def _right(line: "Reviewed", known: Directory) -> str:
+    """Return what somebody has: a role's name, or what an access policy permits."""
+    return known.role_name(line.role_id) if line.policy is None else f"policy: {policy_words(line.policy)}"
 
 
 def _words(time: datetime | None) -> str:

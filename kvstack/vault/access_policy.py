@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
+from typing import Final
 
 from kvstack.terms.access_policy import COLLECTIONS, Enough
 from kvstack.vault.table import Row, Table
+
+AUDITED: Final = "policy:"  # how a policy is told from a role assignment in the audit
 
 
 class AccessPolicy(Row, frozen=True, kw_only=True, dict=True):
@@ -21,6 +24,11 @@ class AccessPolicy(Row, frozen=True, kw_only=True, dict=True):
     created: datetime
     updated: datetime
     updated_by: str = ""
+
+    @cached_property
+    def audited(self) -> str:
+        """What a record in the audit says it was allowed by, as it names a role assignment by its id."""
+        return f"{AUDITED}{self.vault_id}/{self.principal_id}"
 
     @cached_property
     def permissions(self) -> Enough:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from kvstack.terms.scope import Scope, written_scope
+from kvstack.vault.access_policy import AccessPolicy
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.audit_record import StoredRecord
 from kvstack.vault.audit_segments import Segment
@@ -23,8 +24,9 @@ READ: Final = "Microsoft.Authorization/roleAssignments/read"
 
 class Reviewed(msgspec.Struct, frozen=True, kw_only=True):
     """One principal's share in one assignment. principal: who has it; a group's own line is of all who come through
-    it; through: the groups between them, from the principal's own outwards; scope: as a stack writes it; last_used:
-    None where the audit knows no use."""
+    it; through: the groups between them, from the principal's own outwards; scope: as a stack writes it; policy: what
+    gives it instead of a role, in a vault that goes by access policies; last_used: None where the audit knows no
+    use."""
 
     principal: str
     assignment: str
@@ -37,6 +39,7 @@ class Reviewed(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     condition: str = ""
     activation: str = ""
+    policy: AccessPolicy | None = None
     last_used: datetime | None = None
 
     def unused_since(self, known_since: datetime | None) -> datetime | None:
@@ -99,12 +102,15 @@ def _lines(attempt: Attempt, scope: Scope | None) -> list[Reviewed]:
     for assignment in registry.role_assignments.values():
         if scope is None or assignment.scope.contains(scope) or scope.contains(assignment.scope):
             lines += _shares(registry, _line(assignment))
-    for pool in registry.vaults.values():
-        here = attempt.scope_of(pool)
-        if pool.pool is None or (scope is not None and not here.contains(scope) and not scope.contains(here)):
+    for vault in registry.vaults.values():
+        here = attempt.scope_of(vault)
+        if vault.access_model == "access_policies" and (scope is None or here.contains(scope) or scope.contains(here)):
+            for policy in registry.policies(vault).by_principal.values():
+                lines += _shares(registry, _policy_line(policy, written_scope(here)))
+        if vault.pool is None or (scope is not None and not here.contains(scope) and not scope.contains(here)):
             continue
         if attempt.may(READ_LOCAL, here, data=True):
-            for local in registry.local(pool.name).assignments.values():
+            for local in registry.local(vault.name).assignments.values():
                 lines += _shares(registry, _local_line(local, written_scope(here)))
     return lines
 
@@ -132,6 +138,18 @@ def _local_line(local: LocalAssignment, home: str) -> Reviewed:
         scope=home + local.scope.rstrip("/"),
         created=local.created,
         created_by=local.created_by,
+    )
+
+
+def _policy_line(policy: AccessPolicy, home: str) -> Reviewed:
+    return Reviewed(
+        principal=policy.principal_id,
+        assignment=policy.audited,
+        role_id="",
+        scope=home,
+        created=policy.created,
+        created_by=policy.updated_by,
+        policy=policy,
     )
 
 

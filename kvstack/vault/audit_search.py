@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from kvstack.terms.scope import scope
+from kvstack.vault.access_policy import AUDITED
 from kvstack.vault.audit import is_at_or_below
 from kvstack.vault.audit_record import AuditRecord, StoredRecord, read_record
 
@@ -29,7 +30,6 @@ _SIGNATURES = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
-_POLICY = "policy:"  # how an access policy is told from a role assignment in `authorised_by`
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ def azure_event(record: AuditRecord) -> dict[str, Any]:
     """Return a record as Azure's `AuditEvent`. What the vault does not know is empty, never made up."""
     api = parse_qs(urlsplit(record.request_uri).query).get("api-version", [""])[0] if record.request_uri else ""
     person = "@" in record.caller_name
-    by_policy = any(one.startswith(_POLICY) for one in record.authorised_by)
+    by_policy = any(one.startswith(AUDITED) for one in record.authorised_by)
     return {
         "time": moment_text(record.time),
         "resourceId": _vault_of(record.resource),

@@ -138,7 +138,7 @@ class Attempt:
         self.subject = subject
         self.details: dict[str, str] = {}
         self._began = perf_counter()
-        self._rests_on: tuple[str, ...] = ()  # ids of the assignments that allowed what it does
+        self._rests_on: tuple[str, ...] = ()  # the assignments and policies that allowed what it does
         self._doomed: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
@@ -203,10 +203,15 @@ class Attempt:
         else:
             request = Request(self.registry.principals_of(self.caller), action, data, scope, permissions)
             found = decision(request, self.registry.assignments, self.now, self.latest)
-        allowing = found.assignment
-        if allowing is not None and allowing.id not in self._rests_on:
-            self._rests_on += (allowing.id,)
+        if found.assignment is not None:
+            self._rests(found.assignment.id)
+        elif found.policy is not None:
+            self._rests(found.policy.audited)
         return found
+
+    def _rests(self, allowing: str) -> None:
+        if allowing not in self._rests_on:
+            self._rests_on += (allowing,)
 
     def may(self, action: str, scope: Scope, *, data: bool, permissions: Enough | None = None) -> bool:
         """Tell whether the caller may do something."""

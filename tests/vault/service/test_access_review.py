@@ -169,3 +169,24 @@ def test_uses_that_were_archived_count_where_the_segment_is_given(used: World, t
     assert reviewed(used)[ALICE.id].last_used is None
     whole = used.service.review_access(used.operator, segments=[Segment.opened(file)])
     assert lines(whole)[ALICE.id].last_used == START
+
+
+def test_access_policies_are_reviewed_where_their_vault_goes_by_them(used: World) -> None:
+    used.service.set_access_policy(used.operator, VAULT, ON_CALL, secrets=("get",))
+    assert not [line for line in used.service.review_access(used.operator).lines if line.policy is not None]
+
+    used.service.update_vault(used.operator, VAULT, access_model="access_policies")
+    used.service.get_secret(ALICE, VAULT, "s")
+
+    found = {
+        line.principal: line for line in used.service.review_access(used.operator).lines if line.policy is not None
+    }
+    assert {who: line.through for who, line in found.items()} == {
+        ON_CALL: (),
+        ALICE.id: (ON_CALL,),
+        EVERYBODY: (ON_CALL,),
+        BOB.id: (EVERYBODY, ON_CALL),
+    }
+    assert found[ALICE.id].last_used is not None
+    assert found[BOB.id].last_used is None
+    assert {(line.scope, line.created_by) for line in found.values()} == {(f"vault/{VAULT}", used.operator.id)}
