@@ -110,6 +110,8 @@ MANAGING = {
     "Microsoft.KeyVault/vaults/read": _SEES_VAULTS,
     "Microsoft.KeyVault/vaults/write": _WRITES_VAULTS,
     "Microsoft.KeyVault/vaults/delete": _WRITES_VAULTS,
+    # Who may change the vault may give himself a policy: known of Azure, warned of by lint (KV009).
+    "Microsoft.KeyVault/vaults/accessPolicies/write": _WRITES_VAULTS,
     "Microsoft.KeyVault/deletedVaults/read": _READS_DELETED,
     "Microsoft.KeyVault/locations/deletedVaults/purge/action": {"Owner", "Contributor", "Key Vault Purge Operator"},
     "Microsoft.ManagedIdentity/userAssignedIdentities/read": _READS_ALL,
