@@ -18,6 +18,7 @@ from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS, EligibleAssignment
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict, NotFound
+from kvstack.vault.events import emit_access
 from kvstack.vault.items import moment
 from kvstack.vault.role_definitions import require_assignable
 
@@ -100,6 +101,7 @@ class EligibleOperations(AssignmentOperations):
             attempt.details.update(role=found.name, principal=wanted.principal_id, eligible=wanted.id)
             require_approved(attempt, _deed(attempt, "give", wanted, found))
             ELIGIBLE.put(attempt.tx, wanted)
+            emit_access(attempt, wanted.scope, "EligibleAssignment", wanted.id)
             return wanted
 
     def delete_eligible_assignment(self, caller: Caller, id: str) -> EligibleAssignment:  # noqa: A002
@@ -119,6 +121,7 @@ class EligibleOperations(AssignmentOperations):
                     attempt.changes_registry().remove_assignment(attempt.tx, active)
                 REQUESTS.delete(attempt.tx, request.id)
             ELIGIBLE.delete(attempt.tx, there.id)
+            emit_access(attempt, there.scope, "EligibleAssignment", there.id)
             return there
 
     def list_eligible_assignments(self, caller: Caller) -> tuple[EligibleAssignment, ...]:

@@ -22,6 +22,7 @@ from kvstack.vault.access import Decision, Request, decision, smallest_role
 from kvstack.vault.audit import AuditRecord
 from kvstack.vault.caller import SYSTEM, SYSTEM_ACTIONS, Caller, CallerRequest
 from kvstack.vault.errors import VaultError
+from kvstack.vault.events import emit_access
 from kvstack.vault.firewall import lets_in
 from kvstack.vault.pools import POOL_PROVIDER
 from kvstack.vault.records import Vault
@@ -164,6 +165,7 @@ class Attempt:
         """Work in this transaction from here on. changing: not only looking."""
         self.tx = tx
         self.changing = changing
+        self._access_before = len(tx.access_changed)
         self.now = self._engine._clock.now()
         # What has ended stays so when the clock is set back.
         self.latest = max(self.now, moment(tx.ledger.root.time)) if tx.ledger.root.time else self.now
@@ -171,6 +173,14 @@ class Attempt:
 
     def succeed(self) -> None:
         """Audit that the operation was done; what it purged is forgotten once that is durable."""
+        for place, what, identifier in self.tx.access_changed[self._access_before :]:
+            match place:
+                case None:
+                    emit_access(self, self.top, what, identifier)
+                case Vault():
+                    emit_access(self, self.scope_of(place), what, identifier)
+                case _:
+                    emit_access(self, place, what, identifier)
         self._append(self.tx, "Success", 200, "")
         self._engine._doomed += self._doomed
 
@@ -324,6 +334,10 @@ class Attempt:
             and self.may(READ_VAULT if one.pool is None else READ_HSM, self._engine._scope(one), data=False)
         ]
         return errors.not_found(kind, name, "", near(name, seen), code="VaultNotFound")
+
+    def drawn_id(self) -> str:
+        """Return a GUID that nothing else has."""
+        return self._engine._correlation_id()
 
     # Audit
 

@@ -32,6 +32,7 @@ from kvstack.vault.certificates.rows import (
 from kvstack.vault.dates import KEY_DATES, SECRET_DATES
 from kvstack.vault.engine import Attempt, near
 from kvstack.vault.errors import BadParameter, VaultError
+from kvstack.vault.events import emit_purge_scheduled
 from kvstack.vault.material import MaterialOperations
 from kvstack.vault.pools import SECURITY_DOMAINS
 from kvstack.vault.records import Certificate, Collection, Deletion, Key, Secret, Vault
@@ -93,7 +94,9 @@ class ItemOperations(MaterialOperations):
             item = live(attempt, home, kind, name)
             require_unmanaged(kind, item)
             require_approved(attempt, approval.deletion(kind.identity(home, item)))
-            return _with_deletion(attempt, kind, item, soft_delete.deletion(self._time(attempt), home, caller))
+            deleted = _with_deletion(attempt, kind, item, soft_delete.deletion(self._time(attempt), home, caller))
+            emit_purge_scheduled(attempt, home, deleted)
+            return deleted
 
     def _recover_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> I:
         with (

@@ -16,6 +16,7 @@ from kvstack.vault import errors
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
+from kvstack.vault.events import emit_version
 from kvstack.vault.items import (
     KEY,
     KEYS,
@@ -352,6 +353,7 @@ class KeyOperations(ItemOperations):
         )
         KEY_VERSIONS.put(attempt.tx, row)
         KEYS.put(attempt.tx, item)
+        emit_version(attempt, home, item, "NewVersionCreated")
         return key_record(home, item, row)
 
 

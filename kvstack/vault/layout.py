@@ -43,6 +43,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.root / "forward.json"
 
     @property
+    def events(self) -> Path:
+        """Where events may be sent to, and by which mail server: the operator's own file."""
+        return self.root / "events.json"
+
+    @property
     def lock(self) -> Path:
         """The file whoever makes or recovers the vault holds locked."""
         return self.root / "init.lock"

@@ -23,6 +23,7 @@ from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.engine import READ_HSM as READ
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
+from kvstack.vault.events import emit_purge_scheduled
 from kvstack.vault.items import ItemOperations
 from kvstack.vault.local_roles import local_assignment
 from kvstack.vault.pool_home import managed_hsm, would_be
@@ -182,6 +183,7 @@ class ManagedHsmOperations(ItemOperations):
             registry = attempt.changes_registry()
             drop_assignments_below(attempt.tx, registry, self._scope(there))
             deleted = soft_delete.deletion(self._time(attempt), there, caller)
+            emit_purge_scheduled(attempt, there)
             return self._changed_pool(attempt, msgspec.structs.replace(there, deletion=deleted))
 
     def list_deleted_managed_hsms(self, caller: Caller) -> tuple[Vault, ...]:

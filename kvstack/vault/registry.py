@@ -168,12 +168,14 @@ class Registry:
         ROLE_ASSIGNMENTS.put(tx, assignment)
         self.role_assignments[assignment.id] = assignment
         self.assignments.add(assignment)
+        tx.access_changed.append((assignment.scope, "RoleAssignment", assignment.id))
 
     def remove_assignment(self, tx: Transaction, assignment: RoleAssignment) -> None:
         """Forget a role assignment."""
         ROLE_ASSIGNMENTS.delete(tx, assignment.id)
         del self.role_assignments[assignment.id]
         self.assignments.remove(assignment)
+        tx.access_changed.append((assignment.scope, "RoleAssignment", assignment.id))
 
     def put_policy(self, tx: Transaction, vault: Vault, policy: AccessPolicy) -> None:
         """Keep an access policy of a vault, in place of the one of its principal."""
@@ -190,44 +192,52 @@ class Registry:
         DENIALS.put(tx, denial)
         self.denials[denial.id] = denial
         self.assignments.deny(denial)
+        tx.access_changed.append((denial.scope, "DenyAssignment", denial.id))
 
     def remove_denial(self, tx: Transaction, denial: DenyAssignment) -> None:
         """Forget a denial."""
         DENIALS.delete(tx, denial.id)
         del self.denials[denial.id]
         self.assignments.no_longer_deny(denial)
+        tx.access_changed.append((denial.scope, "DenyAssignment", denial.id))
 
     def put_role(self, tx: Transaction, role: CustomRole) -> None:
         """Keep a role definition, in place of the one of its id."""
         ROLE_DEFINITIONS.put(tx, role)
         self.custom_roles[role.id] = role
         self.assignments.put_role(role.definition)
+        tx.access_changed.append((None, "RoleDefinition", role.id))
 
     def remove_role(self, tx: Transaction, role: CustomRole) -> None:
         """Forget a role definition: what is still given of it allows nothing."""
         ROLE_DEFINITIONS.delete(tx, role.id)
         del self.custom_roles[role.id]
         self.assignments.remove_role(role.id)
+        tx.access_changed.append((None, "RoleDefinition", role.id))
 
     def put_local_assignment(self, tx: Transaction, home: Vault, assignment: LocalAssignment) -> None:
         """Keep an assignment inside a Managed HSM that was not there."""
         LOCAL_ASSIGNMENTS.put(tx, assignment)
         self.local(home.name).put_assignment(assignment)
+        tx.access_changed.append((home, "RoleAssignment", assignment.id))
 
     def remove_local_assignment(self, tx: Transaction, home: Vault, assignment: LocalAssignment) -> None:
         """Forget an assignment inside a Managed HSM."""
         LOCAL_ASSIGNMENTS.delete(tx, assignment.vault_id, assignment.id)
         self.local(home.name).remove_assignment(assignment)
+        tx.access_changed.append((home, "RoleAssignment", assignment.id))
 
     def put_local_role(self, tx: Transaction, home: Vault, role: LocalRole) -> None:
         """Keep a role of a Managed HSM's own, in place of the one of its id."""
         LOCAL_ROLES.put(tx, role)
         self.local(home.name).put_role(role)
+        tx.access_changed.append((home, "RoleDefinition", role.id))
 
     def remove_local_role(self, tx: Transaction, home: Vault, role: LocalRole) -> None:
         """Forget a role of a Managed HSM's own: what is still given of it allows nothing."""
         LOCAL_ROLES.delete(tx, role.vault_id, role.id)
         self.local(home.name).remove_role(role)
+        tx.access_changed.append((home, "RoleDefinition", role.id))
 
     def remove_local(self, tx: Transaction, home: Vault) -> None:
         """Forget who may do what inside a Managed HSM."""

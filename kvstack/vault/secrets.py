@@ -18,6 +18,7 @@ from kvstack.vault import errors
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Forbidden
+from kvstack.vault.events import emit_version
 from kvstack.vault.items import (
     SECRET,
     SECRETS,
@@ -161,6 +162,7 @@ class SecretOperations(ItemOperations):
         )
         SECRET_VERSIONS.put(attempt.tx, row)
         SECRETS.put(attempt.tx, item)
+        emit_version(attempt, home, item, "NewVersionCreated")
         return secret_record(home, item, row)
 
     def get_secret(self, caller: Caller, vault: str, name: str, *, version: str | None = None) -> SecretVersion:

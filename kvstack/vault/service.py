@@ -10,6 +10,7 @@ from kvstack.vault.audit_operations import AuditOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
+from kvstack.vault.deliveries import DeliveryOperations
 from kvstack.vault.denials import DenialOperations
 from kvstack.vault.due import DueOperations
 from kvstack.vault.identities import IdentityOperations
@@ -33,6 +34,7 @@ from kvstack.vault.vaults import VaultOperations
 
 class VaultService(
     DueOperations,
+    DeliveryOperations,
     TransferOperations,
     AccessPolicyOperations,
     VaultOperations,

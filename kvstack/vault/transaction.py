@@ -9,6 +9,8 @@ from kvstack.vault.faults import StoreFault
 from kvstack.vault.ledger import Ledger
 
 if TYPE_CHECKING:
+    from kvstack.terms.scope import Scope
+    from kvstack.vault.records import Vault
     from kvstack.vault.store import Store
 
 
@@ -18,10 +20,23 @@ class Transaction:
     journal: how to undo in memory what the transaction has done, newest last. pending: audit records to be written at
     commit: time, changed (the resource in lower case, None where nothing was), body. moment: the latest time an audit
     record gave, in microseconds since 1970. scrub: whether what was deleted has to be gone from the files, too. lost:
-    whether SQLite has undone everything by itself.
+    whether SQLite has undone everything by itself. events: how many were put into the outbox; access_changed: what was
+    given or taken, as (its scope, or the Managed HSM it is inside, or None for the top; what it is; its id).
     """
 
-    __slots__ = ("_marks", "connection", "journal", "ledger", "lost", "moment", "pending", "scrub", "store")
+    __slots__ = (
+        "_marks",
+        "access_changed",
+        "connection",
+        "events",
+        "journal",
+        "ledger",
+        "lost",
+        "moment",
+        "pending",
+        "scrub",
+        "store",
+    )
 
     def __init__(self, store: "Store", connection: sqlite3.Connection, ledger: Ledger) -> None:
         self.store = store
@@ -32,6 +47,8 @@ class Transaction:
         self.moment = 0
         self.scrub = False
         self.lost: StoreFault | None = None
+        self.events = 0
+        self.access_changed: list[tuple[Scope | Vault | None, str, str]] = []
         self._marks: list[tuple[int, int]] = [(0, 0)]
 
     @property
@@ -48,6 +65,11 @@ class Transaction:
     def depth(self) -> int:
         """How many transactions this one is nested in."""
         return len(self._marks) - 1
+
+    def next_event(self) -> str:
+        """Return the place of the next event among all: it grows with every one, in whatever process."""
+        self.events += 1
+        return f"{self.ledger.root.number + 1:012}-{self.events:08}"
 
     def nest(self) -> None:
         """Begin a nested transaction."""

@@ -20,6 +20,7 @@ from kvstack.vault.assignments import drop_assignments_below
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
+from kvstack.vault.events import emit_purge_scheduled
 from kvstack.vault.items import KEYS, ItemOperations
 from kvstack.vault.records import ApprovalRule, Deletion, Lock, NetworkRules, Sku, Vault
 
@@ -178,6 +179,7 @@ class VaultOperations(ItemOperations):
                 there, deletion=soft_delete.deletion(self._time(attempt), there, caller), updated=attempt.now
             )
             registry.put_vault(attempt.tx, deleted)
+            emit_purge_scheduled(attempt, deleted)
             return deleted
 
     def list_deleted_vaults(self, caller: Caller) -> tuple[Vault, ...]:

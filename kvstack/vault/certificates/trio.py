@@ -23,6 +23,7 @@ from kvstack.vault.certificates.rows import (
 )
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
+from kvstack.vault.events import emit_version
 from kvstack.vault.items import (
     CERTIFICATE,
     KEYS,
@@ -113,6 +114,7 @@ class TrioOperations(ItemOperations):
         self._keep_secret(attempt, new, item, row.number)
         CERTIFICATE_VERSIONS.put(attempt.tx, row)
         CERTIFICATES.put(attempt.tx, item)
+        emit_version(attempt, home, item, "NewVersionCreated")
         if issued.by is not None:
             ISSUED.put(attempt.tx, _issued_row(issued.by, issued, item, now))
         return item

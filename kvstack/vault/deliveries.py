@@ -1,0 +1,256 @@
+"""Events on their way: listed, those that are dead sent again, and all that wait handed over."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.terms.name import folded
+from kvstack.vault import errors, faults, outbox
+from kvstack.vault.caller import SYSTEM, Caller
+from kvstack.vault.delivery_policy import (
+    MOST_FAILURES_IN_A_ROW,
+    Answer,
+    DeliveryReport,
+    after_failure,
+    endpoint_after,
+    overdue,
+)
+from kvstack.vault.errors import NotFound
+from kvstack.vault.event_configuration import EventConfiguration, event_configuration
+from kvstack.vault.items import SECRETS, newest_enabled
+from kvstack.vault.layout import Layout
+from kvstack.vault.outbox import DELIVERIES, ENDPOINTS, SUBSCRIPTIONS, Delivery, Endpoint, State, Subscription
+from kvstack.vault.secrets import value_context
+from kvstack.vault.subscriptions import READ_EVENTS, WRITE_EVENTS, SubscriptionOperations
+from kvstack.vault.versions import SECRET_VERSIONS
+
+if TYPE_CHECKING:
+    from kvstack.vault.webhook import Webhook
+
+_TOGETHER = 100
+_LONGEST_UNSETTLED = 1.0  # seconds: what was taken and not yet noted is sent again after a crash
+
+
+class DeliveryOperations(SubscriptionOperations):
+    """What is done with events once they are in the outbox."""
+
+    def list_events(
+        self, caller: Caller, *, subscription: str | None = None, state: State | None = None
+    ) -> tuple[Delivery, ...]:
+        """Return the events of the subscriptions the caller may see, oldest first: those that wait, those that are
+        dead, and what was delivered in the last days."""
+        with self._attempt(caller, "EventList", self.top) as attempt, attempt.transaction():
+            if subscription is None:
+                seen: Sequence[Subscription] = self._seen_subscriptions(attempt)
+            else:
+                seen = (self._subscription(attempt, subscription, READ_EVENTS),)
+            found: list[Delivery] = []
+            for one in seen:
+                within = {"subscription": one.folded, **({"state": state} if state is not None else {})}
+                if DELIVERIES.count(attempt.tx, **within):
+                    found += DELIVERIES.scan(attempt.tx, **within)
+            return tuple(sorted(found, key=lambda each: (each.sequence, each.subscription)))
+
+    def replay_events(
+        self, caller: Caller, *, subscription: str | None = None, identifier: str | None = None
+    ) -> tuple[Delivery, ...]:
+        """Send dead events again, from the next delivery on: of a subscription, of one id, or all. They come after what
+        was sent meanwhile. Raises NotFound for an id no dead event has."""
+        with self._attempt(caller, "EventReplay", self.top) as attempt, attempt.transaction():
+            if subscription is None:
+                chosen: Sequence[Subscription] = self._seen_subscriptions(attempt)
+            else:
+                chosen = (self._subscription(attempt, subscription, WRITE_EVENTS),)
+            done = []
+            for one in chosen:
+                dead = DELIVERIES.scan(attempt.tx, subscription=one.folded, state="dead")
+                dead = [row for row in dead if identifier is None or row.id == identifier]
+                if dead:
+                    attempt.require(WRITE_EVENTS, self._wanted_scope(attempt, one.wanted.vault), data=False)
+                for row in sorted(dead, key=lambda each: each.sequence):
+                    waiting = replace(
+                        row, state="waiting", attempts=0, first_tried=None, next_try=None, settled=None, failure=""
+                    )
+                    DELIVERIES.put(attempt.tx, waiting)
+                    done.append(waiting)
+                there = ENDPOINTS.get(attempt.tx, one.folded)
+                if dead and there is not None:
+                    ENDPOINTS.put(attempt.tx, Endpoint(subscription=one.folded, validated=there.validated))
+            if identifier is not None and not done:
+                raise NotFound(f"there is no dead event `{identifier}`", "`kvstack events dead` lists them.")
+            attempt.details["events"] = str(len(done))
+            return tuple(done)
+
+    def deliver_events(self, caller: Caller) -> DeliveryReport:
+        """Hand over what waits, as the system: at least once, and in order for each thing. Only one process does it at
+        a time. Raises KvstackError where the operator's configuration cannot be read."""
+        if caller != SYSTEM:
+            with self._attempt(caller, "EventDeliver", self.top) as attempt, attempt.look():
+                raise errors.denied_plainly()
+        with self._store.transaction() as tx:
+            if not SUBSCRIPTIONS.count(tx):
+                return DeliveryReport()
+        with _alone(self._paths) as alone:
+            if not alone:
+                return DeliveryReport(busy=True)
+            configuration = event_configuration(self._paths)
+            with self._store.transaction() as tx:
+                there = [one for one in outbox.subscriptions(tx) if outbox.waits(tx, one.folded)]
+            report = DeliveryReport()
+            for subscription in there:
+                report = report.with_more(self._hand_over(subscription, configuration))
+            self._prune()
+            return report
+
+    def _hand_over(self, subscription: Subscription, configuration: EventConfiguration) -> DeliveryReport:
+        with self._store.transaction() as tx:
+            rows = outbox.pending(tx, subscription.folded)
+            endpoint = ENDPOINTS.get(tx, subscription.folded) or Endpoint(subscription=subscription.folded)
+            now = self._clock.now()
+        if endpoint.paused_until is not None and now < endpoint.paused_until:
+            return DeliveryReport(waiting=len(rows))
+        try:
+            key = self._signing_key(subscription)
+        except KvstackError as error:
+            answer = Answer("later", f"cannot be signed for: {error.diagnostics[0].summary}")
+            return self._unreachable(subscription, endpoint, rows, answer)
+        from kvstack.vault.webhook import Webhook  # HTTP and TLS are for those who send something
+
+        webhook = Webhook(subscription.webhook, configuration, key, now=self._clock.now, random=self._random)
+        try:
+            if endpoint.validated != subscription.webhook:
+                answer = webhook.validated()
+                if answer.outcome != "taken":
+                    return self._unreachable(subscription, endpoint, rows, answer)
+                endpoint = replace(endpoint, validated=subscription.webhook)
+            return self._post_all(subscription, endpoint, rows, webhook)
+        finally:
+            webhook.close()
+
+    def _post_all(
+        self, subscription: Subscription, endpoint: Endpoint, rows: Sequence[Delivery], webhook: "Webhook"
+    ) -> DeliveryReport:
+        """Post what can be posted now. The next event of a thing waits for the one before it."""
+        blocked: set[str] = set()
+        settled: list[Delivery] = []
+        report, failed_in_a_row, began = DeliveryReport(waiting=len(rows)), 0, monotonic()
+        for row in rows:
+            now = self._clock.now()
+            if row.thing in blocked:
+                continue
+            if row.next_try is not None and now < row.next_try:
+                blocked.add(row.thing)
+                continue
+            answer = webhook.post(row.id, row.event)
+            if answer.outcome == "taken":
+                settled.append(replace(row, state="delivered", attempts=row.attempts + 1, settled=now, failure=""))
+                failed_in_a_row = 0
+                endpoint = Endpoint(subscription=endpoint.subscription, validated=endpoint.validated)
+            else:
+                after = after_failure(row, answer, now)
+                settled.append(after)
+                failed_in_a_row += 1
+                report = report.told(subscription.name, answer.why)
+                if after.state == "waiting":
+                    blocked.add(row.thing)
+                endpoint = endpoint_after(endpoint, answer, now, pause=failed_in_a_row >= MOST_FAILURES_IN_A_ROW)
+            if len(settled) >= _TOGETHER or monotonic() - began > _LONGEST_UNSETTLED:
+                report = report.with_settled(self._settle(subscription, endpoint, settled))
+                settled, began = [], monotonic()
+            if endpoint.paused_until is not None and now < endpoint.paused_until:
+                break
+        report = report.with_settled(self._settle(subscription, endpoint, settled))
+        return report.with_settled(self._bury(subscription, endpoint))
+
+    def _unreachable(
+        self, subscription: Subscription, endpoint: Endpoint, rows: Sequence[Delivery], answer: Answer
+    ) -> DeliveryReport:
+        endpoint = endpoint_after(endpoint, answer, self._clock.now(), pause=True)
+        self._settle(subscription, endpoint, ())
+        report = DeliveryReport(waiting=len(rows)).told(subscription.name, answer.why)
+        return report.with_settled(self._bury(subscription, endpoint))
+
+    def _bury(self, subscription: Subscription, endpoint: Endpoint) -> list[Delivery]:
+        """Give up what has waited for a day while its receiver took nothing for a day."""
+        now = self._clock.now()
+        if endpoint.failing_since is None or not overdue(endpoint.failing_since, now):
+            return []
+        with self._store.transaction() as tx:
+            rows = outbox.pending(tx, subscription.folded)
+        dead = [
+            replace(row, state="dead", settled=now, failure=row.failure or endpoint.failure)
+            for row in rows
+            if overdue(row.created, now)
+        ]
+        return self._settle(subscription, endpoint, dead)
+
+    def _settle(self, subscription: Subscription, endpoint: Endpoint, rows: Iterable[Delivery]) -> list[Delivery]:
+        """Note what became of some events. Returns them, without those whose subscription was taken away meanwhile."""
+        rows = list(rows)
+        with self._attempt(SYSTEM, "EventDeliver", self.top) as attempt, attempt.transaction():
+            attempt.details.update(subscription=subscription.name, events=str(len(rows)))
+            if SUBSCRIPTIONS.get(attempt.tx, subscription.folded) is None:
+                return []
+            kept = [
+                row for row in rows if DELIVERIES.generation(attempt.tx, row.subscription, row.sequence) is not None
+            ]
+            for row in kept:
+                DELIVERIES.put(attempt.tx, row)
+            if ENDPOINTS.get(attempt.tx, endpoint.subscription) != endpoint:
+                ENDPOINTS.put(attempt.tx, endpoint)
+            return kept
+
+    def _signing_key(self, subscription: Subscription) -> bytes | None:
+        """Return what signs a subscriber's events: the newest enabled version of the secret it names. Raises
+        NotFound."""
+        from kvstack.terms.signature import signing_key
+
+        if not subscription.secret:
+            return None
+        where = f"secrets/{subscription.secret}"
+        scope = self._scope(subscription.secret_vault, where)
+        with self._attempt(SYSTEM, "EventSigningKeyGet", scope) as attempt, attempt.transaction():
+            attempt.details["subscription"] = subscription.name
+            home = attempt.registry.vault(subscription.secret_vault)
+            alive = home is not None and home.deletion is None
+            item = SECRETS.get(attempt.tx, home.id, folded(subscription.secret)) if home is not None and alive else None
+            row = (
+                SECRET_VERSIONS.get(attempt.tx, item.vault_id, item.folded, item.version) if item is not None else None
+            )
+            if home is None or item is None or item.deletion is not None or row is None:
+                raise errors.not_found("secret", subscription.secret, f" in vault `{subscription.secret_vault}`")
+            attempt.at_item(home, f"secrets/{item.name}")
+            row = newest_enabled(attempt, SECRET_VERSIONS, row)
+            if not row.enabled:
+                raise errors.Forbidden(f"the secret `{item.name}` in vault `{home.name}` is disabled")
+            return signing_key(self._barrier.open(home.id, value_context(home.id, row.folded, row.version), row.sealed))
+
+    def _prune(self) -> None:
+        with self._store.transaction() as tx:
+            outbox.prune(tx, self._clock.now())
+
+
+@contextmanager
+def _alone(paths: Layout) -> Iterator[bool]:
+    """Hold the lock of whoever delivers in the block. Gives False where another process has it."""
+    import fcntl
+    import os
+
+    lock = paths.root / "events.lock"
+    try:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise faults.of_file(error, lock) from error
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(file)

@@ -1,0 +1,52 @@
+"""What the operator allows events to reach: a file of `.kvstack`, that no stack can change."""
+
+from pathlib import Path
+
+import msgspec
+
+from kvstack.hsm.private_file import readable_by_others
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.vault.layout import Layout
+
+
+class EventConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """allow: hosts (`hooks.internal`, `127.0.0.1`, with `:PORT` for one port only) that may be in this machine or a
+    private network; http: those of them that may be spoken to without TLS; ca_file: more authorities to trust, PEM;
+    origin: what a subscriber is asked to allow, as CloudEvents' handshake has it."""
+
+    allow: tuple[str, ...] = ()
+    http: tuple[str, ...] = ()
+    ca_file: str = ""
+    origin: str = "kvstack.local"
+
+    def allows(self, host: str, port: int) -> bool:
+        """Tell whether a host may be one that is not on the public internet."""
+        return _named(self.allow, host, port)
+
+    def allows_http(self, host: str, port: int) -> bool:
+        """Tell whether a host may be spoken to without TLS."""
+        return _named(self.http, host, port) and self.allows(host, port)
+
+
+def event_configuration(paths: Layout) -> EventConfiguration:
+    """Return what the operator's file says; nothing is allowed where there is none. Raises KvstackError."""
+    file: Path = paths.events
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return EventConfiguration()
+    except OSError as error:
+        raise KvstackError(f"{file} cannot be read: {error.strerror}") from error
+    if readable_by_others(file):
+        raise KvstackError(f"{file} can be read or changed by others", f"Run `chmod 600 {file}`.")
+    try:
+        return msgspec.json.decode(content, type=EventConfiguration)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise KvstackError(
+            f"{file} is not as it has to be: {error}", 'Write it as {"allow": ["hooks.internal:8443"]}.'
+        ) from None
+
+
+def _named(hosts: tuple[str, ...], host: str, port: int) -> bool:
+    name = host.lower().rstrip(".")
+    return any(one.lower() in (name, f"{name}:{port}", f"[{name}]:{port}") for one in hosts)

@@ -1,0 +1,65 @@
+"""Which network addresses events may go to: those of the public internet, and what the operator allows.
+
+Somebody who may declare a subscription must not reach through the vault what only the vault's machine can reach. A name
+is resolved once, each address is looked at, and the connection is made to an address that was looked at: a name that
+means something else a moment later (DNS rebinding) changes nothing.
+"""
+
+import ipaddress
+import socket
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
+# Azure's own metadata and platform service has an address that looks public.
+_PLATFORM = frozenset({ipaddress.ip_address("168.63.129.16")})
+
+
+class NotPublic(OSError):
+    """A host is in this machine or a private network, and the operator does not allow it."""
+
+
+def checked_addresses(host: str, port: int, *, allowed: bool) -> list[tuple[socket.AddressFamily, str]]:
+    """Return the addresses of a host that may be connected to. allowed: the operator's word for it. Raises NotPublic
+    where one of them may not, and OSError for a name that means nothing."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [(family, str(place[0])) for family, _, _, _, place in found]
+    if not allowed:
+        for _, text in addresses:
+            if why := why_not_public(text):
+                raise NotPublic(f"{host} is {text}, {why}")
+    return list(dict.fromkeys(addresses))
+
+
+def why_not_public(text: str) -> str:
+    """Return why an address is none of the public internet, empty where it is one."""
+    address: Address = ipaddress.ip_address(text.partition("%")[0])
+    for inner in _carried(address):
+        if why := why_not_public(str(inner)):
+            return why
+    if address.is_loopback or address.is_unspecified:
+        return "an address of this machine"
+    if address in _PLATFORM:
+        return "the cloud platform's own address"
+    if address.is_link_local:
+        return "a link-local address, where clouds have their metadata"
+    if address.is_multicast:
+        return "a multicast address"
+    if _local_ipv6(address) or not address.is_global:
+        return "a private or reserved address"
+    return ""
+
+
+def _local_ipv6(address: Address) -> bool:
+    return isinstance(address, ipaddress.IPv6Address) and (address.is_site_local or address in _NAT64_LOCAL)
+
+
+def _carried(address: Address) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses that an IPv6 address stands for."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64 or not int(address) >> 32:
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [one for one in found if one is not None]

@@ -1,0 +1,119 @@
+"""Who wants which events: subscriptions made, changed, listed and taken away."""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from kvstack.terms.event import EVENT_NAME, EVENT_TYPES, Filter
+from kvstack.terms.name import folded
+from kvstack.terms.scope import Scope
+from kvstack.terms.webhook import webhook_problem
+from kvstack.vault import errors, outbox
+from kvstack.vault.caller import Caller
+from kvstack.vault.engine import Attempt, near
+from kvstack.vault.errors import BadParameter, Conflict
+from kvstack.vault.items import ItemOperations
+from kvstack.vault.outbox import SUBSCRIPTIONS, Subscription
+from kvstack.vault.secrets import GET
+
+READ_EVENTS = "Microsoft.EventGrid/eventSubscriptions/read"
+WRITE_EVENTS = "Microsoft.EventGrid/eventSubscriptions/write"
+DELETE_EVENTS = "Microsoft.EventGrid/eventSubscriptions/delete"
+_NAME = re.compile(EVENT_NAME)
+
+
+class SubscriptionOperations(ItemOperations):
+    """What can be done with subscriptions; the rights are resource manager's, at their vault, or at the top."""
+
+    def put_subscription(
+        self,
+        caller: Caller,
+        name: str,
+        *,
+        webhook: str,
+        wanted: Filter = Filter(),  # noqa: B008  # frozen
+        secret: tuple[str, str] = ("", ""),
+        stack: str = "",
+        new: bool = False,
+    ) -> Subscription:
+        """Make a subscription, or change one that is there. secret: vault and name of what signs its events: the caller
+        has to have the right to read it, as whoever gets events signed by it could try values against them. new: raise
+        Conflict for one that is there. What already waits for it goes to where it then points."""
+        with self._attempt(caller, "EventSubscriptionPut", self.top) as attempt, attempt.transaction():
+            there = SUBSCRIPTIONS.get(attempt.tx, folded(name))
+            for vault in {wanted.vault, *((there.wanted.vault,) if there is not None else ())}:
+                attempt.require(WRITE_EVENTS, self._wanted_scope(attempt, vault), data=False)
+            if there is not None and new:
+                raise Conflict(f"there is an event subscription `{there.name}` already")
+            found = list(_problems(name, webhook, wanted))
+            if found:
+                raise BadParameter.of(found)
+            if any(secret):
+                home = attempt.registry.vault(secret[0])
+                attempt.require(GET, self._scope(home or secret[0], f"secrets/{secret[1]}"), data=True)
+                if home is not None:
+                    attempt.require_let_in(home)
+            put = Subscription(
+                folded=folded(name),
+                name=there.name if there is not None else name,
+                wanted=msgspec.structs.replace(wanted, vault=folded(wanted.vault)),
+                webhook=webhook,
+                secret_vault=secret[0],
+                secret=secret[1],
+                stack=stack,
+                by=caller.id,
+                created=there.created if there is not None else attempt.now,
+                updated=attempt.now,
+            )
+            attempt.details["subscription"] = put.name
+            SUBSCRIPTIONS.put(attempt.tx, put)
+            return put
+
+    def get_subscription(self, caller: Caller, name: str) -> Subscription:
+        """Return a subscription. Raises NotFound."""
+        with self._attempt(caller, "EventSubscriptionGet", self.top) as attempt, attempt.transaction():
+            return self._subscription(attempt, name, READ_EVENTS)
+
+    def list_subscriptions(self, caller: Caller) -> tuple[Subscription, ...]:
+        """Return the subscriptions the caller may see, by name."""
+        with self._attempt(caller, "EventSubscriptionList", self.top) as attempt, attempt.transaction():
+            return self._seen_subscriptions(attempt)
+
+    def delete_subscription(self, caller: Caller, name: str) -> Subscription:
+        """Take a subscription away, with everything on its way to it."""
+        with self._attempt(caller, "EventSubscriptionDelete", self.top) as attempt, attempt.transaction():
+            there = self._subscription(attempt, name, DELETE_EVENTS)
+            attempt.details["subscription"] = there.name
+            outbox.remove(attempt.tx, there)
+            return there
+
+    def _seen_subscriptions(self, attempt: Attempt) -> tuple[Subscription, ...]:
+        return tuple(
+            one
+            for one in outbox.subscriptions(attempt.tx)
+            if attempt.may(READ_EVENTS, self._wanted_scope(attempt, one.wanted.vault), data=False)
+        )
+
+    def _subscription(self, attempt: Attempt, name: str, action: str) -> Subscription:
+        there = SUBSCRIPTIONS.get(attempt.tx, folded(name))
+        vault = there.wanted.vault if there is not None else ""
+        attempt.require(action, self._wanted_scope(attempt, vault), data=False)
+        if there is None:
+            names = [one.name for one in self._seen_subscriptions(attempt)]
+            raise errors.not_found("event subscription", name, "", near(name, names))
+        return there
+
+    def _wanted_scope(self, attempt: Attempt, vault: str) -> Scope:
+        """Return where the right to events of a vault is given; to those of all vaults, at the top."""
+        return self._scope(attempt.registry.vault(vault) or vault) if vault else self.top
+
+
+def _problems(name: str, webhook: str, wanted: Filter) -> Iterator[tuple[str, str]]:
+    if not _NAME.search(name):
+        yield "name", f"`{name}` is no name of a subscription: letters, digits and hyphens, at most 64"
+    if problem := webhook_problem(webhook):
+        yield "webhook", f"`{webhook}` is no address to post events to: {problem}"
+    for one in wanted.types:
+        if one not in EVENT_TYPES:
+            yield "types", f"`{one}` is no type of event"
