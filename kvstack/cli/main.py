@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "access": ("access", "Role assignments."),
     "identity": ("identity", "Managed identities: principals that are resources."),
     "audit": ("audit", "What was done, by whom; whether the record is whole."),
+    "events": ("events", "What happened, and who was told: what waits, what is dead, sent again."),
     "hsm": ("hsm", "The PKCS#11 module and what it can do."),
     "managed-hsm": ("managed_hsm", "Managed HSMs: pools of tokens under one security domain."),
 }

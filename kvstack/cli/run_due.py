@@ -14,6 +14,7 @@ from kvstack.cli.words import moment, text
 from kvstack.terms.diagnostic import Diagnostic, KvstackError
 
 if TYPE_CHECKING:
+    from kvstack.vault.delivery_policy import DeliveryReport
     from kvstack.vault.due import Due, DueReport
 
 # Retention's end has to lie in the calendar, too.
@@ -86,14 +87,17 @@ def _shown(due: "tuple[Due, ...]", at: datetime, *, as_json: bool) -> int:
 
 
 def _done(vault: OpenVault, reason: str | None, *, as_json: bool) -> int:
+    from kvstack.cli.events import delivery_document, delivery_troubles, delivery_words
     from kvstack.vault.caller import SYSTEM
+    from kvstack.vault.delivery_policy import DeliveryReport
 
     if reason is not None:
         vault.service.confirm_clock(vault.caller, reason)
     now = vault.unlocked.clock.now()
     # By the vault itself, as the scheduler of a server does it: nobody needs, or gets, a right to purge for that.
     report = vault.service.run_due(SYSTEM)
-    problems = (*_held_back(report), *_failed(report))
+    events, undelivered = _delivered(vault)
+    problems = (*_held_back(report), *_failed(report), *undelivered)
     if as_json:
         failed = [one.due for one in report.failed]
         answer_json(
@@ -108,13 +112,28 @@ def _done(vault: OpenVault, reason: str | None, *, as_json: bool) -> int:
                     {**_document(one.due), "summary": one.diagnostic.summary, "detail": one.diagnostic.detail}
                     for one in report.failed
                 ],
+                "events": delivery_document(events),
             }
         )
     else:
         nothing = "Nothing was done." if problems else "Nothing is due."
         answer(_table(report.done, nothing))
-        warn(problems)
+        if events != DeliveryReport():
+            say(delivery_words(events))
+        warn((*problems, *delivery_troubles(events)))
     return 1 if problems else 0
+
+
+def _delivered(vault: OpenVault) -> "tuple[DeliveryReport, tuple[Diagnostic, ...]]":
+    """Hand over the events that wait, those of what was just done included. A receiver that takes nothing is no failure
+    of this run: it is tried again by the next one."""
+    from kvstack.vault.caller import SYSTEM
+    from kvstack.vault.delivery_policy import DeliveryReport
+
+    try:
+        return vault.service.deliver_events(SYSTEM), ()
+    except KvstackError as error:
+        return DeliveryReport(), error.diagnostics
 
 
 def _held_back(report: "DueReport") -> tuple[Diagnostic, ...]:

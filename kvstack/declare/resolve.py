@@ -22,6 +22,7 @@ from kvstack.declare.variables import Located
 from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.catalog import BESIDE, inside
 from kvstack.resources.deny_assignment import DenyAssignment
+from kvstack.resources.event_subscription import EventSubscription
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
 from kvstack.resources.identity import Identity
@@ -97,6 +98,7 @@ class _Resolution:
             self._listed(access, assignment, ("access", index), None)
         for index, denial in enumerate(self.stack.deny):
             self._listed(denials, denial, ("deny", index), None)
+        self._events(vaults)
         self.problems.extend(access.redundant())
         self.nodes = with_real_names(self.nodes, self.identities, self.problems)
         self._lines()
@@ -162,6 +164,15 @@ class _Resolution:
                 self.problems.append(Located(path, wrong, "Give one of them another name here.", at_key=True))
             found[key] = Principal(id=identity.principal, type="managed_identity", name=key)
         return found
+
+    def _events(self, vaults: Mapping[str, Vault]) -> None:
+        """Add who is told of events."""
+        for key, declared in self.stack.events.items():
+            path: Path = (EventSubscription.collection, key)
+            named = msgspec.structs.replace(declared, name=declared.name or key)
+            self._check(path, named)
+            real = named.with_real_vaults(lambda written: vaults[written].name if written in vaults else written)
+            self._add(joined(*map(str, path)), real.resolved(), "", None, path)
 
     def _items(self, key: str, vault: Resource, resource: type[Resource], above: Path) -> None:
         collection = resource.collection

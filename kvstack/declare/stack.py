@@ -9,6 +9,7 @@ from kvstack.declare.graph import Import, Move, Removal
 from kvstack.declare.rules import Rule, Silence
 from kvstack.resources.catalog import RESOURCES, inside
 from kvstack.resources.deny_assignment import DenyAssignment
+from kvstack.resources.event_subscription import EventSubscription
 from kvstack.resources.identity import Identity
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import RoleAssignment
@@ -126,6 +127,9 @@ class Included(_Part, frozen=True):
     deny: Annotated[
         tuple[DenyAssignment, ...], doc("What is forbidden wider than in one vault, or in a vault of somebody else.")
     ] = ()
+    events: Annotated[
+        dict[str, EventSubscription], doc("Who is told of events; the key of one is its default name.")
+    ] = {}
     vaults: Annotated[dict[str, VaultBlock], doc("The vaults; a vault's key is its address and its default name.")] = {}  # type: ignore[valid-type]
     managed_hsms: Annotated[
         dict[str, ManagedHsmBlock],  # type: ignore[valid-type]
@@ -179,6 +183,7 @@ class StackFile(Included, frozen=True, kw_only=True):
                 "hsm_role_definition",
                 "hsm_role_assignment",
                 "identity",
+                "event_subscription",
             ],
             dict[str, Any],
         ],

@@ -6,6 +6,7 @@ from kvstack.resources.access_policy import AccessPolicy
 from kvstack.resources.certificate import Certificate
 from kvstack.resources.contact_list import ContactList
 from kvstack.resources.deny_assignment import DenyAssignment
+from kvstack.resources.event_subscription import EventSubscription
 from kvstack.resources.hsm_key import HsmKey
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.hsm_role_definition import HsmRoleDefinition
@@ -35,13 +36,15 @@ RESOURCES: tuple[type[Resource], ...] = (
     HsmRoleDefinition,
     HsmRoleAssignment,
     Identity,
+    EventSubscription,
 )
 BY_KIND: dict[str, type[Resource]] = {resource.kind: resource for resource in RESOURCES}
 # What things are in, each under its section of a declaration.
 CONTAINERS: dict[str, type[Resource]] = {Vault.collection: Vault, ManagedHsm.collection: ManagedHsm}
 # What stands beside them, under a section of the stack's own, and reaches wider than one of them.
 BESIDE: dict[str, type[Resource]] = {
-    resource.collection: resource for resource in (RoleAssignment, Identity, RoleDefinition, DenyAssignment)
+    resource.collection: resource
+    for resource in (RoleAssignment, Identity, RoleDefinition, DenyAssignment, EventSubscription)
 }
 
 

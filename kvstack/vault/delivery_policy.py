@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kvstack.vault.outbox import Delivery, Endpoint
 
-# Seconds: Event Grid's own schedule up to an hour. Beyond that it waits longer, and a receiver that is back is not told.
+# Seconds: Event Grid's own schedule, up to an hour: it waits longer, and nobody tells when a receiver is back.
 PAUSES = (10, 30, 60, 300, 600, 1800, 3600)
 GIVEN_UP_AFTER = timedelta(hours=24)
 # From here on the receiver is not tried with other events either.

@@ -28,13 +28,15 @@ from kvstack.vault.errors import BadParameter
 from kvstack.vault.firewall import lets_in
 from kvstack.vault.identities import IDENTITIES, ManagedIdentity
 from kvstack.vault.identities import READ as READ_IDENTITIES
-from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS, ItemOperations
+from kvstack.vault.items import CERTIFICATE, KEY, KEYS, SECRET, SECRETS
 from kvstack.vault.local_access import LocalAssignment, LocalRole
 from kvstack.vault.local_roles import READ as READ_LOCAL_ASSIGNMENTS
 from kvstack.vault.managed_hsms import READ_DELETED as READ_DELETED_HSM
+from kvstack.vault.outbox import Subscription
 from kvstack.vault.records import Certificate, Key, Secret, Vault
 from kvstack.vault.registry import CustomRole
 from kvstack.vault.role_definitions import READ as READ_ROLES
+from kvstack.vault.subscriptions import READ_EVENTS, SubscriptionOperations
 from kvstack.vault.vaults import READ, READ_DELETED
 
 Collection = Literal["keys", "secrets", "certificates", "issuers", "contacts"]
@@ -57,7 +59,7 @@ class Unread(msgspec.Struct, frozen=True):
     same."""
 
     vault: str
-    kind: Collection | AccessKind | Literal["vault", "role_definitions", "identities", "policies"]
+    kind: Collection | AccessKind | Literal["vault", "role_definitions", "identities", "policies", "event_subscriptions"]
     reason: str
     but: tuple[str, ...] = ()
 
@@ -67,7 +69,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     `deletion` says; what is in a soft-deleted vault is there too, it comes back with the vault. managed_hsms: their
     keys are among `keys`; local_assignments, local_roles: what is given and defined inside them; contacts: one for each
     vault that has any; role_definitions: the store's own; eligible_assignments, deny_assignments: like
-    role_assignments, at every scope; access_policies: the vaults' own, whether they go by them or by roles."""
+    role_assignments, at every scope; access_policies: the vaults' own, whether they go by them or by roles;
+    subscriptions: who is told of events."""
 
     taken: datetime
     vaults: tuple[Vault, ...]
@@ -86,6 +89,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     eligible_assignments: tuple[EligibleAssignment, ...] = ()
     deny_assignments: tuple[DenyAssignment, ...] = ()
     access_policies: tuple[AccessPolicy, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
 
 
 class LastChange(msgspec.Struct, frozen=True):
@@ -97,7 +101,7 @@ class LastChange(msgspec.Struct, frozen=True):
     operation: str
 
 
-class SnapshotOperations(ItemOperations):
+class SnapshotOperations(SubscriptionOperations):
     """Reading for planning."""
 
     def snapshot(self, caller: Caller, vault_names: Sequence[str] | None = None) -> Snapshot:
@@ -149,6 +153,10 @@ class SnapshotOperations(ItemOperations):
                 attempt, READ_DENIALS, "deny_assignments", attempt.registry.denials.values(), homes, unread
             )
             roles = _role_definitions(attempt, unread)
+            subscribed = self._seen_subscriptions(attempt)
+            if not attempt.may(READ_EVENTS, attempt.top, data=False):
+                reason = attempt.denied(READ_EVENTS, attempt.top, data=False).summary
+                unread.append(Unread("", "event_subscriptions", reason))
             attempt.details.update(
                 vaults=" ".join(vault.name for vault in homes[:20]),
                 items=str(len(keys) + len(secrets) + len(certificates)),
@@ -171,6 +179,7 @@ class SnapshotOperations(ItemOperations):
                 eligible,
                 denials,
                 tuple(policies),
+                subscribed,
             )
 
     def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:

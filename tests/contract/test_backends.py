@@ -15,6 +15,7 @@ from kvstack.resources.certificate import Certificate, CertificateKey, LifetimeT
 from kvstack.resources.contact_list import Contact, ContactList
 from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.eligible import Eligible
+from kvstack.resources.event_subscription import EventEndpoint, EventSubscription, Subjects
 from kvstack.resources.identity import Identity
 from kvstack.resources.issuer import Issuer
 from kvstack.resources.key import Key
@@ -80,11 +81,20 @@ ELIGIBLE = RoleAssignment(
 DENIAL = DenyAssignment(
     name="no reading", scope="vault/dev", excluded=frozenset({API}), data_actions=frozenset({GET_SECRET})
 )
+SUBSCRIPTION = EventSubscription(
+    name="consumers",
+    types=("Microsoft.KeyVault.SecretNewVersionCreated",),
+    subject=Subjects(prefix="db-"),
+    vault="dev",
+    endpoint=EventEndpoint(webhook="https://hooks.example.com/x"),
+)
 POLICY = AccessPolicy(principal=API, keys=frozenset({"get", "sign"}), secrets=frozenset({"all"})).resolved()
 IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, POLICY, ISSUER, CONTACTS, ELIGIBLE, DENIAL]
-BESIDE_VAULTS = ("vault", "identity", "role_definition")
+BESIDE_VAULTS = ("vault", "identity", "role_definition", "event_subscription")
 SOFT: list[Resource] = [VAULT, KEY, SECRET, CERTIFICATE]
-KINDS = pytest.mark.parametrize("resource", [VAULT, *IN_VAULT, IDENTITY, ROLE], ids=lambda resource: resource.kind)
+KINDS = pytest.mark.parametrize(
+    "resource", [VAULT, *IN_VAULT, IDENTITY, ROLE, SUBSCRIPTION], ids=lambda resource: resource.kind
+)
 SOFT_KINDS = pytest.mark.parametrize("resource", SOFT, ids=lambda resource: resource.kind)
 TAGGED_KINDS = pytest.mark.parametrize("resource", [*SOFT, IDENTITY], ids=lambda resource: resource.kind)
 

@@ -76,6 +76,8 @@ class MemoryBackend:
                 "role_assignment" | "role_definition" | "deny_assignment" | "access_policy" | "issuer" | "contact_list"
             ):
                 return _Plain(self)
+            case "event_subscription":
+                return _Plain(self)
             case "identity":
                 return _Identities(self)
             case _:

@@ -72,5 +72,9 @@ def handler(  # noqa: C901  # a case a resource type
             from kvstack.backends.embedded.identity import IdentityHandler
 
             return IdentityHandler(service, caller, places)
+        case "event_subscription":
+            from kvstack.backends.embedded.event_subscription import EventSubscriptionHandler
+
+            return EventSubscriptionHandler(service, caller, places, owner)
         case _:
             return None

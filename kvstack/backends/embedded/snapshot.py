@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from kvstack.backends.embedded import reading, reading_access, reading_hsm, reading_people
+from kvstack.backends.embedded import reading, reading_access, reading_events, reading_hsm, reading_people
 from kvstack.backends.protocol import Actual, Snapshot, Unread
 from kvstack.resources.hsm_role_assignment import HsmRoleAssignment
 from kvstack.resources.role_assignment import RoleAssignment
@@ -59,6 +59,9 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
     principals = reading.identity_principals(taken.identities)
     for one in taken.identities:
         actual = reading.of_identity(one, subscription)
+        things[actual.resource.identity("")] = actual
+    for subscription in taken.subscriptions:
+        actual = reading_events.of_subscription(subscription, owner)
         things[actual.resource.identity("")] = actual
     unnamed = _add_access(things, taken, owner, principals)
     for policy in taken.access_policies:
@@ -135,6 +138,8 @@ def _unread(told: tuple[VaultUnread, ...], managed_hsms: frozenset[str]) -> Iter
                 section = "eligible" if entry.kind == "eligible_assignments" else "denials"
                 home = "managed_hsm" if vault in managed_hsms else "vault"
                 yield Unread(f"{section}/{home}/{vault}/" if vault else f"{section}/", entry.reason)
+            case "event_subscriptions":
+                yield Unread("events/", entry.reason)
             case "role_definitions":
                 yield Unread("roles/", entry.reason)
             case "vault":

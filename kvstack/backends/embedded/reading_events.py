@@ -1,0 +1,28 @@
+"""What the vault says of who is told of events, as resources."""
+
+from typing import cast
+
+from kvstack.backends.protocol import Actual
+from kvstack.resources.event_subscription import EventEndpoint, EventSubscription, Subjects
+from kvstack.schema.resource import Resource
+from kvstack.terms.event import EventType
+from kvstack.vault.outbox import Subscription
+
+
+def of_subscription(subscription: Subscription, owner: str) -> Actual[Resource]:
+    """Return a subscription as read. owner: the stack that asks."""
+    wanted = subscription.wanted
+    secret = f"{subscription.secret_vault}/secrets/{subscription.secret}".lower() if subscription.secret else ""
+    return Actual(
+        kind="event_subscription",
+        id=f"events/{subscription.name}",
+        vault="",
+        resource=EventSubscription(
+            name=subscription.name,
+            types=cast("tuple[EventType, ...]", tuple(sorted(set(wanted.types)))),
+            subject=Subjects(prefix=wanted.prefix, suffix=wanted.suffix),
+            vault=wanted.vault,
+            endpoint=EventEndpoint(webhook=subscription.webhook, secret=secret),
+        ),
+        named_by_us=bool(owner) and subscription.stack == owner,
+    )

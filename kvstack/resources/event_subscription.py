@@ -1,0 +1,109 @@
+"""Who is told of events: a subscription of the stack's own."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+import msgspec
+
+from kvstack.schema.attribute import doc
+from kvstack.schema.resource import Problem, Resource
+from kvstack.terms import name as names
+from kvstack.terms.event import EVENT_NAME, EventType
+from kvstack.terms.webhook import webhook_problem
+
+_SECRET = re.compile(r"([^/]+)/secrets/([^/]+)")
+
+
+class Subjects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which things' events are wanted, by their names; case does not count."""
+
+    prefix: Annotated[str, doc("How the name begins.", "db-", max_length=127)] = ""
+    suffix: Annotated[str, doc("How it ends.", "-prod", max_length=127)] = ""
+
+
+class EventEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where events go."""
+
+    webhook: Annotated[
+        str,
+        doc("An https address, which is asked first whether it wants them.", "https://hooks.example.com/kvstack"),
+    ]
+    secret: Annotated[
+        str,
+        doc("The secret whose newest version signs them: `VAULT/secrets/NAME`.", "payments-dev/secrets/hook-key"),
+    ] = ""
+
+    @property
+    def signed_by(self) -> tuple[str, str]:
+        """Vault and name of the secret, both empty for none."""
+        found = _SECRET.fullmatch(self.secret)
+        return (found[1], found[2]) if found is not None else ("", "")
+
+
+class EventSubscription(Resource, frozen=True, kw_only=True, kind="event_subscription", collection="events"):
+    """Who is told of events: of new versions, of what expires, of access that changed, of what will be purged.
+
+    Nothing is sent while a stack is looked at or applied: events are handed over by `kvstack run-due` and `kvstack
+    events deliver`. What waits for a subscription goes with it when it is taken away.
+    """
+
+    soft_deleted = False
+
+    types: Annotated[
+        tuple[EventType, ...],
+        doc("Which events; all where there are none.", ["Microsoft.KeyVault.SecretNewVersionCreated"]),
+    ] = ()
+    subject: Annotated[Subjects, doc("Which things, by their names; all where nothing is said.", {"prefix": "db-"})] = (
+        Subjects()
+    )
+    vault: Annotated[str, doc("The vault; all vaults where none is named.", "payments-dev")] = ""
+    endpoint: Annotated[EventEndpoint, doc("Where they go.", {"webhook": "https://hooks.example.com/kvstack"})]
+
+    def resolved(self) -> "EventSubscription":
+        """Return it with its types in order, and names as they are compared."""
+        vault, secret = self.endpoint.signed_by
+        endpoint = self.endpoint
+        if secret:
+            endpoint = msgspec.structs.replace(endpoint, secret=f"{vault}/secrets/{secret}".lower())
+        types = tuple(sorted(set(self.types)))
+        return msgspec.structs.replace(self, types=types, vault=self.vault.lower(), endpoint=endpoint)
+
+    def with_real_vaults(self, real: Callable[[str], str]) -> "EventSubscription":
+        """Return it with the real names of vaults. real: returns one for what is written."""
+        vault, secret = self.endpoint.signed_by
+        endpoint = self.endpoint
+        if secret:
+            endpoint = msgspec.structs.replace(endpoint, secret=f"{real(vault)}/secrets/{secret}")
+        return msgspec.structs.replace(self, vault=real(self.vault) if self.vault else "", endpoint=endpoint)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield everything a vault would refuse about it."""
+        if not re.search(EVENT_NAME, self.name):
+            yield Problem(("name",), f"`{self.name}` is no name for it: letters, digits and hyphens, at most 64")
+        if wrong := webhook_problem(self.endpoint.webhook):
+            where = ("endpoint", "webhook")
+            yield Problem(where, f"`{self.endpoint.webhook}` is no address to post events to: {wrong}")
+        elif not self.endpoint.webhook.startswith("https://"):
+            yield Problem(
+                ("endpoint", "webhook"),
+                "events are posted over https",
+                "The operator may allow a host without TLS, in `.kvstack/events.json`.",
+                severity="warning",
+            )
+        if self.endpoint.secret and not any(self.endpoint.signed_by):
+            summary = f"`{self.endpoint.secret}` names no secret: write `VAULT/secrets/NAME`"
+            yield Problem(("endpoint", "secret"), summary)
+        if self.vault and (wrong_name := names.vault_name_problem(self.vault)):
+            yield Problem(("vault",), wrong_name)
+
+    def made_after(self) -> tuple[str, ...]:
+        """Return its vault, and the secret that signs its events: what is not there yet cannot be looked at."""
+        vault, secret = self.endpoint.signed_by
+        found = [f"vaults/{self.vault}"] if self.vault else []
+        found += [f"vaults/{vault}", f"vaults/{vault}/secrets/{secret}"] if secret else []
+        return tuple(one.lower() for one in found)
+
+    def identity(self, vault: str) -> str:
+        """Return its place among all subscriptions: no two have one name."""
+        return f"events/{self.name}".lower()

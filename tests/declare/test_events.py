@@ -1,0 +1,57 @@
+"""Who is told of events, as a stack declares it."""
+
+from pathlib import Path
+
+import pytest
+
+from kvstack.resources.event_subscription import EventEndpoint, EventSubscription, Subjects
+from kvstack.terms.address import Address
+from tests.declare.stacks import problems, read
+
+STACK = """\
+stack: s
+events:
+  consumers:
+    types: [Microsoft.KeyVault.SecretNewVersionCreated, Microsoft.KeyVault.KeyExpired]
+    subject: {prefix: db-}
+    vault: dev
+    endpoint: {webhook: "https://hooks.example.com/x?y=1", secret: dev/secrets/Hook-Key}
+vaults:
+  dev: {name: Dev-1}
+"""
+
+
+def test_vaults_are_named_by_their_keys(tmp_path: Path) -> None:
+    node = read(tmp_path, STACK).desired.nodes[Address("events/consumers")]
+    assert node.resource == EventSubscription(
+        name="consumers",
+        types=("Microsoft.KeyVault.KeyExpired", "Microsoft.KeyVault.SecretNewVersionCreated"),
+        subject=Subjects(prefix="db-"),
+        vault="dev-1",
+        endpoint=EventEndpoint(webhook="https://hooks.example.com/x?y=1", secret="dev-1/secrets/hook-key"),
+    )
+    assert (node.identity, node.vault) == ("events/consumers", "")
+    assert node.resource.made_after() == ("vaults/dev-1", "vaults/dev-1", "vaults/dev-1/secrets/hook-key")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("KeyExpired", "KeyExpires", "kvstack.yaml:4:"),
+        ("https://hooks.example.com/x?y=1", "ftp://x", "is no address to post events to: events are posted over https"),
+        ("https://hooks", "https://user:secret@hooks", "a user or password does not stand in it"),
+        ("dev/secrets/Hook-Key", "Hook-Key", "names no secret: write `VAULT/secrets/NAME`"),
+        ("vault: dev", "vault: d_v", "d_v"),
+        ("consumers:", "con_sumers:", "is no name for it"),
+        ("webhook:", "webhok:", "webhok"),
+        ('{webhook: "https://hooks.example.com/x?y=1", secret: dev/secrets/Hook-Key}', "{}", "webhook"),
+    ],
+)
+def test_what_is_wrong_is_told_where_it_stands(tmp_path: Path, before: str, after: str, told: str) -> None:
+    found = problems(tmp_path, STACK.replace(before, after))
+    assert any(told in str(one) for one in found), found
+
+
+def test_no_tls_is_worth_a_warning(tmp_path: Path) -> None:
+    found = read(tmp_path, STACK.replace("https://", "http://"))
+    assert [one.summary for one in found.warnings] == ["events are posted over https"]
