@@ -48,6 +48,25 @@ def disable_previous(item: "Item") -> datetime | None:
     return schedule.previous_ends(item.keep_previous, item.previous_since)
 
 
+def near_expiry(item: "Item") -> datetime | None:
+    """Return when people are told that the newest version is going to expire. Once: `told` notes it."""
+    if not _alive(item) or getattr(item, "managed", False) or notice("near-expiry", item) in item.told:
+        return None
+    return schedule.near_expiry(item.expires, getattr(item, "rotation", None))
+
+
+def expired(item: "Item") -> datetime | None:
+    """Return when people are told that the newest version has expired. Once, as before."""
+    if not _alive(item) or getattr(item, "managed", False) or notice("expired", item) in item.told:
+        return None
+    return item.expires
+
+
+def notice(action: str, item: "Item") -> str:
+    """Return what is noted of a thing once people were told: another version, or another date, is told anew."""
+    return f"{action} {item.version} {item.expires.isoformat() if item.expires is not None else ''}"
+
+
 def _alive(item: "Item") -> bool:
     return item.deletion is None and item.enabled
 
@@ -57,14 +76,20 @@ KEY_DATES: "Mapping[str, Callable[[Key], datetime | None]]" = {
     "purge": purge,
     "rotate": rotate,
     "disable-previous": disable_previous,
+    "near-expiry": near_expiry,
+    "expired": expired,
 }
 SECRET_DATES: "Mapping[str, Callable[[Secret], datetime | None]]" = {
     "purge": purge,
     "rotate": rotate,
     "disable-previous": disable_previous,
+    "near-expiry": near_expiry,
+    "expired": expired,
 }
 CERTIFICATE_DATES: "Mapping[str, Callable[[Certificate], datetime | None]]" = {
     "purge": purge,
     "renew": renew,
     "disable-previous": disable_previous,
+    "near-expiry": near_expiry,
+    "expired": expired,
 }

@@ -15,6 +15,7 @@ from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.due_kind import Action, Due, DueKind, Failed, Found, NotDue
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
+from kvstack.vault.expiring import ExpiryOperations
 from kvstack.vault.faults import Tampered, UnreadableRow
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, Kind, moment
 from kvstack.vault.records import Certificate, Deletion, Key, Secret, Vault
@@ -40,7 +41,7 @@ class DueReport(msgspec.Struct, frozen=True):
     failed: tuple[Failed, ...] = ()
 
 
-class DueOperations(RotatingOperations):
+class DueOperations(RotatingOperations, ExpiryOperations):
     """What the scheduler does."""
 
     def due(self, caller: Caller, *, at: datetime | None = None) -> tuple[Due, ...]:
@@ -153,6 +154,8 @@ _KINDS = {
         DueKind("rotate", DueOperations._ready_to_rotate),
         DueKind("renew", DueOperations._ready_to_renew),
         DueKind("disable-previous", DueOperations._ready_to_disable),
+        DueKind("near-expiry", DueOperations._ready_to_tell),
+        DueKind("expired", DueOperations._ready_to_tell),
     )
 }
 
@@ -208,11 +211,12 @@ def _dated(
             yield kind, row
 
 
-def _turn(found: Found) -> tuple[bool, datetime, str, str, str, str]:
-    """Return what things are put in order by: authorities before what they sign, then what is due longest."""
+def _turn(found: Found) -> tuple[bool, datetime, bool, str, str, str, str]:
+    """Return what things are put in order by: authorities before what they sign, then what is due longest; people are
+    told that something expires once it was not followed by another version at that moment."""
     due, thing = found.due, found.thing
     signs = due.action == "renew" and isinstance(thing, Certificate) and thing.policy.authority is not None
-    return not signs, due.since, due.vault, due.kind, due.name, due.action
+    return not signs, due.since, due.action in ("near-expiry", "expired"), due.vault, due.kind, due.name, due.action
 
 
 def _name(due: Due) -> tuple[str, str, str, str]:

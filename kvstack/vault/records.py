@@ -114,7 +114,7 @@ class Key(Row, frozen=True, kw_only=True):
     """A key with its newest version's attributes. created: of the first one; by_rotation: how the newest was made;
     managed: it is a certificate's, and comes and goes with it; exportable: it may leave the vault, wrapped for whom its
     release policy names; previous_since: when the oldest version that the scheduler has still to disable was followed
-    by another one."""
+    by another one; told: which of its ends people were told of."""
 
     vault_id: str
     folded: str
@@ -138,6 +138,7 @@ class Key(Row, frozen=True, kw_only=True):
     exportable: bool = False
     release_policy: ReleasePolicy | None = None
     previous_since: datetime | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def keep_previous(self) -> Duration | None:
@@ -147,8 +148,8 @@ class Key(Row, frozen=True, kw_only=True):
 
 class Secret(Row, frozen=True, kw_only=True):
     """A secret with its newest version's attributes, never its value. fingerprint: of the newest value; managed: it is
-    a certificate's, and comes and goes with it; previous_since: as a key's; generator: how the vault makes other values
-    by itself, None where it cannot."""
+    a certificate's, and comes and goes with it; previous_since, told: as a key's; generator: how the vault makes other
+    values by itself, None where it cannot."""
 
     vault_id: str
     folded: str
@@ -170,6 +171,7 @@ class Secret(Row, frozen=True, kw_only=True):
     managed: bool = False
     deletion: Deletion | None = None
     previous_since: datetime | None = None
+    told: tuple[str, ...] = ()
     generator: Generator | None = None
 
     @property

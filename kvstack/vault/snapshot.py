@@ -59,7 +59,9 @@ class Unread(msgspec.Struct, frozen=True):
     same."""
 
     vault: str
-    kind: Collection | AccessKind | Literal["vault", "role_definitions", "identities", "policies", "event_subscriptions"]
+    kind: (
+        Collection | AccessKind | Literal["vault", "role_definitions", "identities", "policies", "event_subscriptions"]
+    )
     reason: str
     but: tuple[str, ...] = ()
 

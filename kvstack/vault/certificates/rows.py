@@ -16,7 +16,8 @@ from kvstack.vault.table import Row, Table
 class Certificate(Row, frozen=True, kw_only=True):
     """A certificate with its newest version's attributes. version: empty while the first one is pending; not_before,
     expires: as the certificate itself says; pending: whether somebody has still to sign a request; previous_since: when
-    the oldest version that the scheduler has still to disable was followed by another one."""
+    the oldest version that the scheduler has still to disable was followed by another one; told: which of its ends
+    people were told of."""
 
     vault_id: str
     folded: str
@@ -37,6 +38,7 @@ class Certificate(Row, frozen=True, kw_only=True):
     pending: bool = False
     deletion: Deletion | None = None
     previous_since: datetime | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def keep_previous(self) -> Duration | None:

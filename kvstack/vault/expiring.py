@@ -1,0 +1,49 @@
+"""People told that something is going to expire, and that it has: once for each version and date, by the scheduler."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from msgspec.structs import replace
+
+from kvstack.vault.caller import SYSTEM
+from kvstack.vault.dates import notice
+from kvstack.vault.due_kind import Found
+from kvstack.vault.engine import Attempt
+from kvstack.vault.events import emit_version
+from kvstack.vault.items import CERTIFICATE, KEY, SECRET, I, ItemOperations, Kind
+from kvstack.vault.records import Certificate, Key, Secret
+from kvstack.vault.rotating import still_due
+
+_WHAT: Final = {"near-expiry": "NearExpiry", "expired": "Expired"}
+
+
+class ExpiryOperations(ItemOperations):
+    """What the scheduler tells of what expires."""
+
+    def _ready_to_tell(self, found: Found) -> Callable[[], None]:
+        """Tell that a version is going to expire, or has."""
+        return partial(self._tell_of_expiry, found)
+
+    def _tell_of_expiry(self, found: Found) -> None:
+        due = found.due
+        scope = self._scope(due.vault, f"{due.kind}s/{due.name}")
+        operation = f"{due.kind.title()}{_WHAT[due.action]}"
+        with self._attempt(SYSTEM, operation, scope) as attempt, attempt.transaction():
+            match found.thing:
+                case Key():
+                    _told(attempt, found, KEY)
+                case Secret():
+                    _told(attempt, found, SECRET)
+                case Certificate():
+                    _told(attempt, found, CERTIFICATE)
+
+
+def _told(attempt: Attempt, found: Found, kind: Kind[I]) -> None:
+    """Put the event into the outbox, and note that it is there, in one transaction."""
+    home, item = still_due(attempt, found.due, kind)
+    emit_version(attempt, home, item, _WHAT[found.due.action])
+    # What was noted of versions before is of no use any more.
+    still = {notice(action, item) for action in _WHAT}
+    noted = tuple(sorted({*(one for one in item.told if one in still), notice(found.due.action, item)}))
+    kind.table.put(attempt.tx, replace(item, told=noted))
