@@ -69,7 +69,7 @@ def replay(context: Context, event: str | None, subscription: str | None, everyt
 @as_json
 @pass_context
 def deliver(context: Context, as_json: bool) -> int:
-    """Hand over what waits. Exit code 1 where somebody took something not."""
+    """Hand over what waits. Exit code 1 where somebody did not take something."""
     from kvstack.vault.caller import SYSTEM
 
     require_operator(context, "events deliver")
@@ -123,7 +123,7 @@ def delivery_troubles(report: "DeliveryReport") -> "tuple[Diagnostic, ...]":
     return tuple(
         Diagnostic(
             severity="warning",
-            summary=f"the subscription `{one.subscription}` took an event not: its webhook {one.why}",
+            summary=f"the subscription `{one.subscription}` did not take an event: its webhook {one.why}",
             detail="It is tried again for 24 hours; `kvstack events list` shows what waits.",
         )
         for one in report.troubles

@@ -15,6 +15,7 @@ EventType = Literal[
     "Microsoft.KeyVault.CertificateNewVersionCreated",
     "Microsoft.KeyVault.CertificateNearExpiry",
     "Microsoft.KeyVault.CertificateExpired",
+    "Microsoft.KeyVault.VaultAccessPolicyChanged",
     "kvstack.AccessChanged",
     "kvstack.PurgeScheduled",
 ]

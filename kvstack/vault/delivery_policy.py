@@ -27,7 +27,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """That a subscriber took something not, and why."""
+    """That a subscriber did not take something, and why."""
 
     subscription: str
     why: str

@@ -22,7 +22,7 @@ from kvstack.vault.access import Decision, Request, decision, smallest_role
 from kvstack.vault.audit import AuditRecord
 from kvstack.vault.caller import SYSTEM, SYSTEM_ACTIONS, Caller, CallerRequest
 from kvstack.vault.errors import VaultError
-from kvstack.vault.events import emit_access
+from kvstack.vault.events import emit_access, emit_policy
 from kvstack.vault.firewall import lets_in
 from kvstack.vault.pools import POOL_PROVIDER
 from kvstack.vault.records import Vault
@@ -175,10 +175,12 @@ class Attempt:
         """Audit that the operation was done; what it purged is forgotten once that is durable."""
         for place, what, identifier in self.tx.access_changed[self._access_before :]:
             match place:
-                case None:
-                    emit_access(self, self.top, what, identifier)
+                case Vault() if what == "AccessPolicy":
+                    emit_policy(self, place)
                 case Vault():
                     emit_access(self, self.scope_of(place), what, identifier)
+                case None:
+                    emit_access(self, self.top, what, identifier)
                 case _:
                     emit_access(self, place, what, identifier)
         self._append(self.tx, "Success", 200, "")

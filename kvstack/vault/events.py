@@ -40,6 +40,13 @@ def emit_purge_scheduled(attempt: "Attempt", home: "Vault", item: "Key | Secret 
     emit(attempt, "kvstack.PurgeScheduled", scope, data)
 
 
+def emit_policy(attempt: "Attempt", home: "Vault") -> None:
+    """Tell that a vault's access policies changed, or whether it goes by them."""
+    scope = attempt.scope_of(home)
+    data = ThingData(id=scope.path, vault_name=home.name, object_type="Vault", object_name=home.name)
+    emit(attempt, "Microsoft.KeyVault.VaultAccessPolicyChanged", scope, data)
+
+
 def emit_access(attempt: "Attempt", scope: "Scope", what: str, identifier: str) -> None:
     """Tell that who may do what has changed. what: `RoleAssignment`; identifier: its id, the event's subject."""
     data = ThingData(

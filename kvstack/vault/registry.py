@@ -181,11 +181,13 @@ class Registry:
         """Keep an access policy of a vault, in place of the one of its principal."""
         ACCESS_POLICIES.put(tx, policy)
         self.policies(vault).by_principal[policy.principal_id] = policy
+        tx.access_changed.append((vault, "AccessPolicy", policy.principal_id))
 
     def remove_policy(self, tx: Transaction, vault: Vault, policy: AccessPolicy) -> None:
         """Forget an access policy of a vault."""
         ACCESS_POLICIES.delete(tx, policy.vault_id, policy.principal_id)
         del self.policies(vault).by_principal[policy.principal_id]
+        tx.access_changed.append((vault, "AccessPolicy", policy.principal_id))
 
     def put_denial(self, tx: Transaction, denial: DenyAssignment) -> None:
         """Keep a denial that was not there."""

@@ -109,6 +109,7 @@ class VaultOperations(ItemOperations):
                 attempt.require(WRITE_ASSIGNMENT, attempt.subject, data=False)
                 require_approved(attempt, deeds.switching(there.folded, str(access_model)))
                 attempt.details["access_model"] = str(access_model)
+                attempt.tx.access_changed.append((there, "AccessPolicy", ""))
             if soft_delete_retention_days not in (UNSET, there.soft_delete_retention_days):
                 raise BadParameter(
                     f"the retention of vault `{there.name}` is {there.soft_delete_retention_days} days for good",

@@ -87,6 +87,10 @@ EC = KeySpecification("EC", curve="P-256")
         (lambda w: w.service.delete_secret(w.operator, VAULT, "old"), ["PurgeScheduled"]),
         (lambda w: w.service.delete_vault(w.operator, VAULT), ["PurgeScheduled"]),
         (lambda w: w.person("Key Vault Reader", at=w.scope(VAULT)), ["AccessChanged"]),
+        (
+            lambda w: w.service.update_vault(w.operator, VAULT, access_model="access_policies"),
+            ["VaultAccessPolicyChanged"],
+        ),
         (lambda w: w.service.update_secret(w.operator, VAULT, "old", tags={"a": "b"}), []),
         (lambda w: w.service.get_secret(w.operator, VAULT, "old"), []),
     ],

@@ -97,6 +97,7 @@ def test_who_may_read_nothing_is_not_told_whether_a_vault_is_there(full: World) 
         ("", "eligible_assignments", "denied"),
         ("", "deny_assignments", "denied"),
         ("", "role_definitions", "denied"),
+        ("", "event_subscriptions", "denied"),
     ]
 
 
