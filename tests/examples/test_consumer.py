@@ -1,7 +1,8 @@
-"""The serverless function: its consumer has the new password once the vault has told it, and nobody else can tell it."""
+"""The serverless function: its consumer has the new password once the vault has told it, and nobody else can."""
 
 import importlib.util
 import json
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -54,8 +55,6 @@ def test_the_consumer_gets_each_new_version_once(dev: World, function: ModuleTyp
         subscribe(dev, receiver, secret=(VAULT, "hook-key"))
         dev.service.set_secret(dev.operator, VAULT, "db-password", SecretValue("first"))
         assert dev.service.deliver_events(SYSTEM).waiting == 1
-        from datetime import timedelta
-
         dev.clock.advance(timedelta(seconds=30))
         assert dev.service.deliver_events(SYSTEM).delivered == 1
         dev.service.set_secret(dev.operator, VAULT, "db-password", SecretValue("second"))

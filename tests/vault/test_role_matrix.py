@@ -53,6 +53,8 @@ HOLDS = {
     "another subscription": {"another subscription"},
 }
 
+# The encryption user is for services that keep their keys in a vault, and follow their rotation.
+_SUBSCRIBES = {"Owner", "Contributor", "Key Vault Crypto Service Encryption User"}
 _READS_ACCESS = {
     "Owner",
     "Contributor",
@@ -117,9 +119,9 @@ MANAGING = {
     "Microsoft.ManagedIdentity/userAssignedIdentities/read": _READS_ALL,
     "Microsoft.ManagedIdentity/userAssignedIdentities/write": {"Owner", "Contributor"},
     "Microsoft.ManagedIdentity/userAssignedIdentities/delete": {"Owner", "Contributor"},
-    "Microsoft.EventGrid/eventSubscriptions/read": _READS_ALL,
-    "Microsoft.EventGrid/eventSubscriptions/write": {"Owner", "Contributor"},
-    "Microsoft.EventGrid/eventSubscriptions/delete": {"Owner", "Contributor"},
+    "Microsoft.EventGrid/eventSubscriptions/read": _READS_ALL | {"Key Vault Crypto Service Encryption User"},
+    "Microsoft.EventGrid/eventSubscriptions/write": _SUBSCRIBES,
+    "Microsoft.EventGrid/eventSubscriptions/delete": _SUBSCRIBES,
     "Microsoft.KeyVault/managedHSMs/read": _READS_ALL | {"Managed HSM contributor"},
     "Microsoft.KeyVault/managedHSMs/write": _WRITES_HSMS,
     "Microsoft.KeyVault/managedHSMs/delete": _WRITES_HSMS,

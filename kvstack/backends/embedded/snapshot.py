@@ -60,8 +60,8 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
     for one in taken.identities:
         actual = reading.of_identity(one, subscription)
         things[actual.resource.identity("")] = actual
-    for subscription in taken.subscriptions:
-        actual = reading_events.of_subscription(subscription, owner)
+    for told in taken.subscriptions:
+        actual = reading_events.of_subscription(told, owner)
         things[actual.resource.identity("")] = actual
     unnamed = _add_access(things, taken, owner, principals)
     for policy in taken.access_policies:

@@ -387,9 +387,9 @@ def test_after_a_day_of_nothing_an_event_is_dead_and_can_be_sent_again(dev: Worl
         for name in ("a", "b", "c", "d", "e"):
             set_secret(dev, name)
         for _ in range(26):
-            report = deliver(dev)
+            deliver(dev)
             dev.clock.advance(timedelta(hours=1))
-        assert report.waiting == 0
+        assert deliver(dev).waiting == 0
         dead = dev.service.list_events(dev.operator, state="dead")
         assert [one.subject for one in dead] == ["a", "b", "c", "d", "e"]
         assert all("answered 500" in one.failure for one in dead)
