@@ -93,10 +93,8 @@ def subscriptions(context: Context, as_json: bool) -> int:
     if as_json:
         answer_json({"subscriptions": [*map(_subscription_document, found)]})
     else:
-        rows = [
-            (one.name, " ".join(one.wanted.types) or "all", one.wanted.vault or "all", one.webhook) for one in found
-        ]
-        answer(table(("NAME", "TYPES", "VAULT", "WEBHOOK"), rows, empty="Nobody is told of events."))
+        rows = [(one.name, " ".join(one.wanted.types) or "all", one.wanted.vault or "all", one.target) for one in found]
+        answer(table(("NAME", "TYPES", "VAULT", "WHERE TO"), rows, empty="Nobody is told of events."))
     return 0
 
 
@@ -123,7 +121,7 @@ def delivery_troubles(report: "DeliveryReport") -> "tuple[Diagnostic, ...]":
     return tuple(
         Diagnostic(
             severity="warning",
-            summary=f"the subscription `{one.subscription}` did not take an event: its webhook {one.why}",
+            summary=f"the subscription `{one.subscription}` did not take an event: it {one.why}",
             detail="It is tried again for 24 hours; `kvstack events list` shows what waits.",
         )
         for one in report.troubles
@@ -171,6 +169,8 @@ def _subscription_document(one: "Subscription") -> dict[str, Any]:
         "subject": {"prefix": one.wanted.prefix, "suffix": one.wanted.suffix},
         "vault": one.wanted.vault,
         "webhook": one.webhook,
+        "command": list(one.command),
+        "mail": list(one.mail),
         "secret": f"{one.secret_vault}/secrets/{one.secret}" if one.secret else "",
         "stack": one.stack,
         "created": one.created,

@@ -8,6 +8,7 @@ import msgspec
 
 from kvstack.schema.attribute import doc
 from kvstack.schema.resource import Problem, Resource
+from kvstack.terms import contact
 from kvstack.terms import name as names
 from kvstack.terms.event import EVENT_NAME, EventType
 from kvstack.terms.webhook import webhook_problem
@@ -23,16 +24,21 @@ class Subjects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class EventEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Where events go."""
+    """Where events go: one of three."""
 
     webhook: Annotated[
         str,
         doc("An https address, which is asked first whether it wants them.", "https://hooks.example.com/kvstack"),
-    ]
+    ] = ""
     secret: Annotated[
         str,
         doc("The secret whose newest version signs them: `VAULT/secrets/NAME`.", "payments-dev/secrets/hook-key"),
     ] = ""
+    command: Annotated[
+        tuple[str, ...],
+        doc("A program with its arguments, run by `run-due` with each event on its standard input.", ["./reload.sh"]),
+    ] = ()
+    mail: Annotated[tuple[str, ...], doc("Who is sent a mail.", ["on-call@example.com"])] = ()
 
     @property
     def signed_by(self) -> tuple[str, str]:
@@ -81,6 +87,22 @@ class EventSubscription(Resource, frozen=True, kw_only=True, kind="event_subscri
         """Yield everything a vault would refuse about it."""
         if not re.search(EVENT_NAME, self.name):
             yield Problem(("name",), f"`{self.name}` is no name for it: letters, digits and hyphens, at most 64")
+        given = (self.endpoint.webhook, self.endpoint.command, self.endpoint.mail)
+        if sum(map(bool, given)) != 1:
+            yield Problem(("endpoint",), "events go to a `webhook`, to a `command`, or by `mail`: to one of them")
+            return
+        yield from self._endpoint_problems()
+        if self.vault and (wrong_name := names.vault_name_problem(self.vault)):
+            yield Problem(("vault",), wrong_name)
+
+    def _endpoint_problems(self) -> Iterator[Problem]:
+        if self.endpoint.secret and not self.endpoint.webhook:
+            yield Problem(("endpoint", "secret"), "a secret signs what is posted to a webhook")
+        for index, address in enumerate(self.endpoint.mail):
+            for _, wrong_address in contact.problems(address, "", ""):
+                yield Problem(("endpoint", "mail", index), wrong_address)
+        if not self.endpoint.webhook:
+            return
         if wrong := webhook_problem(self.endpoint.webhook):
             where = ("endpoint", "webhook")
             yield Problem(where, f"`{self.endpoint.webhook}` is no address to post events to: {wrong}")
@@ -94,8 +116,6 @@ class EventSubscription(Resource, frozen=True, kw_only=True, kind="event_subscri
         if self.endpoint.secret and not any(self.endpoint.signed_by):
             summary = f"`{self.endpoint.secret}` names no secret: write `VAULT/secrets/NAME`"
             yield Problem(("endpoint", "secret"), summary)
-        if self.vault and (wrong_name := names.vault_name_problem(self.vault)):
-            yield Problem(("vault",), wrong_name)
 
     def made_after(self) -> tuple[str, ...]:
         """Return its vault, and the secret that signs its events: what is not there yet cannot be looked at."""

@@ -62,6 +62,15 @@ def expired(item: "Item") -> datetime | None:
     return item.expires
 
 
+def tell_contacts(item: "Certificate") -> datetime | None:
+    """Return when the vault's contacts are mailed, as the certificate's policy says it. Once, as before."""
+    if not _alive(item) or item.pending or item.not_before is None or item.expires is None:
+        return None
+    if notice("tell-contacts", item) in item.told:
+        return None
+    return schedule.renewal_due(item.policy.notify, item.not_before, item.expires)
+
+
 def notice(action: str, item: "Item") -> str:
     """Return what is noted of a thing once people were told: another version, or another date, is told anew."""
     return f"{action} {item.version} {item.expires.isoformat() if item.expires is not None else ''}"
@@ -92,4 +101,5 @@ CERTIFICATE_DATES: "Mapping[str, Callable[[Certificate], datetime | None]]" = {
     "disable-previous": disable_previous,
     "near-expiry": near_expiry,
     "expired": expired,
+    "tell-contacts": tell_contacts,
 }

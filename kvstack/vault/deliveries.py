@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -11,6 +11,7 @@ from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
 from kvstack.vault import errors, faults, outbox
 from kvstack.vault.caller import SYSTEM, Caller
+from kvstack.vault.certificates.rows import CONTACTS
 from kvstack.vault.delivery_policy import (
     MOST_FAILURES_IN_A_ROW,
     Answer,
@@ -19,20 +20,36 @@ from kvstack.vault.delivery_policy import (
     endpoint_after,
     overdue,
 )
+from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import NotFound
 from kvstack.vault.event_configuration import EventConfiguration, event_configuration
 from kvstack.vault.items import SECRETS, newest_enabled
 from kvstack.vault.layout import Layout
-from kvstack.vault.outbox import DELIVERIES, ENDPOINTS, SUBSCRIPTIONS, Delivery, Endpoint, State, Subscription
+from kvstack.vault.outbox import DELIVERIES, ENDPOINTS, Delivery, Endpoint, State, Subscription
+from kvstack.vault.records import Vault
 from kvstack.vault.secrets import value_context
 from kvstack.vault.subscriptions import READ_EVENTS, WRITE_EVENTS, SubscriptionOperations
+from kvstack.vault.transaction import Transaction
 from kvstack.vault.versions import SECRET_VERSIONS
-
-if TYPE_CHECKING:
-    from kvstack.vault.webhook import Webhook
 
 _TOGETHER = 100
 _LONGEST_UNSETTLED = 1.0  # seconds: what was taken and not yet noted is sent again after a crash
+
+
+class Receiver(Protocol):
+    """What takes events, one by one."""
+
+    def validated(self) -> Answer:
+        """Tell whether it wants any."""
+        ...
+
+    def post(self, identifier: str, event: bytes) -> Answer:
+        """Hand one over."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was opened for it."""
+        ...
 
 
 class DeliveryOperations(SubscriptionOperations):
@@ -45,7 +62,7 @@ class DeliveryOperations(SubscriptionOperations):
         dead, and what was delivered in the last days."""
         with self._attempt(caller, "EventList", self.top) as attempt, attempt.transaction():
             if subscription is None:
-                seen: Sequence[Subscription] = self._seen_subscriptions(attempt)
+                seen: Sequence[Subscription] = self._seen_receivers(attempt)
             else:
                 seen = (self._subscription(attempt, subscription, READ_EVENTS),)
             found: list[Delivery] = []
@@ -62,7 +79,7 @@ class DeliveryOperations(SubscriptionOperations):
         was sent meanwhile. Raises NotFound for an id no dead event has."""
         with self._attempt(caller, "EventReplay", self.top) as attempt, attempt.transaction():
             if subscription is None:
-                chosen: Sequence[Subscription] = self._seen_subscriptions(attempt)
+                chosen: Sequence[Subscription] = self._seen_receivers(attempt)
             else:
                 chosen = (self._subscription(attempt, subscription, WRITE_EVENTS),)
             done = []
@@ -92,19 +109,28 @@ class DeliveryOperations(SubscriptionOperations):
             with self._attempt(caller, "EventDeliver", self.top) as attempt, attempt.look():
                 raise errors.denied_plainly()
         with self._store.transaction() as tx:
-            if not SUBSCRIPTIONS.count(tx):
+            if not DELIVERIES.count(tx):
                 return DeliveryReport()
         with _alone(self._paths) as alone:
             if not alone:
                 return DeliveryReport(busy=True)
             configuration = event_configuration(self._paths)
             with self._store.transaction() as tx:
-                there = [one for one in outbox.subscriptions(tx) if outbox.waits(tx, one.folded)]
+                homes = self._current_registry(tx).vaults.values()
+                everybody = [*outbox.subscriptions(tx), *_contacts(tx, homes)]
+                there = [one for one in everybody if outbox.waits(tx, one.folded)]
             report = DeliveryReport()
             for subscription in there:
                 report = report.with_more(self._hand_over(subscription, configuration))
             self._prune()
             return report
+
+    def _seen_receivers(self, attempt: Attempt) -> tuple[Subscription, ...]:
+        """Return who is told of what the caller may see."""
+        homes = [
+            home for home in attempt.registry.vaults.values() if attempt.may(READ_EVENTS, self._scope(home), data=False)
+        ]
+        return (*self._seen_subscriptions(attempt), *_contacts(attempt.tx, homes))
 
     def _hand_over(self, subscription: Subscription, configuration: EventConfiguration) -> DeliveryReport:
         with self._store.transaction() as tx:
@@ -118,21 +144,33 @@ class DeliveryOperations(SubscriptionOperations):
         except KvstackError as error:
             answer = Answer("later", f"cannot be signed for: {error.diagnostics[0].summary}")
             return self._unreachable(subscription, endpoint, rows, answer)
-        from kvstack.vault.webhook import Webhook  # HTTP and TLS are for those who send something
-
-        webhook = Webhook(subscription.webhook, configuration, key, now=self._clock.now, random=self._random)
+        receiver = self._receiver(subscription, configuration, key)
         try:
-            if endpoint.validated != subscription.webhook:
-                answer = webhook.validated()
+            if endpoint.validated != subscription.target:
+                answer = receiver.validated()
                 if answer.outcome != "taken":
                     return self._unreachable(subscription, endpoint, rows, answer)
-                endpoint = replace(endpoint, validated=subscription.webhook)
-            return self._post_all(subscription, endpoint, rows, webhook)
+                endpoint = replace(endpoint, validated=subscription.target)
+            return self._post_all(subscription, endpoint, rows, receiver)
         finally:
-            webhook.close()
+            receiver.close()
+
+    def _receiver(self, subscription: Subscription, configuration: EventConfiguration, key: bytes | None) -> Receiver:
+        """Return what hands a subscriber's events over. HTTP, TLS and mail are loaded for those who send something."""
+        if subscription.command:
+            from kvstack.vault.event_command import EventCommand
+
+            return EventCommand(subscription.command, self._paths.root.parent)
+        if subscription.mail:
+            from kvstack.vault.mailing import Mailing
+
+            return Mailing(subscription.mail, configuration.smtp, configuration.ca_file)
+        from kvstack.vault.webhook import Webhook
+
+        return Webhook(subscription.webhook, configuration, key, now=self._clock.now, random=self._random)
 
     def _post_all(
-        self, subscription: Subscription, endpoint: Endpoint, rows: Sequence[Delivery], webhook: "Webhook"
+        self, subscription: Subscription, endpoint: Endpoint, rows: Sequence[Delivery], receiver: Receiver
     ) -> DeliveryReport:
         """Post what can be posted now. The next event of a thing waits for the one before it."""
         blocked: set[str] = set()
@@ -145,9 +183,11 @@ class DeliveryOperations(SubscriptionOperations):
             if row.next_try is not None and now < row.next_try:
                 blocked.add(row.thing)
                 continue
-            answer = webhook.post(row.id, row.event)
+            answer = receiver.post(row.id, row.event)
             if answer.outcome == "taken":
-                settled.append(replace(row, state="delivered", attempts=row.attempts + 1, settled=now, failure=""))
+                settled.append(
+                    replace(row, state="delivered", attempts=row.attempts + 1, settled=now, failure=answer.why)
+                )
                 failed_in_a_row = 0
                 endpoint = Endpoint(subscription=endpoint.subscription, validated=endpoint.validated)
             else:
@@ -193,7 +233,7 @@ class DeliveryOperations(SubscriptionOperations):
         rows = list(rows)
         with self._attempt(SYSTEM, "EventDeliver", self.top) as attempt, attempt.transaction():
             attempt.details.update(subscription=subscription.name, events=str(len(rows)))
-            if SUBSCRIPTIONS.get(attempt.tx, subscription.folded) is None:
+            if not outbox.there(attempt.tx, subscription):
                 return []
             kept = [
                 row for row in rows if DELIVERIES.generation(attempt.tx, row.subscription, row.sequence) is not None
@@ -232,6 +272,16 @@ class DeliveryOperations(SubscriptionOperations):
     def _prune(self) -> None:
         with self._store.transaction() as tx:
             outbox.prune(tx, self._clock.now())
+
+
+def _contacts(tx: Transaction, homes: Iterable[Vault]) -> Iterator[Subscription]:
+    """Yield who is told of the certificates of some vaults."""
+    if not CONTACTS.count(tx):
+        return
+    for home in homes:
+        told = CONTACTS.get(tx, home.id)
+        if told is not None and told.contacts:
+            yield outbox.contacts(home, tuple(one.email for one in told.contacts))
 
 
 @contextmanager

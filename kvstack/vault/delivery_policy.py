@@ -26,6 +26,9 @@ class Answer(msgspec.Struct, frozen=True):
     wait: float | None = None
 
 
+TAKEN = Answer("taken")
+
+
 class Trouble(msgspec.Struct, frozen=True):
     """That a subscriber did not take something, and why."""
 

@@ -15,7 +15,7 @@ from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.due_kind import Action, Due, DueKind, Failed, Found, NotDue
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
-from kvstack.vault.expiring import ExpiryOperations
+from kvstack.vault.expiring import NOTICES, ExpiryOperations
 from kvstack.vault.faults import Tampered, UnreadableRow
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, Kind, moment
 from kvstack.vault.records import Certificate, Deletion, Key, Secret, Vault
@@ -156,6 +156,7 @@ _KINDS = {
         DueKind("disable-previous", DueOperations._ready_to_disable),
         DueKind("near-expiry", DueOperations._ready_to_tell),
         DueKind("expired", DueOperations._ready_to_tell),
+        DueKind("tell-contacts", DueOperations._ready_to_tell),
     )
 }
 
@@ -216,7 +217,7 @@ def _turn(found: Found) -> tuple[bool, datetime, bool, str, str, str, str]:
     told that something expires once it was not followed by another version at that moment."""
     due, thing = found.due, found.thing
     signs = due.action == "renew" and isinstance(thing, Certificate) and thing.policy.authority is not None
-    return not signs, due.since, due.action in ("near-expiry", "expired"), due.vault, due.kind, due.name, due.action
+    return not signs, due.since, due.action in NOTICES, due.vault, due.kind, due.name, due.action
 
 
 def _name(due: Due) -> tuple[str, str, str, str]:

@@ -4,9 +4,11 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from kvstack.terms.event import Event, ThingData, encode, seconds
-from kvstack.vault.outbox import DELIVERIES, Delivery, subscriptions
+from kvstack.vault.outbox import DELIVERIES, Delivery, Subscription, subscriptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kvstack.terms.scope import Scope
     from kvstack.vault.certificates.rows import Certificate
     from kvstack.vault.engine import Attempt
@@ -14,7 +16,22 @@ if TYPE_CHECKING:
 
 
 def emit_version(attempt: "Attempt", home: "Vault", item: "Key | Secret | Certificate", what: str) -> None:
-    """Tell what happened to a thing's newest version. what: `NewVersionCreated`, `NearExpiry`, `Expired`."""
+    """Tell everybody who wants it what happened to a thing's newest version. what: `NewVersionCreated`, `NearExpiry`,
+    `Expired`."""
+    kind = f"Microsoft.KeyVault.{type(item).__name__}{what}"
+    tell_version(attempt, home, item, what, _wanting(attempt, kind, item.name, home.name))
+
+
+def tell_version(
+    attempt: "Attempt",
+    home: "Vault",
+    item: "Key | Secret | Certificate",
+    what: str,
+    to: "Sequence[Subscription]",
+) -> None:
+    """Tell some what happened to a thing's newest version."""
+    if not to:
+        return
     noun = type(item).__name__
     data = ThingData(
         id=f"{attempt.scope_of(home).path}/{noun.lower()}s/{item.name}/{item.version}",
@@ -25,7 +42,7 @@ def emit_version(attempt: "Attempt", home: "Vault", item: "Key | Secret | Certif
         nbf=seconds(item.not_before),
         exp=seconds(item.expires),
     )
-    emit(attempt, f"Microsoft.KeyVault.{noun}{what}", attempt.scope_of(home), data)
+    _put(attempt, f"Microsoft.KeyVault.{noun}{what}", attempt.scope_of(home), data, to)
 
 
 def emit_purge_scheduled(attempt: "Attempt", home: "Vault", item: "Key | Secret | Certificate | None" = None) -> None:
@@ -60,10 +77,16 @@ def emit_access(attempt: "Attempt", scope: "Scope", what: str, identifier: str) 
 
 def emit(attempt: "Attempt", kind: str, source: "Scope", data: ThingData) -> None:
     """Put an event into the outbox for everybody who wants it; nothing is written where nobody does."""
-    tx = attempt.tx
-    wanting = [one for one in subscriptions(tx) if one.wanted.takes(kind, data.object_name, data.vault_name)]
-    if not wanting:
-        return
+    wanting = _wanting(attempt, kind, data.object_name, data.vault_name)
+    if wanting:
+        _put(attempt, kind, source, data, wanting)
+
+
+def _wanting(attempt: "Attempt", kind: str, name: str, vault: str) -> "list[Subscription]":
+    return [one for one in subscriptions(attempt.tx) if one.wanted.takes(kind, name, vault)]
+
+
+def _put(attempt: "Attempt", kind: str, source: "Scope", data: ThingData, to: "Sequence[Subscription]") -> None:
     event = Event(
         id=attempt.drawn_id(),
         source=source.path,
@@ -72,8 +95,9 @@ def emit(attempt: "Attempt", kind: str, source: "Scope", data: ThingData) -> Non
         time=attempt.now,
         data=data,
     )
+    tx = attempt.tx
     text, sequence = encode(event), tx.next_event()
-    for one in wanting:
+    for one in to:
         DELIVERIES.put(
             tx,
             Delivery(

@@ -6,16 +6,19 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from kvstack.vault import outbox
 from kvstack.vault.caller import SYSTEM
+from kvstack.vault.certificates.rows import CONTACTS
 from kvstack.vault.dates import notice
 from kvstack.vault.due_kind import Found
 from kvstack.vault.engine import Attempt
-from kvstack.vault.events import emit_version
+from kvstack.vault.events import emit_version, tell_version
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, I, ItemOperations, Kind
 from kvstack.vault.records import Certificate, Key, Secret
 from kvstack.vault.rotating import still_due
 
-_WHAT: Final = {"near-expiry": "NearExpiry", "expired": "Expired"}
+# Who is told, and of what.
+NOTICES: Final = {"near-expiry": "NearExpiry", "expired": "Expired", "tell-contacts": "NearExpiry"}
 
 
 class ExpiryOperations(ItemOperations):
@@ -28,7 +31,7 @@ class ExpiryOperations(ItemOperations):
     def _tell_of_expiry(self, found: Found) -> None:
         due = found.due
         scope = self._scope(due.vault, f"{due.kind}s/{due.name}")
-        operation = f"{due.kind.title()}{_WHAT[due.action]}"
+        operation = f"{due.kind.title()}{'TellContacts' if due.action == 'tell-contacts' else NOTICES[due.action]}"
         with self._attempt(SYSTEM, operation, scope) as attempt, attempt.transaction():
             match found.thing:
                 case Key():
@@ -42,8 +45,13 @@ class ExpiryOperations(ItemOperations):
 def _told(attempt: Attempt, found: Found, kind: Kind[I]) -> None:
     """Put the event into the outbox, and note that it is there, in one transaction."""
     home, item = still_due(attempt, found.due, kind)
-    emit_version(attempt, home, item, _WHAT[found.due.action])
+    if found.due.action == "tell-contacts":
+        told = CONTACTS.get(attempt.tx, home.id)
+        if told is not None and told.contacts:
+            tell_version(attempt, home, item, NOTICES[found.due.action], [outbox.contacts(home, ())])
+    else:
+        emit_version(attempt, home, item, NOTICES[found.due.action])
     # What was noted of versions before is of no use any more.
-    still = {notice(action, item) for action in _WHAT}
+    still = {notice(action, item) for action in NOTICES}
     noted = tuple(sorted({*(one for one in item.told if one in still), notice(found.due.action, item)}))
     kind.table.put(attempt.tx, replace(item, told=noted))

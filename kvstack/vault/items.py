@@ -14,7 +14,7 @@ from kvstack.terms import tags as tag_rules
 from kvstack.terms.access_policy import GET, LIST
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.name import folded, item_name_problem
-from kvstack.vault import errors, soft_delete
+from kvstack.vault import errors, outbox, soft_delete
 from kvstack.vault.agenda import DatedTable
 from kvstack.vault.approval_guard import require_approved
 from kvstack.vault.caller import Caller
@@ -229,6 +229,7 @@ class ItemOperations(MaterialOperations):
         for issuer in ISSUERS.scan(attempt.tx, vault_id=vault.id):
             ISSUERS.delete(attempt.tx, issuer.vault_id, issuer.folded)
         CONTACTS.delete(attempt.tx, vault.id)
+        outbox.remove(attempt.tx, outbox.contacts(vault, ()))
         signer = RELEASE_SIGNERS.get(attempt.tx, vault.id)
         if signer is not None:
             attempt.forget_later(self._signer_reference(signer))

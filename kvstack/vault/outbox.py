@@ -8,6 +8,7 @@ from kvstack.terms.event import Filter
 from kvstack.vault.table import Row, Table
 
 if TYPE_CHECKING:
+    from kvstack.vault.records import Vault
     from kvstack.vault.transaction import Transaction
 
 State = Literal["waiting", "delivered", "dead"]
@@ -15,22 +16,31 @@ KEPT = timedelta(days=7)
 _DAY = timedelta(days=1)
 _MANY_DAYS = 400
 _MARK = "outbox"
+_CONTACTS = "contacts/"
 
 
 class Subscription(Row, frozen=True, kw_only=True):
     """Who wants which events. wanted: of what is chosen; webhook: where they are posted to; secret_vault, secret: what
-    signs them; stack: whose it is, empty for nobody's; by: who declared it last."""
+    signs them; command: or the program that gets them; mail: or the addresses they are mailed to; stack: whose it is,
+    empty for nobody's; by: who declared it last."""
 
     folded: str
     name: str
     wanted: Filter
-    webhook: str
-    secret_vault: str
-    secret: str
+    webhook: str = ""
+    secret_vault: str = ""
+    secret: str = ""
+    command: tuple[str, ...] = ()
+    mail: tuple[str, ...] = ()
     stack: str = ""
     by: str = ""
     created: datetime
     updated: datetime
+
+    @property
+    def target(self) -> str:
+        """Where they go, in one line."""
+        return self.webhook or " ".join(self.command) or ", ".join(self.mail)
 
 
 class Delivery(Row, frozen=True, kw_only=True):
@@ -82,6 +92,23 @@ _MARKS = Table("event_marks", _PruneMark, ("id",))
 def subscriptions(tx: "Transaction") -> list[Subscription]:
     """Return all subscriptions, by name. Where there are none, nothing is read."""
     return sorted(SUBSCRIPTIONS.scan(tx), key=lambda one: one.folded) if SUBSCRIPTIONS.count(tx) else []
+
+
+def contacts(home: "Vault", mail: tuple[str, ...]) -> Subscription:
+    """Return who is told of a vault's certificates as a subscriber, under a name no other can have."""
+    return Subscription(
+        folded=f"{_CONTACTS}{home.id}",
+        name=f"contacts of {home.name}",
+        wanted=Filter(vault=home.folded),
+        mail=mail,
+        created=home.created,
+        updated=home.updated,
+    )
+
+
+def there(tx: "Transaction", subscription: Subscription) -> bool:
+    """Tell whether a subscriber was not taken away meanwhile."""
+    return subscription.folded.startswith(_CONTACTS) or SUBSCRIPTIONS.get(tx, subscription.folded) is not None
 
 
 def waits(tx: "Transaction", subscription: str) -> bool:

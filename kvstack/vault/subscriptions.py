@@ -1,10 +1,11 @@
 """Who wants which events: subscriptions made, changed, listed and taken away."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from kvstack.terms import contact
 from kvstack.terms.event import EVENT_NAME, EVENT_TYPES, Filter
 from kvstack.terms.name import folded
 from kvstack.terms.scope import Scope
@@ -12,7 +13,7 @@ from kvstack.terms.webhook import webhook_problem
 from kvstack.vault import errors, outbox
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt, near
-from kvstack.vault.errors import BadParameter, Conflict
+from kvstack.vault.errors import BadParameter, Conflict, Forbidden
 from kvstack.vault.items import ItemOperations
 from kvstack.vault.outbox import SUBSCRIPTIONS, Subscription
 from kvstack.vault.secrets import GET
@@ -31,13 +32,16 @@ class SubscriptionOperations(ItemOperations):
         caller: Caller,
         name: str,
         *,
-        webhook: str,
+        webhook: str = "",
+        command: Sequence[str] = (),
+        mail: Sequence[str] = (),
         wanted: Filter = Filter(),  # noqa: B008  # frozen
         secret: tuple[str, str] = ("", ""),
         stack: str = "",
         new: bool = False,
     ) -> Subscription:
-        """Make a subscription, or change one that is there. secret: vault and name of what signs its events: the caller
+        """Make a subscription, or change one that is there. webhook, command, mail: where they go, one of the three; a
+        command is the operator's alone to name. secret: vault and name of what signs its events: the caller
         has to have the right to read it, as whoever gets events signed by it could try values against them. new: raise
         Conflict for one that is there. What already waits for it goes to where it then points."""
         with self._attempt(caller, "EventSubscriptionPut", self.top) as attempt, attempt.transaction():
@@ -46,9 +50,15 @@ class SubscriptionOperations(ItemOperations):
                 attempt.require(WRITE_EVENTS, self._wanted_scope(attempt, vault), data=False)
             if there is not None and new:
                 raise Conflict(f"there is an event subscription `{there.name}` already")
-            found = list(_problems(name, webhook, wanted))
+            found = list(_problems(name, (webhook, command, mail), secret, wanted))
             if found:
                 raise BadParameter.of(found)
+            if command and caller.id != self._settings.operator_id:
+                raise Forbidden(
+                    "a program that is run on this machine is for the operator of its store to name",
+                    "Post the events to a webhook, or run it without `--as`.",
+                    inner="ForbiddenByStore",
+                )
             if any(secret):
                 home = attempt.registry.vault(secret[0])
                 attempt.require(GET, self._scope(home or secret[0], f"secrets/{secret[1]}"), data=True)
@@ -61,6 +71,8 @@ class SubscriptionOperations(ItemOperations):
                 webhook=webhook,
                 secret_vault=secret[0],
                 secret=secret[1],
+                command=tuple(command),
+                mail=tuple(mail),
                 stack=stack,
                 by=caller.id,
                 created=there.created if there is not None else attempt.now,
@@ -109,10 +121,19 @@ class SubscriptionOperations(ItemOperations):
         return self._scope(attempt.registry.vault(vault) or vault) if vault else self.top
 
 
-def _problems(name: str, webhook: str, wanted: Filter) -> Iterator[tuple[str, str]]:
+def _problems(
+    name: str, endpoint: tuple[str, Sequence[str], Sequence[str]], secret: tuple[str, str], wanted: Filter
+) -> Iterator[tuple[str, str]]:
+    webhook, _, mail = endpoint
     if not _NAME.search(name):
         yield "name", f"`{name}` is no name of a subscription: letters, digits and hyphens, at most 64"
-    if problem := webhook_problem(webhook):
+    if sum(map(bool, endpoint)) != 1:
+        yield "endpoint", "events go to a webhook, to a command, or to mail addresses: to one of them"
+    if any(secret) and not webhook:
+        yield "secret", "a secret signs what is posted to a webhook"
+    for address in mail:
+        yield from contact.problems(address, "", "")
+    if webhook and (problem := webhook_problem(webhook)):
         yield "webhook", f"`{webhook}` is no address to post events to: {problem}"
     for one in wanted.types:
         if one not in EVENT_TYPES:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kvstack.terms.signature import signature_headers
-from kvstack.vault.delivery_policy import Answer
+from kvstack.vault.delivery_policy import TAKEN, Answer
 from kvstack.vault.event_configuration import EventConfiguration
 from kvstack.vault.public_address import NotPublic, checked_addresses
 
@@ -27,9 +27,6 @@ _TOTAL_SECONDS = 20.0
 _MOST_BYTES = 65_536
 _LONGEST_WAIT = 86_400.0
 _EVENT_TYPE = "application/cloudevents+json; charset=utf-8"
-
-
-TAKEN = Answer("taken")
 
 
 class Webhook:

@@ -49,6 +49,8 @@ class EventSubscriptionHandler:
             self._caller,
             subscription.name,
             webhook=subscription.endpoint.webhook,
+            command=subscription.endpoint.command,
+            mail=subscription.endpoint.mail,
             secret=subscription.endpoint.signed_by,
             wanted=Filter(
                 types=subscription.types,

@@ -22,7 +22,9 @@ def of_subscription(subscription: Subscription, owner: str) -> Actual[Resource]:
             types=cast("tuple[EventType, ...]", tuple(sorted(set(wanted.types)))),
             subject=Subjects(prefix=wanted.prefix, suffix=wanted.suffix),
             vault=wanted.vault,
-            endpoint=EventEndpoint(webhook=subscription.webhook, secret=secret),
+            endpoint=EventEndpoint(
+                webhook=subscription.webhook, secret=secret, command=subscription.command, mail=subscription.mail
+            ),
         ),
         named_by_us=bool(owner) and subscription.stack == owner,
     )
