@@ -12,7 +12,7 @@ from kvstack.apply import approval
 from kvstack.apply.rules_last import is_second_step, rules_last, without_second_steps
 from kvstack.apply.step import Step, as_applied, recorded, sets_value
 from kvstack.apply.values import Values
-from kvstack.backends.protocol import Approves, Backend, LastChange, Offer, Snapshot
+from kvstack.backends.protocol import Approves, Backend, LastChange, Offer, Snapshot, Tells
 from kvstack.declare.declaration import Declaration
 from kvstack.declare.digest import digest
 from kvstack.plan import people
@@ -26,6 +26,7 @@ from kvstack.state.state import Drop, Entry, Put, State, after
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError
+from kvstack.terms.event import StackEvent
 from kvstack.terms.principal import Principal
 
 
@@ -59,6 +60,11 @@ class Workspace:
         """For which vaults plans are made here, and by whom, as a saved plan says it."""
         caller = self.backend.caller_id if isinstance(self.backend, Approves) else ""
         return {"backend": self.backend.id, "made_by": caller}
+
+    def tell(self, what: StackEvent) -> None:
+        """Tell those who want to know what became of the stack."""
+        if isinstance(self.backend, Tells):
+            self.backend.tell(what, self.desired.owner)
 
     def state(self) -> State:
         """Return what was applied last; of a stack never applied, an empty state that is not written yet."""

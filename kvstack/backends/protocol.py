@@ -11,6 +11,7 @@ from kvstack.schema.obstacle import Hint
 from kvstack.schema.resource import Resource
 from kvstack.terms.approval import Deed, Given, Held
 from kvstack.terms.diagnostic import Diagnostic
+from kvstack.terms.event import StackEvent
 from kvstack.terms.principal import Principal
 from kvstack.terms.secret import SecretValue
 from kvstack.terms.tags import Owner
@@ -131,6 +132,15 @@ class Purges(Protocol[R]):
 
     def purge(self, actual: Actual[R]) -> None:
         """Destroy a soft-deleted thing and free its name."""
+        ...
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """A backend that tells those who want to know what became of a stack."""
+
+    def tell(self, what: StackEvent, stack: str) -> None:
+        """Tell it, where anybody wants to know, and who acts may. Nothing is sent yet."""
         ...
 
 

@@ -99,6 +99,8 @@ def applied(
             _ask(as_json=as_json)
         approved = file.digest if file is not None and any(not one.problem for one in approvals) else ""
         outcome = _run(opened, made, state, as_json=as_json, approved=approved)
+        if not made.empty:
+            opened.tell("ApplyFailed" if outcome.failed or outcome.interrupted else "ApplyFinished")
     return _told(made, outcome, as_json=as_json)
 
 

@@ -19,6 +19,8 @@ def command(context: Context, as_json: bool, as_markdown: bool) -> int:
     """Tell what moved since the last apply. Exits with 2 where something did, 3 where something could not be read."""
     with workspace(context) as opened:
         made = opened.plan(refresh_only=True)
+        if made.drift:
+            opened.tell("DriftFound")
     if as_json:
         from kvstack.render.json import drift_document
 

@@ -17,8 +17,12 @@ EventType = Literal[
     "Microsoft.KeyVault.CertificateExpired",
     "Microsoft.KeyVault.VaultAccessPolicyChanged",
     "kvstack.AccessChanged",
+    "kvstack.ApplyFailed",
+    "kvstack.ApplyFinished",
+    "kvstack.DriftFound",
     "kvstack.PurgeScheduled",
 ]
+StackEvent = Literal["ApplyFinished", "ApplyFailed", "DriftFound"]
 EVENT_TYPES: frozenset[str] = frozenset(EventType.__args__)  # type: ignore[attr-defined]
 
 EVENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$(?!\n)"

@@ -11,6 +11,9 @@ _WHAT: Final = {
     "Expired": "has expired",
     "AccessChanged": "was given, taken or changed",
     "VaultAccessPolicyChanged": "has other access policies",
+    "ApplyFinished": "was applied",
+    "ApplyFailed": "could not be applied as a whole",
+    "DriftFound": "is not as it was applied",
     "PurgeScheduled": "was deleted, and is purged when its retention ends",
 }
 

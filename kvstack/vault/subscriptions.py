@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from kvstack.terms import contact
-from kvstack.terms.event import EVENT_NAME, EVENT_TYPES, Filter
+from kvstack.terms.event import EVENT_NAME, EVENT_TYPES, Filter, StackEvent, ThingData
 from kvstack.terms.name import folded
 from kvstack.terms.scope import Scope
 from kvstack.terms.webhook import webhook_problem
@@ -14,6 +14,7 @@ from kvstack.vault import errors, outbox
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt, near
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden
+from kvstack.vault.events import emit
 from kvstack.vault.items import ItemOperations
 from kvstack.vault.outbox import SUBSCRIPTIONS, Subscription
 from kvstack.vault.secrets import GET
@@ -99,6 +100,22 @@ class SubscriptionOperations(ItemOperations):
             attempt.details["subscription"] = there.name
             outbox.remove(attempt.tx, there)
             return there
+
+    def tell_of_stack(self, caller: Caller, what: StackEvent, stack: str) -> bool:
+        """Tell those who want to know what became of a stack. Returns whether it was told: not where nobody wants to
+        know, or where the caller may not tell everybody something."""
+        with self._store.transaction() as tx:
+            if not SUBSCRIPTIONS.count(tx):
+                return False
+        with self._attempt(caller, "EventSend", self.top) as attempt, attempt.transaction():
+            attempt.details.update(event=what, stack=stack)
+            if not attempt.may(WRITE_EVENTS, self.top, data=False):
+                return False
+            data = ThingData(
+                id=f"{self.top.path}/stacks/{stack}", vault_name="", object_type="Stack", object_name=stack
+            )
+            emit(attempt, f"kvstack.{what}", self.top, data)
+            return True
 
     def _seen_subscriptions(self, attempt: Attempt) -> tuple[Subscription, ...]:
         return tuple(

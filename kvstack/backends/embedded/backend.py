@@ -16,6 +16,7 @@ from kvstack.resources.key import Key
 from kvstack.schema.resource import Resource
 from kvstack.terms.approval import Deed, Given, Held
 from kvstack.terms.diagnostic import Diagnostic
+from kvstack.terms.event import StackEvent
 from kvstack.terms.principal import Principal
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import Caller
@@ -93,6 +94,10 @@ class EmbeddedBackend:
             return self._service.fingerprint(self._caller, vault, name, value)
         except Forbidden:
             return None
+
+    def tell(self, what: StackEvent, stack: str) -> None:
+        """Put what became of a stack into the outbox, where anybody wants to know."""
+        self._service.tell_of_stack(self._caller, what, stack)
 
     def last_changes(self, identities: Iterable[str]) -> Mapping[str, LastChange]:
         """Return who changed these things last, from the audit."""

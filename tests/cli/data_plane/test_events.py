@@ -100,6 +100,29 @@ def test_what_happens_is_told_by_run_due_and_by_deliver(shell: Shell) -> None:
     assert all(posted.headers["webhook-signature"].startswith("v1,") for posted in receiver.got)
 
 
+def test_what_becomes_of_a_stack_is_told_to_who_wants_to_know(shell: Shell) -> None:
+    everything = "stack: s\nevents: {all: {endpoint: {mail: [ann@example.com]}}}\n"
+    more = everything + "vaults: {stack-dev: {secrets: {a: {value_from: {%s}}}}}\n"
+    apply(shell, "", everything)
+    assert shell.good("plan", "--detailed-exitcode").text == EMPTY
+    apply(shell, "", more.replace("%s", "generate: {length: 9}"))
+    shell.good("plan")
+    shell.good("secret", "set", "stack-dev/a", stdin=b"x")
+    assert shell("drift").code == 2
+    (shell.folder / "kvstack.yaml").write_text(more.replace("%s", "command: ['false']").replace("{a:", "{b:"))
+    assert shell("apply", "--yes").code == 1
+    events = [one["event"] for one in shell.good("events", "list", "--json").json["events"]]
+    told = [(one["type"], one["subject"]) for one in events if one["type"].startswith("kvstack.")]
+    assert told == [
+        ("kvstack.ApplyFinished", "s"),
+        ("kvstack.ApplyFinished", "s"),
+        ("kvstack.DriftFound", "s"),
+        ("kvstack.PurgeScheduled", "a"),
+        ("kvstack.ApplyFailed", "s"),
+    ]
+    assert "there is no `smtp`" in shell.good("run-due").err
+
+
 def test_a_receiver_that_cannot_be_reached_fails_a_delivery_and_no_run(shell: Shell) -> None:
     apply(shell, "https://127.0.0.1:1/")
     shell.good("secret", "set", "stack-dev/db-a", stdin=b"x")
