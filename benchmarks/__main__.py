@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks.access import access
 from benchmarks.audit import audit
-from benchmarks.figures import DEEDS, Access, Audit, Deed, Figures, Key, Operations, Scheduler, Signing
+from benchmarks.events import events
+from benchmarks.figures import DEEDS, Access, Audit, Deed, Events, Figures, Key, Operations, Scheduler, Signing
 from benchmarks.machine import described
 from benchmarks.measure import Measurement, environment
 from benchmarks.operations import operations
@@ -29,6 +30,7 @@ OPERATIONS = "operations"
 ACCESS = "access"
 AUDIT = "audit"
 SCHEDULER = "scheduler"
+EVENTS = "events"
 REPEAT = 5
 
 
@@ -77,8 +79,12 @@ def main(arguments: Sequence[str]) -> int:
         if not options.only or SCHEDULER in options.only:
             _say("what is due")
             scheduled = scheduler(world, folder)
+        told: Events | str = "not asked for"
+        if not options.only or EVENTS in options.only:
+            _say("events")
+            told = events(world, folder)
         text = page(
-            Figures(measurements, signed, done, decided, audited, scheduled),
+            Figures(measurements, signed, done, decided, audited, scheduled, told),
             machine=described(folder),
             versions={tool.name: tool.version() for tool in tools},
             date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -124,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         default=[],
-        choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS, AUDIT, SCHEDULER],
+        choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS, AUDIT, SCHEDULER, EVENTS],
         help="what is measured",
     )
     parser.add_argument("--tools", nargs="+", default=[], choices=["kvstack", "tofu", "terraform"], help="of whom")

@@ -110,9 +110,19 @@ class Scheduler(msgspec.Struct, frozen=True):
     rotated: float
 
 
+class Events(msgspec.Struct, frozen=True):
+    """Seconds that so many events take. without, recorded: setting as many secrets without a subscriber, and with one;
+    delivered: posting them to a webhook of this machine, one after the other, each signed."""
+
+    count: int
+    without: float
+    recorded: float
+    delivered: float
+
+
 class Figures(msgspec.Struct, frozen=True):
-    """All that was measured in one run. signing, operations, access, audit, scheduler: a text, why, where they were not
-    measured."""
+    """All that was measured in one run. signing, operations, access, audit, scheduler, events: a text, why, where they
+    were not measured."""
 
     measurements: Mapping[Key, Measurement]
     signing: Signing | str
@@ -120,6 +130,7 @@ class Figures(msgspec.Struct, frozen=True):
     access: Access | str = "not asked for"
     audit: Audit | str = "not asked for"
     scheduler: Scheduler | str = "not asked for"
+    events: Events | str = "not asked for"
 
     def seconds(self, deed: Deed, tool: str, size: int) -> float | None:
         """Return a median time in seconds, or None."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks.figures import DEEDS, Access, Audit, Figures, Key, Operations, Scheduler, Signing
+from benchmarks.figures import DEEDS, Access, Audit, Events, Figures, Key, Operations, Scheduler, Signing
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement
 
@@ -46,6 +46,10 @@ def page(figures: Figures, *, machine: Mapping[str, str], versions: Mapping[str,
             "## What is due",
             "",
             *_scheduler(figures.scheduler),
+            "",
+            "## Events",
+            "",
+            *_events(figures.events),
             *_missing(figures),
             "",
         )
@@ -193,6 +197,21 @@ def _scheduler(measured: Scheduler | str) -> Iterator[str]:
             (f"nothing among {measured.items:,}, after a month asleep", f"{measured.first * 1000:.1f}"),
             (f"nothing among {measured.items:,}, again", f"{measured.again * 1000:.1f}"),
             (f"{measured.rotations:,} P-256 keys in the HSM rotated", f"{measured.rotated * 1000:,.0f}"),
+        ],
+    )
+
+
+def _events(measured: Events | str) -> Iterator[str]:
+    if isinstance(measured, str):
+        yield f"Not measured: {measured}."
+        return
+    count = measured.count
+    yield from _table(
+        (f"{count:,} events", "a second"),
+        [
+            ("secrets set without a subscriber", _rate(count / measured.without)),
+            ("secrets set, each with its event in the outbox", _rate(count / measured.recorded)),
+            ("events posted to a local webhook, signed, in order", _rate(count / measured.delivered)),
         ],
     )
 
