@@ -12,6 +12,13 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
+# What IANA keeps for special purposes and not every Python knows to be so; clouds have their metadata in the first.
+_RESERVED = tuple(
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10", "198.18.0.0/15", "240.0.0.0/4", "2001::/23", "100::/64"),
+    )
+)
 # Azure's own metadata and platform service has an address that looks public.
 _PLATFORM = frozenset({ipaddress.ip_address("168.63.129.16")})
 
@@ -46,7 +53,7 @@ def why_not_public(text: str) -> str:
         return "a link-local address, where clouds have their metadata"
     if address.is_multicast:
         return "a multicast address"
-    if _local_ipv6(address) or not address.is_global:
+    if _local_ipv6(address) or not address.is_global or any(address in network for network in _RESERVED):
         return "a private or reserved address"
     return ""
 
