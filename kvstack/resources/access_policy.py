@@ -1,16 +1,17 @@
 """What a principal may do in a vault that goes by access policies, Azure's older model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 import msgspec
 
 from kvstack.resources.identity import needed_identity
 from kvstack.resources.role_assignment import slug_of_principal
+from kvstack.resources.to_principal import ToPrincipal
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import REPLACE
-from kvstack.schema.resource import Problem, Resource
+from kvstack.schema.resource import Problem
 from kvstack.terms.access_policy import (
     ALL,
     COLLECTIONS,
@@ -20,7 +21,6 @@ from kvstack.terms.access_policy import (
     spelled,
 )
 from kvstack.terms.approval import policy_words
-from kvstack.terms.identity import in_resource_group
 
 # One flat choice each, so that a wrong word is told with those there are.
 KeyWord = Literal["all", KeyPermission]
@@ -28,14 +28,12 @@ SecretWord = Literal["all", SecretPermission]
 CertificateWord = Literal["all", CertificatePermission]
 
 
-class AccessPolicy(Resource, frozen=True, kw_only=True, kind="access_policy", collection="policies", parent=Vault):
+class AccessPolicy(ToPrincipal, frozen=True, kw_only=True, kind="access_policy", collection="policies", parent=Vault):
     """What a principal may do with the keys, secrets and certificates of a vault with `access_model: access_policies`.
 
     A principal has one policy in a vault; it holds for everything in there.
     """
 
-    listed = True
-    soft_deleted = False
     gives_access = True
 
     principal: Annotated[
@@ -76,20 +74,6 @@ class AccessPolicy(Resource, frozen=True, kw_only=True, kind="access_policy", co
     def needs(self, vault: str) -> tuple[str, ...]:
         """Return the managed identity it is for, where it is for one."""
         return needed_identity(self.principal)
-
-    def ends_with(self) -> tuple[str, ...]:
-        """Return the managed identity it is for, where it is for one."""
-        return needed_identity(self.principal)
-
-    def placed(self, resource_group: str) -> Self:
-        """Return it with the backend's own resource group, where its managed identity names none."""
-        principal = in_resource_group(self.principal, resource_group)
-        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
-
-    def told_by(self, principals: Mapping[str, str]) -> Self:
-        """Return it with its principal as the backend tells it."""
-        principal = principals.get(self.principal, self.principal)
-        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
 
     def identity(self, vault: str) -> str:
         """Return the policy's place among all of its vault: a principal has one."""

@@ -1,30 +1,25 @@
 """Who may do what inside a Managed HSM."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Self
-
-import msgspec
+from collections.abc import Iterator
+from typing import Annotated
 
 from kvstack.resources.hsm_role_definition import role_identity
 from kvstack.resources.identity import needed_identity
 from kvstack.resources.managed_hsm import ManagedHsm
 from kvstack.resources.role_assignment import slug_of_principal
+from kvstack.resources.to_principal import ToPrincipal
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import REPLACE
-from kvstack.schema.resource import Problem, Resource
+from kvstack.schema.resource import Problem
 from kvstack.terms.address import slug
-from kvstack.terms.identity import in_resource_group
 from kvstack.terms.local_role import local_roles, scope_problem
 from kvstack.terms.principal import PrincipalType
 
 
 class HsmRoleAssignment(
-    Resource, frozen=True, kw_only=True, kind="hsm_role_assignment", collection="access", parent=ManagedHsm
+    ToPrincipal, frozen=True, kw_only=True, kind="hsm_role_assignment", collection="access", parent=ManagedHsm
 ):
     """A role given to a principal inside this Managed HSM: only these give a right to its keys."""
-
-    listed = True
-    soft_deleted = False
 
     principal: Annotated[
         str,
@@ -55,20 +50,6 @@ class HsmRoleAssignment(
         built_in = {role.name.lower() for role in local_roles().values()}
         own = () if self.role.lower() in built_in else (role_identity(vault, self.role),)
         return (*own, *needed_identity(self.principal))
-
-    def ends_with(self) -> tuple[str, ...]:
-        """Return the managed identity it is given to, where it is given to one."""
-        return needed_identity(self.principal)
-
-    def placed(self, resource_group: str) -> Self:
-        """Return it with the backend's own resource group, where its managed identity names none."""
-        principal = in_resource_group(self.principal, resource_group)
-        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
-
-    def told_by(self, principals: Mapping[str, str]) -> Self:
-        """Return it with its principal as the backend tells it."""
-        principal = principals.get(self.principal, self.principal)
-        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
 
     def identity(self, vault: str) -> str:
         """Return the assignment's place among all of its Managed HSM: no two with one scope, role and principal."""

@@ -1,34 +1,32 @@
 """Who may do what, where, and until when."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated
 
 import msgspec
 
 from kvstack.resources.eligible import Eligible
 from kvstack.resources.identity import needed_identity
 from kvstack.resources.role_definition import is_built_in, role_identity
+from kvstack.resources.to_principal import ToPrincipal
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.vault import Vault
 from kvstack.schema.attribute import doc
 from kvstack.schema.change_rule import REPLACE
 from kvstack.schema.obstacle import Hint, Obstacle
-from kvstack.schema.resource import Problem, Resource
+from kvstack.schema.resource import Problem
 from kvstack.terms.address import slug
 from kvstack.terms.approval import eligibility_words, role_words
-from kvstack.terms.identity import in_resource_group
 from kvstack.terms.principal import PrincipalType
 
 
-class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment", collection="access", parent=Vault):
+class RoleAssignment(ToPrincipal, frozen=True, kw_only=True, kind="role_assignment", collection="access", parent=Vault):
     """A role given to a principal at a scope: the vault it stands in, or one thing there.
 
     Under the stack's own `access` it reaches wider: a subscription, a resource group, or a vault of somebody else.
     """
 
-    listed = True
-    soft_deleted = False
     names = frozenset({"role", "scope"})
 
     principal: Annotated[
@@ -136,20 +134,6 @@ class RoleAssignment(Resource, frozen=True, kw_only=True, kind="role_assignment"
         if end is None or end > now:
             return ()
         return (Hint(f"the assignment ended on {end:%Y-%m-%d}", "It gives no access any more: delete the line."),)
-
-    def ends_with(self) -> tuple[str, ...]:
-        """Return the managed identity it is given to, where it is given to one."""
-        return needed_identity(self.principal)
-
-    def placed(self, resource_group: str) -> Self:
-        """Return it with the backend's own resource group, where its managed identity names none."""
-        principal = in_resource_group(self.principal, resource_group)
-        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
-
-    def told_by(self, principals: Mapping[str, str]) -> Self:
-        """Return it with its principal as the backend tells it."""
-        principal = principals.get(self.principal, self.principal)
-        return self if principal == self.principal else msgspec.structs.replace(self, principal=principal)
 
     def identity(self, vault: str) -> str:
         """Return the assignment's place among all: no two with one scope, role and principal. One that is eligible and

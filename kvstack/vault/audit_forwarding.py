@@ -12,6 +12,7 @@ from kvstack.vault.audit import AuditLog
 from kvstack.vault.audit_begin import audit_begin
 from kvstack.vault.audit_destinations import Destination, hand_over
 from kvstack.vault.audit_record import read_record
+from kvstack.vault.exclusive import exclusive
 from kvstack.vault.layout import Layout
 from kvstack.vault.table import Row, Table
 from kvstack.vault.transaction import Transaction
@@ -86,19 +87,7 @@ def _archived_before(name: str, position: int, begin: int) -> KvstackError:
 @contextmanager
 def forwarding_alone(paths: Layout) -> Iterator[None]:
     """Hold the lock of whoever forwards. Raises KvstackError where another process does."""
-    import fcntl
-    import os
-
-    lock = paths.root / "forward.lock"
-    try:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise faults.of_file(error, lock) from error
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise KvstackError("another `kvstack audit forward` is running", "One is enough: it does all.") from None
+    with exclusive(
+        paths.root / "forward.lock", "another `kvstack audit forward` is running", "One is enough: it does all."
+    ):
         yield
-    finally:
-        os.close(file)

@@ -1,7 +1,6 @@
 """Events on their way: listed, those that are dead sent again, and all that wait handed over."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from time import monotonic
 from typing import Protocol
 
@@ -9,7 +8,7 @@ from msgspec.structs import replace
 
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
-from kvstack.vault import errors, faults, outbox
+from kvstack.vault import errors, outbox
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.certificates.rows import CONTACTS
 from kvstack.vault.delivery_policy import (
@@ -23,8 +22,8 @@ from kvstack.vault.delivery_policy import (
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import NotFound
 from kvstack.vault.event_configuration import EventConfiguration, event_configuration
+from kvstack.vault.exclusive import alone
 from kvstack.vault.items import SECRETS, newest_enabled
-from kvstack.vault.layout import Layout
 from kvstack.vault.outbox import DELIVERIES, ENDPOINTS, Delivery, Endpoint, State, Subscription
 from kvstack.vault.records import Vault
 from kvstack.vault.secrets import value_context
@@ -111,8 +110,8 @@ class DeliveryOperations(SubscriptionOperations):
         with self._store.transaction() as tx:
             if not DELIVERIES.count(tx):
                 return DeliveryReport()
-        with _alone(self._paths) as alone:
-            if not alone:
+        with alone(self._paths.root / "events.lock") as held:
+            if not held:
                 return DeliveryReport(busy=True)
             configuration = event_configuration(self._paths)
             with self._store.transaction() as tx:
@@ -282,25 +281,3 @@ def _contacts(tx: Transaction, homes: Iterable[Vault]) -> Iterator[Subscription]
         told = CONTACTS.get(tx, home.id)
         if told is not None and told.contacts:
             yield outbox.contacts(home, tuple(one.email for one in told.contacts))
-
-
-@contextmanager
-def _alone(paths: Layout) -> Iterator[bool]:
-    """Hold the lock of whoever delivers in the block. Gives False where another process has it."""
-    import fcntl
-    import os
-
-    lock = paths.root / "events.lock"
-    try:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise faults.of_file(error, lock) from error
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(file)

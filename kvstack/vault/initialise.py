@@ -14,7 +14,7 @@ from kvstack.vault import agenda, faults
 from kvstack.vault.barrier import Barrier
 from kvstack.vault.clock import Clock, SimulatedClock, SystemClock, TimeGuard
 from kvstack.vault.data_key import recovery_public_key
-from kvstack.vault.exclusive import exclusive
+from kvstack.vault.exclusive import making
 from kvstack.vault.key_home import OWN_TOKEN, HsmChoice, KeyHome, Token, chosen_module, make_key_home
 from kvstack.vault.layout import Layout, layout, write_configuration
 from kvstack.vault.recover import Recovered, recover
@@ -62,7 +62,7 @@ def initialise(
         token = msgspec.structs.replace(token, domain=True)
     paths = layout(directory)
     paths.make_folders()
-    with exclusive(paths.lock):
+    with making(paths.lock):
         if paths.configuration.exists():
             raise KvstackError(
                 f"there is a vault in {directory} already", "`kvstack plan` shows what it would change there."

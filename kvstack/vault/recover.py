@@ -10,7 +10,7 @@ from kvstack.vault.audit import AuditRecord
 from kvstack.vault.barrier import Barrier, stored_key
 from kvstack.vault.clock import Clock, SystemClock
 from kvstack.vault.data_key import by_recovery, recovery_private_key
-from kvstack.vault.exclusive import exclusive
+from kvstack.vault.exclusive import making
 from kvstack.vault.key_home import (
     OWN_TOKEN,
     HsmChoice,
@@ -60,7 +60,7 @@ def recover(
     if not paths.database.exists():
         read_configuration(paths)  # says that there is no vault
     paths.make_folders()
-    with exclusive(paths.lock):
+    with making(paths.lock):
         store = Store.open(paths.database, existing=True)
         try:
             unwrapping(stored_key(store))  # is it the right key? Before anything is made

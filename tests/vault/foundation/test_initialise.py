@@ -16,7 +16,7 @@ from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.principal import is_guid
 from kvstack.vault import faults
 from kvstack.vault.clock import SimulatedClock, SystemClock
-from kvstack.vault.exclusive import exclusive
+from kvstack.vault.exclusive import making
 from kvstack.vault.initialise import Token, Unlocked, initialise, unlock
 from kvstack.vault.layout import layout
 from kvstack.vault.time_step import Steady
@@ -125,7 +125,7 @@ def test_a_second_vault_in_one_folder_is_refused(tmp_path: Path, closing: list[U
 def test_two_at_once_are_told_apart(tmp_path: Path) -> None:
     paths = layout(tmp_path)
     paths.make_folders()
-    with exclusive(paths.lock), pytest.raises(KvstackError, match="another kvstack is making"):
+    with making(paths.lock), pytest.raises(KvstackError, match="another kvstack is making"):
         initialise(tmp_path, hsm=False)
     initialise(tmp_path, hsm=False).close()
 
