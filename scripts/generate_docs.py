@@ -100,7 +100,7 @@ def _first_line(resource: type[Resource]) -> str:
 
 def _place(resource: type[Resource]) -> str:
     match resource.kind:
-        case "vault" | "managed_hsm" | "identity" | "event_subscription":
+        case "vault" | "managed_hsm" | "identity" | "event_subscription" | "alert":
             return f"the stack's `{resource.collection}`"
         case "role_assignment" | "deny_assignment":
             return f"a vault's `{resource.collection}`, or the stack's own `{resource.collection}`"
@@ -364,11 +364,11 @@ def _limits(resource: type[Resource]) -> Iterator[str]:
                 "`identity/RESOURCE-GROUP/NAME`. Plans show it so: its principal id is known only once it is made."
             )
             yield _imported("identities/NAME")
-        case "event_subscription":
+        case "event_subscription" | "alert":
             yield "Name: 1 to 64 letters, digits and hyphens; begins with a letter or digit."
-            yield "Address: `events/NAME`, its key under `events`."
+            yield f"Address: `{resource.collection}/NAME`, its key under `{resource.collection}`."
             yield "It has no tags: the vault notes which stack it is of."
-            yield _imported("events/NAME")
+            yield _imported(f"{resource.collection}/NAME")
         case "hsm_key":
             yield _NAME
             yield _tags(limits.TAG_NAME_CHARACTERS, limits.TAG_VALUE_CHARACTERS)

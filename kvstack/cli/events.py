@@ -83,7 +83,7 @@ def deliver(context: Context, as_json: bool) -> int:
     return 1 if report.troubles else 0
 
 
-@command.command(help="List who is told of events.")
+@command.command(help="List who is told of events, and of what the audit shows.")
 @as_json
 @pass_context
 def subscriptions(context: Context, as_json: bool) -> int:
@@ -163,6 +163,8 @@ def _document(delivery: "Delivery") -> dict[str, Any]:
 
 
 def _subscription_document(one: "Subscription") -> dict[str, Any]:
+    from msgspec import to_builtins
+
     return {
         "name": one.name,
         "types": list(one.wanted.types),
@@ -172,6 +174,7 @@ def _subscription_document(one: "Subscription") -> dict[str, Any]:
         "command": list(one.command),
         "mail": list(one.mail),
         "secret": f"{one.secret_vault}/secrets/{one.secret}" if one.secret else "",
+        "alert": None if one.alert is None else to_builtins(one.alert),
         "stack": one.stack,
         "created": one.created,
         "updated": one.updated,

@@ -20,6 +20,7 @@ from kvstack.declare.stack import StackFile
 from kvstack.declare.stack_file import stack_file
 from kvstack.declare.variables import Located
 from kvstack.resources.access_policy import AccessPolicy
+from kvstack.resources.alert import Alert
 from kvstack.resources.catalog import BESIDE, inside
 from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.event_subscription import EventSubscription
@@ -166,13 +167,18 @@ class _Resolution:
         return found
 
     def _events(self, vaults: Mapping[str, Vault]) -> None:
-        """Add who is told of events."""
-        for key, declared in self.stack.events.items():
-            path: Path = (EventSubscription.collection, key)
+        """Add who is told of events, and of what the audit shows."""
+        told: list[tuple[str, str, EventSubscription | Alert]] = [
+            *((EventSubscription.collection, key, one) for key, one in self.stack.events.items()),
+            *((Alert.collection, key, one) for key, one in self.stack.alerts.items()),
+        ]
+        for section, key, declared in told:
+            path: Path = (section, key)
             named = msgspec.structs.replace(declared, name=declared.name or key)
+            found = len(self.problems)
             self._check(path, named)
             real = named.with_real_vaults(lambda written: vaults[written].name if written in vaults else written)
-            self._add(joined(*map(str, path)), real.resolved(), "", None, path)
+            self._add(joined(section, key), real if self._failed_since(found) else real.resolved(), "", None, path)
 
     def _items(self, key: str, vault: Resource, resource: type[Resource], above: Path) -> None:
         collection = resource.collection

@@ -11,7 +11,7 @@ from kvstack.declare.variables import NOWHERE, Located
 from kvstack.terms.diagnostic import Diagnostic, InvalidInput, KvstackError, Place
 
 FILE = "kvstack.yaml"
-_MAPPINGS = ("principals", "identities", "roles", "events", "vaults", "managed_hsms")
+_MAPPINGS = ("principals", "identities", "roles", "events", "alerts", "vaults", "managed_hsms")
 _LISTS = ("access", "deny", "rules", "silence", "moved", "removed", "import")
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from kvstack.declare.graph import Import, Move, Removal
 from kvstack.declare.rules import Rule, Silence
+from kvstack.resources.alert import Alert
 from kvstack.resources.catalog import RESOURCES, inside
 from kvstack.resources.deny_assignment import DenyAssignment
 from kvstack.resources.event_subscription import EventSubscription
@@ -130,6 +131,9 @@ class Included(_Part, frozen=True):
     events: Annotated[
         dict[str, EventSubscription], doc("Who is told of events; the key of one is its default name.")
     ] = {}
+    alerts: Annotated[
+        dict[str, Alert], doc("Who is told when the audit shows something; the key of one is its default name.")
+    ] = {}
     vaults: Annotated[dict[str, VaultBlock], doc("The vaults; a vault's key is its address and its default name.")] = {}  # type: ignore[valid-type]
     managed_hsms: Annotated[
         dict[str, ManagedHsmBlock],  # type: ignore[valid-type]
@@ -184,6 +188,7 @@ class StackFile(Included, frozen=True, kw_only=True):
                 "hsm_role_assignment",
                 "identity",
                 "event_subscription",
+                "alert",
             ],
             dict[str, Any],
         ],

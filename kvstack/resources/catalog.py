@@ -3,6 +3,7 @@
 from functools import cache
 
 from kvstack.resources.access_policy import AccessPolicy
+from kvstack.resources.alert import Alert
 from kvstack.resources.certificate import Certificate
 from kvstack.resources.contact_list import ContactList
 from kvstack.resources.deny_assignment import DenyAssignment
@@ -37,6 +38,7 @@ RESOURCES: tuple[type[Resource], ...] = (
     HsmRoleAssignment,
     Identity,
     EventSubscription,
+    Alert,
 )
 BY_KIND: dict[str, type[Resource]] = {resource.kind: resource for resource in RESOURCES}
 # What things are in, each under its section of a declaration.
@@ -44,7 +46,7 @@ CONTAINERS: dict[str, type[Resource]] = {Vault.collection: Vault, ManagedHsm.col
 # What stands beside them, under a section of the stack's own, and reaches wider than one of them.
 BESIDE: dict[str, type[Resource]] = {
     resource.collection: resource
-    for resource in (RoleAssignment, Identity, RoleDefinition, DenyAssignment, EventSubscription)
+    for resource in (RoleAssignment, Identity, RoleDefinition, DenyAssignment, EventSubscription, Alert)
 }
 
 

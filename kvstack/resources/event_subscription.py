@@ -40,6 +40,20 @@ class EventEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = ()
     mail: Annotated[tuple[str, ...], doc("Who is sent a mail.", ["on-call@example.com"])] = ()
 
+    def folded(self) -> "EventEndpoint":
+        """Return it with the secret's names as they are compared."""
+        return msgspec.structs.replace(self, secret=self.secret.lower()) if any(self.signed_by) else self
+
+    def with_real_vault(self, real: Callable[[str], str]) -> "EventEndpoint":
+        """Return it with the real name of the secret's vault. real: returns it for what is written."""
+        vault, secret = self.signed_by
+        return msgspec.structs.replace(self, secret=f"{real(vault)}/secrets/{secret}") if secret else self
+
+    def made_after(self) -> tuple[str, ...]:
+        """Return the secret that signs, and its vault: what is not there yet cannot be looked at."""
+        vault, secret = self.signed_by
+        return (f"vaults/{vault}".lower(), f"vaults/{vault}/secrets/{secret}".lower()) if secret else ()
+
     @property
     def signed_by(self) -> tuple[str, str]:
         """Vault and name of the secret, both empty for none."""
@@ -68,62 +82,54 @@ class EventSubscription(Resource, frozen=True, kw_only=True, kind="event_subscri
 
     def resolved(self) -> "EventSubscription":
         """Return it with its types in order, and names as they are compared."""
-        vault, secret = self.endpoint.signed_by
-        endpoint = self.endpoint
-        if secret:
-            endpoint = msgspec.structs.replace(endpoint, secret=f"{vault}/secrets/{secret}".lower())
+        endpoint = self.endpoint.folded()
         types = tuple(sorted(set(self.types)))
         return msgspec.structs.replace(self, types=types, vault=self.vault.lower(), endpoint=endpoint)
 
     def with_real_vaults(self, real: Callable[[str], str]) -> "EventSubscription":
         """Return it with the real names of vaults. real: returns one for what is written."""
-        vault, secret = self.endpoint.signed_by
-        endpoint = self.endpoint
-        if secret:
-            endpoint = msgspec.structs.replace(endpoint, secret=f"{real(vault)}/secrets/{secret}")
-        return msgspec.structs.replace(self, vault=real(self.vault) if self.vault else "", endpoint=endpoint)
+        vault = real(self.vault) if self.vault else ""
+        return msgspec.structs.replace(self, vault=vault, endpoint=self.endpoint.with_real_vault(real))
 
     def problems(self) -> Iterator[Problem]:
         """Yield everything a vault would refuse about it."""
         if not re.search(EVENT_NAME, self.name):
             yield Problem(("name",), f"`{self.name}` is no name for it: letters, digits and hyphens, at most 64")
-        given = (self.endpoint.webhook, self.endpoint.command, self.endpoint.mail)
-        if sum(map(bool, given)) != 1:
-            yield Problem(("endpoint",), "events go to a `webhook`, to a `command`, or by `mail`: to one of them")
-            return
-        yield from self._endpoint_problems()
-        if self.vault and (wrong_name := names.vault_name_problem(self.vault)):
-            yield Problem(("vault",), wrong_name)
-
-    def _endpoint_problems(self) -> Iterator[Problem]:
-        if self.endpoint.secret and not self.endpoint.webhook:
-            yield Problem(("endpoint", "secret"), "a secret signs what is posted to a webhook")
-        for index, address in enumerate(self.endpoint.mail):
-            for _, wrong_address in contact.problems(address, "", ""):
-                yield Problem(("endpoint", "mail", index), wrong_address)
-        if not self.endpoint.webhook:
-            return
-        if wrong := webhook_problem(self.endpoint.webhook):
-            where = ("endpoint", "webhook")
-            yield Problem(where, f"`{self.endpoint.webhook}` is no address to post events to: {wrong}")
-        elif not self.endpoint.webhook.startswith("https://"):
-            yield Problem(
-                ("endpoint", "webhook"),
-                "events are posted over https",
-                "The operator may allow a host without TLS, in `.kvstack/events.json`.",
-                severity="warning",
-            )
-        if self.endpoint.secret and not any(self.endpoint.signed_by):
-            summary = f"`{self.endpoint.secret}` names no secret: write `VAULT/secrets/NAME`"
-            yield Problem(("endpoint", "secret"), summary)
+        if self.vault and (wrong := names.vault_name_problem(self.vault)):
+            yield Problem(("vault",), wrong)
+        yield from endpoint_problems(self.endpoint)
 
     def made_after(self) -> tuple[str, ...]:
         """Return its vault, and the secret that signs its events: what is not there yet cannot be looked at."""
-        vault, secret = self.endpoint.signed_by
-        found = [f"vaults/{self.vault}"] if self.vault else []
-        found += [f"vaults/{vault}", f"vaults/{vault}/secrets/{secret}"] if secret else []
-        return tuple(one.lower() for one in found)
+        return (*((f"vaults/{self.vault}".lower(),) if self.vault else ()), *self.endpoint.made_after())
 
     def identity(self, vault: str) -> str:
         """Return its place among all subscriptions: no two have one name."""
         return f"events/{self.name}".lower()
+
+
+def endpoint_problems(endpoint: EventEndpoint) -> Iterator[Problem]:
+    """Yield what is wrong with where something goes."""
+    if sum(map(bool, (endpoint.webhook, endpoint.command, endpoint.mail))) != 1:
+        yield Problem(("endpoint",), "events go to a `webhook`, to a `command`, or by `mail`: to one of them")
+        return
+    if endpoint.secret and not endpoint.webhook:
+        yield Problem(("endpoint", "secret"), "a secret signs what is posted to a webhook")
+    for index, address in enumerate(endpoint.mail):
+        for _, wrong in contact.problems(address, "", ""):
+            yield Problem(("endpoint", "mail", index), wrong)
+    if not endpoint.webhook:
+        return
+    if wrong_url := webhook_problem(endpoint.webhook):
+        where = ("endpoint", "webhook")
+        yield Problem(where, f"`{endpoint.webhook}` is no address to post events to: {wrong_url}")
+    elif not endpoint.webhook.startswith("https://"):
+        yield Problem(
+            ("endpoint", "webhook"),
+            "events are posted over https",
+            "The operator may allow a host without TLS, in `.kvstack/events.json`.",
+            severity="warning",
+        )
+    if endpoint.secret and not any(endpoint.signed_by):
+        summary = f"`{endpoint.secret}` names no secret: write `VAULT/secrets/NAME`"
+        yield Problem(("endpoint", "secret"), summary)

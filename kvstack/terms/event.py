@@ -17,6 +17,7 @@ EventType = Literal[
     "Microsoft.KeyVault.CertificateExpired",
     "Microsoft.KeyVault.VaultAccessPolicyChanged",
     "kvstack.AccessChanged",
+    "kvstack.Alert",
     "kvstack.ApplyFailed",
     "kvstack.ApplyFinished",
     "kvstack.DriftFound",

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
 from kvstack.vault import errors, outbox
+from kvstack.vault.alerts import AlertOperations
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.certificates.rows import CONTACTS
 from kvstack.vault.delivery_policy import (
@@ -27,7 +28,7 @@ from kvstack.vault.items import SECRETS, newest_enabled
 from kvstack.vault.outbox import DELIVERIES, ENDPOINTS, Delivery, Endpoint, State, Subscription
 from kvstack.vault.records import Vault
 from kvstack.vault.secrets import value_context
-from kvstack.vault.subscriptions import READ_EVENTS, WRITE_EVENTS, SubscriptionOperations
+from kvstack.vault.subscriptions import READ_EVENTS, WRITE_EVENTS
 from kvstack.vault.transaction import Transaction
 from kvstack.vault.versions import SECRET_VERSIONS
 
@@ -51,7 +52,7 @@ class Receiver(Protocol):
         ...
 
 
-class DeliveryOperations(SubscriptionOperations):
+class DeliveryOperations(AlertOperations):
     """What is done with events once they are in the outbox."""
 
     def list_events(
@@ -107,6 +108,7 @@ class DeliveryOperations(SubscriptionOperations):
         if caller != SYSTEM:
             with self._attempt(caller, "EventDeliver", self.top) as attempt, attempt.look():
                 raise errors.denied_plainly()
+        self.watch_audit(SYSTEM)
         with self._store.transaction() as tx:
             if not DELIVERIES.count(tx):
                 return DeliveryReport()

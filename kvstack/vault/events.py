@@ -19,7 +19,7 @@ def emit_version(attempt: "Attempt", home: "Vault", item: "Key | Secret | Certif
     """Tell everybody who wants it what happened to a thing's newest version. what: `NewVersionCreated`, `NearExpiry`,
     `Expired`."""
     kind = f"Microsoft.KeyVault.{type(item).__name__}{what}"
-    tell_version(attempt, home, item, what, _wanting(attempt, kind, item.name, home.name))
+    tell_version(attempt, home, item, what, wanting(attempt, kind, item.name, home.name))
 
 
 def tell_version(
@@ -42,7 +42,7 @@ def tell_version(
         nbf=seconds(item.not_before),
         exp=seconds(item.expires),
     )
-    _put(attempt, f"Microsoft.KeyVault.{noun}{what}", attempt.scope_of(home), data, to)
+    put_event(attempt, f"Microsoft.KeyVault.{noun}{what}", attempt.scope_of(home), data, to)
 
 
 def emit_purge_scheduled(attempt: "Attempt", home: "Vault", item: "Key | Secret | Certificate | None" = None) -> None:
@@ -77,16 +77,18 @@ def emit_access(attempt: "Attempt", scope: "Scope", what: str, identifier: str) 
 
 def emit(attempt: "Attempt", kind: str, source: "Scope", data: ThingData) -> None:
     """Put an event into the outbox for everybody who wants it; nothing is written where nobody does."""
-    wanting = _wanting(attempt, kind, data.object_name, data.vault_name)
-    if wanting:
-        _put(attempt, kind, source, data, wanting)
+    to = wanting(attempt, kind, data.object_name, data.vault_name)
+    if to:
+        put_event(attempt, kind, source, data, to)
 
 
-def _wanting(attempt: "Attempt", kind: str, name: str, vault: str) -> "list[Subscription]":
-    return [one for one in subscriptions(attempt.tx) if one.wanted.takes(kind, name, vault)]
+def wanting(attempt: "Attempt", kind: str, name: str, vault: str) -> "list[Subscription]":
+    """Return who subscribes to an event. An alert has but its own."""
+    return [one for one in subscriptions(attempt.tx) if one.alert is None and one.wanted.takes(kind, name, vault)]
 
 
-def _put(attempt: "Attempt", kind: str, source: "Scope", data: ThingData, to: "Sequence[Subscription]") -> None:
+def put_event(attempt: "Attempt", kind: str, source: "Scope", data: ThingData, to: "Sequence[Subscription]") -> None:
+    """Put an event into the outbox for some."""
     event = Event(
         id=attempt.drawn_id(),
         source=source.path,

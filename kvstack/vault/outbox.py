@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from kvstack.terms.event import Filter
 from kvstack.vault.table import Row, Table
 
@@ -17,12 +19,23 @@ _DAY = timedelta(days=1)
 _MANY_DAYS = 400
 _MARK = "outbox"
 _CONTACTS = "contacts/"
+ALERT = "alerts/"  # how the row of an alert is told from that of a subscription
+
+
+class AlertRule(msgspec.Struct, frozen=True):
+    """What of the audit counts: `*` and `?` match; count, seconds: how many of them, and in which time."""
+
+    operation: str = ""
+    result: str = ""
+    principal: str = ""
+    count: int = 1
+    seconds: int = 3600
 
 
 class Subscription(Row, frozen=True, kw_only=True):
     """Who wants which events. wanted: of what is chosen; webhook: where they are posted to; secret_vault, secret: what
     signs them; command: or the program that gets them; mail: or the addresses they are mailed to; stack: whose it is,
-    empty for nobody's; by: who declared it last."""
+    empty for nobody's; by: who declared it last; alert: of an alert, what of the audit counts."""
 
     folded: str
     name: str
@@ -32,6 +45,7 @@ class Subscription(Row, frozen=True, kw_only=True):
     secret: str = ""
     command: tuple[str, ...] = ()
     mail: tuple[str, ...] = ()
+    alert: AlertRule | None = None
     stack: str = ""
     by: str = ""
     created: datetime
@@ -64,6 +78,14 @@ class Delivery(Row, frozen=True, kw_only=True):
     failure: str = ""
 
 
+class AlertState(Row, frozen=True, kw_only=True):
+    """How far the audit was looked at for an alert. times: of the records that count, and are not told of yet."""
+
+    subscription: str
+    position: int
+    times: tuple[datetime, ...] = ()
+
+
 class Endpoint(Row, frozen=True, kw_only=True):
     """What is known of a subscriber. validated: the address that has said it wants events; failures: tries in a row
     that took nothing; failing_since: the first of them; paused_until: nothing is sent before."""
@@ -86,6 +108,7 @@ class _PruneMark(Row, frozen=True):
 SUBSCRIPTIONS = Table("event_subscriptions", Subscription, ("folded",))
 DELIVERIES = Table("event_deliveries", Delivery, ("subscription", "sequence"), (("subscription", "state"), ("day",)))
 ENDPOINTS = Table("event_endpoints", Endpoint, ("subscription",))
+ALERT_STATES = Table("alert_states", AlertState, ("subscription",))
 _MARKS = Table("event_marks", _PruneMark, ("id",))
 
 
@@ -129,6 +152,7 @@ def remove(tx: "Transaction", subscription: Subscription) -> None:
     for delivery in DELIVERIES.scan(tx, subscription=subscription.folded):
         DELIVERIES.delete(tx, delivery.subscription, delivery.sequence)
     ENDPOINTS.delete(tx, subscription.folded)
+    ALERT_STATES.delete(tx, subscription.folded)
     SUBSCRIPTIONS.delete(tx, subscription.folded)
 
 

@@ -16,7 +16,7 @@ from kvstack.vault.engine import Attempt, near
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden
 from kvstack.vault.events import emit
 from kvstack.vault.items import ItemOperations
-from kvstack.vault.outbox import SUBSCRIPTIONS, Subscription
+from kvstack.vault.outbox import ALERT_STATES, SUBSCRIPTIONS, AlertRule, AlertState, Subscription
 from kvstack.vault.secrets import GET
 
 READ_EVENTS = "Microsoft.EventGrid/eventSubscriptions/read"
@@ -45,13 +45,41 @@ class SubscriptionOperations(ItemOperations):
         command is the operator's alone to name. secret: vault and name of what signs its events: the caller
         has to have the right to read it, as whoever gets events signed by it could try values against them. new: raise
         Conflict for one that is there. What already waits for it goes to where it then points."""
-        with self._attempt(caller, "EventSubscriptionPut", self.top) as attempt, attempt.transaction():
-            there = SUBSCRIPTIONS.get(attempt.tx, folded(name))
+        if "/" in name:
+            raise BadParameter(f"`{name}` is no name of a subscription: letters, digits and hyphens, at most 64")
+        return self._put_subscriber(
+            caller,
+            ("EventSubscriptionPut", "", name),
+            endpoint=(webhook, tuple(command), tuple(mail)),
+            wanted=wanted,
+            secret=secret,
+            stack=stack,
+            new=new,
+        )
+
+    def _put_subscriber(
+        self,
+        caller: Caller,
+        what: tuple[str, str, str],
+        *,
+        endpoint: tuple[str, tuple[str, ...], tuple[str, ...]],
+        wanted: Filter,
+        secret: tuple[str, str],
+        stack: str,
+        new: bool,
+        alert: AlertRule | None = None,
+    ) -> Subscription:
+        """Keep a subscription or an alert. what: the operation, what its row's key begins with, and its name; endpoint:
+        webhook, command and mail."""
+        operation, kind, name = what
+        webhook, command, mail = endpoint
+        with self._attempt(caller, operation, self.top) as attempt, attempt.transaction():
+            there = SUBSCRIPTIONS.get(attempt.tx, kind + folded(name))
             for vault in {wanted.vault, *((there.wanted.vault,) if there is not None else ())}:
                 attempt.require(WRITE_EVENTS, self._wanted_scope(attempt, vault), data=False)
             if there is not None and new:
-                raise Conflict(f"there is an event subscription `{there.name}` already")
-            found = list(_problems(name, (webhook, command, mail), secret, wanted))
+                raise Conflict(f"there is {'an alert' if kind else 'an event subscription'} `{there.name}` already")
+            found = list(_problems(name, endpoint, secret, wanted))
             if found:
                 raise BadParameter.of(found)
             if command and caller.id != self._settings.operator_id:
@@ -66,14 +94,15 @@ class SubscriptionOperations(ItemOperations):
                 if home is not None:
                     attempt.require_let_in(home)
             put = Subscription(
-                folded=folded(name),
+                folded=kind + folded(name),
                 name=there.name if there is not None else name,
                 wanted=msgspec.structs.replace(wanted, vault=folded(wanted.vault)),
                 webhook=webhook,
                 secret_vault=secret[0],
                 secret=secret[1],
-                command=tuple(command),
-                mail=tuple(mail),
+                command=command,
+                mail=mail,
+                alert=alert,
                 stack=stack,
                 by=caller.id,
                 created=there.created if there is not None else attempt.now,
@@ -81,6 +110,9 @@ class SubscriptionOperations(ItemOperations):
             )
             attempt.details["subscription"] = put.name
             SUBSCRIPTIONS.put(attempt.tx, put)
+            if alert is not None and ALERT_STATES.get(attempt.tx, put.folded) is None:
+                newest = next((row[0] for row in self._audit.rows(newest_first=True)), 0)
+                ALERT_STATES.put(attempt.tx, AlertState(subscription=put.folded, position=newest))
             return put
 
     def get_subscription(self, caller: Caller, name: str) -> Subscription:
@@ -95,8 +127,12 @@ class SubscriptionOperations(ItemOperations):
 
     def delete_subscription(self, caller: Caller, name: str) -> Subscription:
         """Take a subscription away, with everything on its way to it."""
-        with self._attempt(caller, "EventSubscriptionDelete", self.top) as attempt, attempt.transaction():
-            there = self._subscription(attempt, name, DELETE_EVENTS)
+        return self._delete_subscriber(caller, ("EventSubscriptionDelete", "", name))
+
+    def _delete_subscriber(self, caller: Caller, what: tuple[str, str, str]) -> Subscription:
+        operation, kind, name = what
+        with self._attempt(caller, operation, self.top) as attempt, attempt.transaction():
+            there = self._subscription(attempt, kind + name, DELETE_EVENTS)
             attempt.details["subscription"] = there.name
             outbox.remove(attempt.tx, there)
             return there

@@ -11,6 +11,7 @@ import pytest
 
 from kvstack.backends.protocol import Actual, Backend, Handler, Offer, Purges, Recovers, Rotates, Snapshot, Wanted
 from kvstack.resources.access_policy import AccessPolicy
+from kvstack.resources.alert import Alert, AlertPattern
 from kvstack.resources.certificate import Certificate, CertificateKey, LifetimeTrigger
 from kvstack.resources.contact_list import Contact, ContactList
 from kvstack.resources.deny_assignment import DenyAssignment
@@ -88,12 +89,20 @@ SUBSCRIPTION = EventSubscription(
     vault="dev",
     endpoint=EventEndpoint(webhook="https://hooks.example.com/x"),
 )
+ALERT = Alert(
+    name="refusals",
+    on=AlertPattern(result="Forbidden*"),
+    count=3,
+    within="PT5M",
+    vault="dev",
+    endpoint=EventEndpoint(mail=("a@example.com",)),
+)
 POLICY = AccessPolicy(principal=API, keys=frozenset({"get", "sign"}), secrets=frozenset({"all"})).resolved()
 IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, POLICY, ISSUER, CONTACTS, ELIGIBLE, DENIAL]
-BESIDE_VAULTS = ("vault", "identity", "role_definition", "event_subscription")
+BESIDE_VAULTS = ("vault", "identity", "role_definition", "event_subscription", "alert")
 SOFT: list[Resource] = [VAULT, KEY, SECRET, CERTIFICATE]
 KINDS = pytest.mark.parametrize(
-    "resource", [VAULT, *IN_VAULT, IDENTITY, ROLE, SUBSCRIPTION], ids=lambda resource: resource.kind
+    "resource", [VAULT, *IN_VAULT, IDENTITY, ROLE, SUBSCRIPTION, ALERT], ids=lambda resource: resource.kind
 )
 SOFT_KINDS = pytest.mark.parametrize("resource", SOFT, ids=lambda resource: resource.kind)
 TAGGED_KINDS = pytest.mark.parametrize("resource", [*SOFT, IDENTITY], ids=lambda resource: resource.kind)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kvstack.resources.alert import Alert, span_seconds, span_text
 from kvstack.resources.event_subscription import EventEndpoint, EventSubscription, Subjects
 from kvstack.terms.address import Address
 from tests.declare.stacks import problems, read
@@ -50,6 +51,51 @@ def test_vaults_are_named_by_their_keys(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_where_it_stands(tmp_path: Path, before: str, after: str, told: str) -> None:
     found = problems(tmp_path, STACK.replace(before, after))
     assert any(told in str(one) for one in found), found
+
+
+ALERTS = """\
+stack: s
+alerts:
+  refusals:
+    on: {result: Forbidden*}
+    count: 3
+    within: PT60M
+    vault: dev
+    endpoint: {mail: [ann@example.com]}
+vaults:
+  dev: {name: Dev-1}
+"""
+
+
+def test_an_alert_is_a_thing_of_its_own(tmp_path: Path) -> None:
+    node = read(tmp_path, ALERTS).desired.nodes[Address("alerts/refusals")]
+    assert isinstance(node.resource, Alert)
+    assert (node.identity, node.resource.vault, node.resource.within) == ("alerts/refusals", "dev-1", "PT1H")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("{result: Forbidden*}", "{}", "nothing is said of what counts"),
+        ("PT60M", "P32D", "`P32D` is no time of at most 31 days"),
+        ("PT60M", "PT", "`PT` is no time"),
+        ("PT60M", "an hour", "`an hour` is no time"),
+        ("count: 3", "count: 0", "count"),
+        ("ann@example.com", "ann", "`ann` is no e-mail address"),
+        ("{mail: [ann@example.com]}", "{}", "to one of them"),
+        ("refusals:", "re_fusals:", "is no name for it"),
+    ],
+)
+def test_what_is_wrong_with_an_alert_is_told_where_it_stands(
+    tmp_path: Path, before: str, after: str, told: str
+) -> None:
+    found = problems(tmp_path, ALERTS.replace(before, after))
+    assert any(told in str(one) for one in found), found
+
+
+@pytest.mark.parametrize("seconds", [1, 59, 60, 61, 3600, 5400, 86_400, 86_401, 31 * 86_400])
+def test_every_span_has_one_spelling(seconds: int) -> None:
+    assert span_seconds(span_text(seconds)) == seconds
 
 
 def test_no_tls_is_worth_a_warning(tmp_path: Path) -> None:

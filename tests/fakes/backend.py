@@ -76,7 +76,7 @@ class MemoryBackend:
                 "role_assignment" | "role_definition" | "deny_assignment" | "access_policy" | "issuer" | "contact_list"
             ):
                 return _Plain(self)
-            case "event_subscription":
+            case "event_subscription" | "alert":
                 return _Plain(self)
             case "identity":
                 return _Identities(self)

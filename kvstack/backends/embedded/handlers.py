@@ -76,5 +76,9 @@ def handler(  # noqa: C901  # a case a resource type
             from kvstack.backends.embedded.event_subscription import EventSubscriptionHandler
 
             return EventSubscriptionHandler(service, caller, places, owner)
+        case "alert":
+            from kvstack.backends.embedded.alert import AlertHandler
+
+            return AlertHandler(service, caller, places, owner)
         case _:
             return None

@@ -140,6 +140,7 @@ def _unread(told: tuple[VaultUnread, ...], managed_hsms: frozenset[str]) -> Iter
                 yield Unread(f"{section}/{home}/{vault}/" if vault else f"{section}/", entry.reason)
             case "event_subscriptions":
                 yield Unread("events/", entry.reason)
+                yield Unread("alerts/", entry.reason)
             case "role_definitions":
                 yield Unread("roles/", entry.reason)
             case "vault":

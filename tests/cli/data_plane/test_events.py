@@ -123,6 +123,21 @@ def test_what_becomes_of_a_stack_is_told_to_who_wants_to_know(shell: Shell) -> N
     assert "there is no `smtp`" in shell.good("run-due").err
 
 
+def test_an_alert_is_declared_and_tells_of_what_the_audit_shows(shell: Shell) -> None:
+    text = "stack: s\nalerts: {reads: {on: {operation: SecretGet}, count: 2, endpoint: {mail: [ann@example.com]}}}\n"
+    apply(shell, "", text)
+    assert shell.good("plan", "--detailed-exitcode").text == EMPTY
+    for _ in range(3):
+        shell.good("secret", "show", "payments-dev/db-password", "--value")
+    shell("events", "deliver")
+    (alert,) = shell.good("events", "list", "--json").json["events"]
+    assert (alert["event"]["type"], alert["event"]["subject"]) == ("kvstack.Alert", "reads")
+    assert alert["event"]["data"]["Id"].endswith("/secrets/db-password")
+    apply(shell, "", text.replace("count: 2", "count: 3"))
+    apply(shell, "", "stack: s\n")
+    assert shell.good("events", "subscriptions", "--json").json == {"subscriptions": []}
+
+
 def test_a_receiver_that_cannot_be_reached_fails_a_delivery_and_no_run(shell: Shell) -> None:
     apply(shell, "https://127.0.0.1:1/")
     shell.good("secret", "set", "stack-dev/db-a", stdin=b"x")

@@ -49,6 +49,7 @@ NOT_ON_DATA = {
     *("create_identity", "update_identity", "get_identity", "list_identities", "delete_identity"),
     *("put_subscription", "get_subscription", "list_subscriptions", "delete_subscription"),
     *("list_events", "replay_events", "deliver_events", "tell_of_stack"),
+    *("put_alert", "delete_alert", "watch_audit"),
     *("trust_authority", "remove_authority", "list_authorities"),
     *("download_own_security_domain", "upload_own_security_domain"),
     # Makes a vault of its own; key material in memory, of no vault yet; reads what it may and says what it could not.

@@ -19,7 +19,10 @@ from tests.vault.service.world import StartClock, World
 
 EVERY = sorted(f"{kind}/{name}" for kind, names in PERMISSIONS.items() for name in names)
 # What names a vault and is no operation on the data in it.
-OTHERS = {"export_vault", "prepare_key", "set_access_policy", "delete_access_policy", "list_access_policies"}
+OTHERS = {
+    *("export_vault", "prepare_key", "set_access_policy", "delete_access_policy", "list_access_policies"),
+    "put_alert",
+}
 
 
 class Undone(Exception):
