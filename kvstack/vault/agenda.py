@@ -32,10 +32,11 @@ class AgendaRow(Row, frozen=True):
 
 
 class AgendaMark(Row, frozen=True):
-    """From which day on there may be entries."""
+    """From which day on there may be entries. looked: on which day somebody looked last, and found nothing to do."""
 
     id: str
     day: date
+    looked: date | None = None
 
 
 AGENDA = Table("agenda", AgendaRow, ("thing",), (("day",), ("hour",)))
@@ -102,14 +103,16 @@ def entries(tx: "Transaction", until: datetime) -> Iterator[AgendaRow]:
 
 
 def advance(tx: "Transaction", now: datetime) -> None:
-    """Move the mark on to the first day with an entry, at most to today."""
+    """Move the mark on to the first day with an entry, at most to today; note that somebody looked."""
     mark, last = _mark(tx), _day(now)
     if last - mark > _MANY_DAYS * _DAY:
         first = min((_day(row.at) for row in AGENDA.scan(tx)), default=last)
     else:
         first = next((day for day in _days(mark, last) if AGENDA.count(tx, day=day.isoformat())), last)
-    if mark < min(first, last):
-        MARKS.put(tx, AgendaMark(_MARK, min(first, last)))
+    there = MARKS.get(tx, _MARK)
+    # Written once a day, also where an entry that waits (in a soft-deleted vault) holds the mark: it is a sign of life.
+    if mark < min(first, last) or there is None or there.looked != last:
+        MARKS.put(tx, AgendaMark(_MARK, max(mark, min(first, last)), last))
 
 
 def _enter(tx: "Transaction", table: str, key: tuple[str, ...], at: datetime | None) -> None:

@@ -13,9 +13,10 @@ from kvstack.terms.scope import Scope
 from kvstack.vault import agenda, errors
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.due_kind import Action, Due, DueKind, Failed, Found, NotDue
+from kvstack.vault.due_order import together, turn
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
-from kvstack.vault.expiring import NOTICES, ExpiryOperations
+from kvstack.vault.expiring import ExpiryOperations
 from kvstack.vault.faults import Tampered, UnreadableRow
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, Kind, moment
 from kvstack.vault.records import Certificate, Deletion, Key, Secret, Vault
@@ -26,8 +27,6 @@ __all__ = ["Due", "DueOperations", "DueReport", "Failed"]
 
 CONFIRM_CLOCK = "Microsoft.Authorization/clock/write"
 _DATED: tuple[Kind[Any], ...] = (KEY, SECRET, CERTIFICATE)
-# How many things are made ready before they are committed together.
-_TOGETHER = 32
 
 
 class DueReport(msgspec.Struct, frozen=True):
@@ -60,26 +59,26 @@ class DueOperations(RotatingOperations, ExpiryOperations):
                 raise errors.denied_plainly()
         done: list[Due] = []
         failed: list[Failed] = []
-        tried: set[tuple[str, str, str, str]] = set()
+        tried: set[Due] = set()
         while True:
             with self._attempt(caller, "DueRun", self.top) as attempt, attempt.transaction():
                 if not agenda.begun(attempt.tx):
                     agenda.build(attempt.tx, [kind.table for kind in _DATED], attempt.now)
                 unread: list[Failed] = []
-                found = [one for one in _found(attempt, attempt.now, unread) if _name(one.due) not in tried]
+                found = [one for one in _found(attempt, attempt.now, unread) if one.due not in tried]
                 doubt = self._time(attempt).doubt
                 attempt.details.update(due=str(len(found)), **({"held_back": doubt} if doubt else {}))
                 if not found and not doubt:
                     agenda.advance(attempt.tx, attempt.now)
-            failed += (one for one in unread if _name(one.due) not in tried)
-            tried |= {_name(one.due) for one in found} | {_name(one.due) for one in unread}
+            failed += (one for one in unread if one.due not in tried)
+            tried |= {one.due for one in found} | {one.due for one in unread}
             if doubt:
                 return DueReport((), tuple(one.due for one in found), doubt, failed=tuple(failed))
             if not found:
                 break
-            # What is done may make the next thing due at once.
-            for first in range(0, len(found), _TOGETHER):
-                self._do(found[first : first + _TOGETHER], done, failed)
+            # What is done may make the next thing due at once; what failed is due since the same date as before.
+            for some in together(found):
+                self._do(some, done, failed)
         # Those whose making or purge was cut short some time ago, too.
         left: list[str] = []
         self._destroy_tokens(left)
@@ -188,7 +187,7 @@ def _found(attempt: Attempt, at: datetime, unread: list[Failed]) -> list[Found]:
         for action, since in kind.table.dates(row).items():
             if since <= at:
                 found.append(Found(Due(cast(Action, action), kind.word, home.name, row.name, since), row))
-    return sorted(found, key=_turn)
+    return sorted(found, key=turn)
 
 
 def _dated(
@@ -210,18 +209,6 @@ def _dated(
             continue
         if row is not None:
             yield kind, row
-
-
-def _turn(found: Found) -> tuple[bool, datetime, bool, str, str, str, str]:
-    """Return what things are put in order by: authorities before what they sign, then what is due longest; people are
-    told that something expires once it was not followed by another version at that moment."""
-    due, thing = found.due, found.thing
-    signs = due.action == "renew" and isinstance(thing, Certificate) and thing.policy.authority is not None
-    return not signs, due.since, due.action in NOTICES, due.vault, due.kind, due.name, due.action
-
-
-def _name(due: Due) -> tuple[str, str, str, str]:
-    return due.action, due.kind, due.vault, due.name
 
 
 def _over(deletion: Deletion, at: datetime) -> bool:

@@ -10,7 +10,7 @@ from kvstack.vault import outbox
 from kvstack.vault.caller import SYSTEM
 from kvstack.vault.certificates.rows import CONTACTS
 from kvstack.vault.dates import notice
-from kvstack.vault.due_kind import Found
+from kvstack.vault.due_kind import Action, Found
 from kvstack.vault.engine import Attempt
 from kvstack.vault.events import emit_version, tell_version
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, I, ItemOperations, Kind
@@ -51,7 +51,11 @@ def _told(attempt: Attempt, found: Found, kind: Kind[I]) -> None:
             tell_version(attempt, home, item, NOTICES[found.due.action], [outbox.contacts(home, ())])
     else:
         emit_version(attempt, home, item, NOTICES[found.due.action])
-    # What was noted of versions before is of no use any more.
-    still = {notice(action, item) for action in NOTICES}
-    noted = tuple(sorted({*(one for one in item.told if one in still), notice(found.due.action, item)}))
-    kind.table.put(attempt.tx, replace(item, told=noted))
+    kind.table.put(attempt.tx, noted(item, found.due.action))
+
+
+def noted(item: I, action: Action) -> I:
+    """Return a thing of which people were told that. What was noted of versions before is of no use any more."""
+    still = {notice(one, item) for one in NOTICES}
+    told = {*(one for one in item.told if one in still), notice(action, item)}
+    return replace(item, told=tuple(sorted(told)))

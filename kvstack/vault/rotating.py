@@ -90,7 +90,9 @@ class RotatingOperations(KeyOperations, SecretOperations, CertificateOperations)
 
             def still() -> tuple[Vault, Certificate]:
                 home, there = still_due(attempt, due, CERTIFICATE, CREATE_CERTIFICATE)
-                require_same_issuer(attempt, there, self._authority_of(attempt, home, there.policy))
+                authority = self._authority_of(attempt, home, there.policy)
+                signer = (authority.home.id, authority.item.folded) if authority is not None else None
+                require_same_issuer(attempt, there, signer)
                 return home, there
 
             self._renewed(attempt, still)

@@ -7,6 +7,7 @@ from kvstack.vault.activations import ActivationOperations
 from kvstack.vault.approvals import ApprovalOperations
 from kvstack.vault.attestation_authorities import AttestationAuthorityOperations
 from kvstack.vault.audit_operations import AuditOperations
+from kvstack.vault.calendar import CalendarOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
@@ -34,6 +35,7 @@ from kvstack.vault.vaults import VaultOperations
 
 class VaultService(
     DueOperations,
+    CalendarOperations,
     DeliveryOperations,
     TransferOperations,
     AccessPolicyOperations,

@@ -180,6 +180,11 @@ class AuthorityOperations(TrioOperations):
         the vault cannot reach."""
         if policy.issuer in ("Self", "Unknown"):
             return None
+        return self._authority(attempt, *self._authority_path(attempt, home, policy))
+
+    @staticmethod
+    def _authority_path(attempt: Attempt, home: Vault, policy: CertificatePolicy) -> tuple[str, str]:
+        """Return the vault and name of the authority a policy names, whether it is there or not."""
         path = policy.authority_path
         if path is None:
             issuer = ISSUERS.get(attempt.tx, home.id, policy.issuer.lower())
@@ -199,7 +204,7 @@ class AuthorityOperations(TrioOperations):
                         f"issuer: `{issuer.name}` is `{issuer.provider}`, which this vault cannot ask",
                         "Use `Unknown`, have them sign the request, and merge what they send.",
                     )
-        return self._authority(attempt, *path)
+        return path
 
     def _authority(self, attempt: Attempt, vault: str, name: str, version: str | None = None) -> Authority:
         """Return an authority the caller may have sign. Raises VaultError."""

@@ -2,17 +2,16 @@
 
 import contextlib
 from collections.abc import Callable
-from datetime import timedelta
 
 import msgspec
 
 from kvstack.hsm.protocol import KeyReference
 from kvstack.terms import certificate as certificate_rules
 from kvstack.terms.certificate import UNKNOWN, CertificatePolicy
-from kvstack.terms.duration import Duration
 from kvstack.terms.name import folded
 from kvstack.vault import errors
 from kvstack.vault.certificates.authorities import Authority, AuthorityOperations
+from kvstack.vault.certificates.life import life
 from kvstack.vault.certificates.rows import CERTIFICATE_VERSIONS, CERTIFICATES, PENDING, Certificate, PendingRow
 from kvstack.vault.certificates.trio import Issued, Version
 from kvstack.vault.engine import Attempt
@@ -20,8 +19,6 @@ from kvstack.vault.errors import BadParameter, Conflict, Forbidden
 from kvstack.vault.items import pending_context
 from kvstack.vault.records import Vault
 
-# Clocks of those who check it may be behind ours. Azure's own allowance.
-_BACKDATED = timedelta(minutes=10)
 _SERIAL_BYTES = 20  # with the first bit cleared: 159 random bits, of which RFC 5280 allows 160
 
 
@@ -124,16 +121,15 @@ class MakingOperations(AuthorityOperations):
         from kvstack.vault.certificates.signer import public_key, signer
 
         policy, authority = order.policy, order.authority
-        not_before = attempt.now.replace(microsecond=0) - _BACKDATED
         issuing = None
         key = own
         if authority is not None:
             constraints.require_names_allowed(policy, authority.above)
-            not_before = max(not_before, authority.certificate.not_valid_before_utc)
             rules = authority.row.policy.authority
             issuing = building.Issuing(authority.certificate, rules.crl_url if rules is not None else "")
             key = authority.key
-        not_after = Duration(months=policy.validity_months).after(not_before)
+        begins = authority.certificate.not_valid_before_utc if authority is not None else None
+        not_before, not_after = life(policy.validity_months, attempt.now, begins)
         if authority is not None and not_after > authority.row.expires:
             raise BadParameter(
                 f"validity_months: the certificate would outlive `{authority.home.name}/{authority.item.name}`, which "
@@ -236,14 +232,14 @@ def require_place(home: Vault, policy: CertificatePolicy) -> None:
         )
 
 
-def require_same_issuer(attempt: Attempt, there: Certificate, authority: Authority | None) -> None:
+def require_same_issuer(attempt: Attempt, there: Certificate, authority: tuple[str, str] | None) -> None:
     """Refuse to have an authority sign what nobody who may have it sign ordered: another one than signed the newest
-    version, or a certificate of other contents. Raises Forbidden."""
+    version, or a certificate of other contents. authority: id of its vault, and folded name. Raises Forbidden."""
     if authority is None:
         return
     row = CERTIFICATE_VERSIONS.get(attempt.tx, there.vault_id, there.folded, there.version)
     by = row.issued_by if row is not None else None
-    same = by is not None and (by.vault_id, by.folded) == (authority.home.id, authority.item.folded)
+    same = by is not None and (by.vault_id, by.folded) == authority
     if row is None or not same or _contents(row.policy) != _contents(there.policy):
         raise Forbidden(
             f"the policy of the certificate `{there.name}` in vault `{there.vault}` was changed since its authority "

@@ -349,3 +349,22 @@ def test_an_entry_that_somebody_moved_or_removed_is_noticed(rotating: World, dee
     store.read_tables()
     with pytest.raises(Tampered):
         rotating.service.run_due(SYSTEM)
+
+
+def test_what_a_rotation_makes_due_at_once_is_done_by_the_same_run(dev: World) -> None:
+    weekly = RotationPolicy(every=duration("P7D"), keep_previous=duration("P0D"))
+    dev.service.create_key(dev.operator, VAULT, "k", specification=EC256, rotation=weekly)
+    dev.service.rotate_key(dev.operator, VAULT, "k")
+    dev.days(7)
+    # The first version's end and the second's successor are due together; then the second's end is due, too.
+    report = dev.service.run_due(SYSTEM)
+    assert [one.action for one in report.done] == ["disable-previous", "rotate", "disable-previous"]
+    assert versions(dev, "keys") == [(False, False), (False, True), (True, True)]
+
+
+def test_a_thing_that_waits_in_a_deleted_vault_does_not_keep_runs_from_being_a_sign_of_life(dev: World) -> None:
+    dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("v"), expires=START + timedelta(days=40))
+    dev.service.delete_vault(dev.operator, VAULT)
+    for _ in range(10):
+        dev.clock.advance(timedelta(days=20))
+        assert dev.service.run_due(SYSTEM).held_back == ()
