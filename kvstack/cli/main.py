@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "state": ("state", "List, show, move, forget, unlock, rebuild what was recorded."),
     "schema": ("schema", "Print the JSON Schema of a stack."),
     "run-due": ("run_due", "Do what time has made due."),
+    "calendar": ("calendar", "Show what time is going to make due, and what is wrong with it."),
     "run": ("run", "Start a program with chosen secrets in its environment."),
     "vault": ("vault", "Vaults, alive and soft-deleted."),
     "secret": ("secret", "Secrets and their values."),

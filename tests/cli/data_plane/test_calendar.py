@@ -1,0 +1,61 @@
+"""`kvstack calendar`: the year ahead as a table, JSON, Markdown and a file that calendars read."""
+
+import pytest
+
+from kvstack.render.calendar import icalendar, markdown
+from tests.cli.data_plane.conftest import VAULT
+from tests.cli.data_plane.shell import Shell
+from tests.vault.service.world import START
+
+SECRET = f"{VAULT}/rotating"
+
+
+@pytest.fixture
+def rotating(simulated: Shell) -> Shell:
+    simulated.good("secret", "set", SECRET, stdin=b"v")
+    simulated.good("secret", "rotation-policy", "update", SECRET, "--every", "P100D", "--length", "20")
+    return simulated
+
+
+def test_the_year_ahead_is_told_with_its_conflicts(rotating: Shell) -> None:
+    result = rotating.good("calendar", "--all")
+    assert result.words.count(f"rotate secret {SECRET} nobody is told of the new version") == 3
+    document = rotating.good("calendar", "--vault", VAULT, "--json").json
+    assert [one["action"] for one in document["coming"]] == ["rotate"] * 3
+    assert document["coming"][0]["conflicts"][0]["code"] == "nobody-notified"
+    assert rotating.good("calendar", "--vault", "another-dev").text.startswith("Nothing happens until ")
+
+
+def test_it_ends_with_the_day_that_is_named(rotating: Shell) -> None:
+    first = rotating.good("calendar", "--all", "--json").json["coming"][0]["at"][:10]
+    assert len(rotating.good("calendar", "--all", "--until", first, "--json").json["coming"]) == 1
+    for wrong in (("--until", "2001-01-01"), ("--until", "soon"), ("--json", "--ics"), ("--all", "--vault", VAULT)):
+        assert rotating("calendar", *wrong).code == 1
+
+
+def test_the_calendar_file_is_the_same_but_for_its_stamp_and_has_an_entry_each(rotating: Shell) -> None:
+    lines = rotating.good("calendar", "--all", "--ics").text.splitlines()
+    assert (lines[0], lines[-1]) == ("BEGIN:VCALENDAR", "END:VCALENDAR")
+    uids = [line for line in lines if line.startswith("UID:")]
+    assert len(set(uids)) == lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") == 3
+    assert uids == [
+        line for line in rotating.good("calendar", "--all", "--ics").text.splitlines() if line.startswith("UID:")
+    ]
+
+
+def test_a_line_of_a_calendar_has_75_octets_at_most_and_is_whole_again_unfolded() -> None:
+    title, words = "ü€𝄞" * 60, "a;b,c\\d\nBEGIN:VEVENT"
+    text = icalendar([(START, "id", title, words)], START)
+    assert text.replace("\r\n", "").count("\n") == text.replace("\r\n", "").count("\r") == 0
+    assert max(len(line.encode()) for line in text.split("\r\n")) <= 75
+    unfolded = text.replace("\r\n ", "").split("\r\n")
+    assert f"SUMMARY:{title}" in unfolded
+    assert "DESCRIPTION:a\\;b\\,c\\\\d\\\\nBEGIN:VEVENT" in unfolded
+    assert unfolded.count("BEGIN:VEVENT") == 1
+
+
+def test_nothing_of_a_name_is_markup_in_markdown() -> None:
+    text = markdown([(START, "rotate", "key", "v/<b>`x|y`", "see | @you")], START)
+    row = text.splitlines()[-1]
+    assert row.replace("\\|", "").count("|") == 5
+    assert "<b>" not in row
