@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.access import access
 from benchmarks.audit import audit
+from benchmarks.calendar import ahead
 from benchmarks.events import events
-from benchmarks.figures import DEEDS, Access, Audit, Deed, Events, Figures, Key, Operations, Scheduler, Signing
+from benchmarks.figures import DEEDS, Access, Ahead, Audit, Deed, Events, Figures, Key, Operations, Scheduler, Signing
 from benchmarks.machine import described
 from benchmarks.measure import Measurement, environment
 from benchmarks.operations import operations
@@ -30,6 +31,7 @@ OPERATIONS = "operations"
 ACCESS = "access"
 AUDIT = "audit"
 SCHEDULER = "scheduler"
+CALENDAR = "calendar"
 EVENTS = "events"
 REPEAT = 5
 
@@ -79,12 +81,16 @@ def main(arguments: Sequence[str]) -> int:
         if not options.only or SCHEDULER in options.only:
             _say("what is due")
             scheduled = scheduler(world, folder)
+        calendar: Ahead | str = "not asked for"
+        if not options.only or CALENDAR in options.only:
+            _say("the calendar")
+            calendar = ahead(world, folder)
         told: Events | str = "not asked for"
         if not options.only or EVENTS in options.only:
             _say("events")
             told = events(world, folder)
         text = page(
-            Figures(measurements, signed, done, decided, audited, scheduled, told),
+            Figures(measurements, signed, done, decided, audited, scheduled, told, calendar),
             machine=described(folder),
             versions={tool.name: tool.version() for tool in tools},
             date=f"{datetime.now(UTC):%Y-%m-%d}",
@@ -130,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         default=[],
-        choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS, AUDIT, SCHEDULER, EVENTS],
+        choices=[*DEEDS, SIGNING, OPERATIONS, ACCESS, AUDIT, SCHEDULER, CALENDAR, EVENTS],
         help="what is measured",
     )
     parser.add_argument("--tools", nargs="+", default=[], choices=["kvstack", "tofu", "terraform"], help="of whom")

@@ -110,6 +110,14 @@ class Scheduler(msgspec.Struct, frozen=True):
     rotated: float
 
 
+class Ahead(msgspec.Struct, frozen=True):
+    """Seconds that a calendar of a year takes, with so many entries, of so many things."""
+
+    things: int
+    entries: int
+    seconds: float
+
+
 class Events(msgspec.Struct, frozen=True):
     """Seconds that so many events take. without, recorded: setting as many secrets without a subscriber, and with one;
     delivered: posting them to a webhook of this machine, one after the other, each signed."""
@@ -121,8 +129,8 @@ class Events(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """All that was measured in one run. signing, operations, access, audit, scheduler, events: a text, why, where they
-    were not measured."""
+    """All that was measured in one run. signing, operations, access, audit, scheduler, events, ahead: a text, why,
+    where they were not measured."""
 
     measurements: Mapping[Key, Measurement]
     signing: Signing | str
@@ -131,6 +139,7 @@ class Figures(msgspec.Struct, frozen=True):
     audit: Audit | str = "not asked for"
     scheduler: Scheduler | str = "not asked for"
     events: Events | str = "not asked for"
+    ahead: Ahead | str = "not asked for"
 
     def seconds(self, deed: Deed, tool: str, size: int) -> float | None:
         """Return a median time in seconds, or None."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from benchmarks.figures import Access, Audit, Deed, Figures, Operations, Scheduler, Signing
+from benchmarks.figures import Access, Ahead, Audit, Deed, Figures, Operations, Scheduler, Signing
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -72,6 +72,11 @@ def _comparison(figures: Figures) -> float | None:
 def _audit(of: Callable[[Audit], float | None]) -> Callable[[Figures], float | None]:
     """Return a figure of the audit's."""
     return lambda figures: of(figures.audit) if isinstance(figures.audit, Audit) else None
+
+
+def _ahead(figures: Figures) -> float | None:
+    """Return seconds of a calendar."""
+    return figures.ahead.seconds if isinstance(figures.ahead, Ahead) else None
 
 
 def _scheduler(of: Callable[[Scheduler], float | None]) -> Callable[[Figures], float | None]:
@@ -152,6 +157,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("Memory of that, beside 100,000", _audit(_memory_of_verifying), 1.1, "×"),
     Goal("Nothing due among 100,000, after a month asleep", _scheduler(lambda one: one.first * 1000), 50, "ms"),
     Goal("Nothing due among 100,000, again", _scheduler(lambda one: one.again * 1000), 50, "ms"),
+    Goal("The calendar of 10,000 things for a year", _ahead, 2, "s"),
     *(
         Goal(f"Time a resource, {deed} of {large:,} beside {small:,}", _growth(deed, small, large), _LINEAR, "×")
         for deed in _GROWING

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from benchmarks.figures import DEEDS, Access, Audit, Events, Figures, Key, Operations, Scheduler, Signing
+from benchmarks.figures import DEEDS, Access, Ahead, Audit, Events, Figures, Key, Operations, Scheduler, Signing
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement
 
@@ -46,6 +46,7 @@ def page(figures: Figures, *, machine: Mapping[str, str], versions: Mapping[str,
             "## What is due",
             "",
             *_scheduler(figures.scheduler),
+            *_ahead(figures.ahead),
             "",
             "## Events",
             "",
@@ -198,6 +199,17 @@ def _scheduler(measured: Scheduler | str) -> Iterator[str]:
             (f"nothing among {measured.items:,}, again", f"{measured.again * 1000:.1f}"),
             (f"{measured.rotations:,} P-256 keys in the HSM rotated", f"{measured.rotated * 1000:,.0f}"),
         ],
+    )
+
+
+def _ahead(measured: Ahead | str) -> Iterator[str]:
+    yield ""
+    if isinstance(measured, str):
+        yield f"The calendar was not measured: {measured}."
+        return
+    yield (
+        f"The calendar of {measured.things:,} keys and secrets for a year, {measured.entries:,} entries: "
+        f"{measured.seconds:.2f} s."
     )
 
 
