@@ -9,7 +9,7 @@ from tests.properties.deeds import deeds
 from tests.properties.worlds import World, settled, world
 
 FEW = settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
-MANY = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+MANY = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 
 
 def _with_vault(

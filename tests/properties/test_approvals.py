@@ -17,7 +17,7 @@ from tests.properties.access import Declared
 from tests.properties.worlds import World, settled, stacks, world
 
 QUICK = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
-LARGE = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+LARGE = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 
 ALICE, CREW = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a21", "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a22"
 PLAN = "a1" * 32

@@ -18,7 +18,7 @@ POOL = "treasury"
 SIGN = "Microsoft.KeyVault/managedHsm/keys/sign/action"
 READ = "Microsoft.KeyVault/managedHsm/keys/read/action"
 FEW = settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
-MANY = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+MANY = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 
 _tags = st.dictionaries(st.sampled_from(["a", "é"]), st.sampled_from(["x", ""]), max_size=2)
 _keys = st.builds(

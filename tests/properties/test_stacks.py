@@ -11,7 +11,7 @@ from tests.properties.deeds import deeds
 from tests.properties.worlds import World, as_json, required_and_possible, settled, stacks, world
 
 QUICK = settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
-LARGE = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+LARGE = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 
 
 def applied(of: World) -> bool:
