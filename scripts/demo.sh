@@ -204,6 +204,8 @@ vaults:
   later:
     network: {default_action: deny}
     secrets: {pager: {value_from: {generate: {length: 20}}}}
+    keys: {sealing: {type: EC, rotation: {every: P90D, keep_previous: P30D}}}
+    certificates: {web: {subject: CN=later.example.com, key: {type: EC}, validity_months: 6, renew: {days_before_expiry: 30}}}
     access:
       - {principal: alice, role: Key Vault Secrets User, eligible: {until: 2036-01-01T00:00:00Z, max_duration: PT4H}}
 YAML
@@ -215,6 +217,12 @@ run 0 "kvstack -C later run-due --at $(python3 -c \
     'import datetime as d; print(f"{d.datetime.now(d.UTC) + d.timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}")')"
 run 1 "kvstack -C later --as alice secret download later/pager --file again"
 run 0 "kvstack -C later access explain alice secrets/get later/secrets/pager"
+
+say "The year ahead, as the calendar has it; and the year itself, in seconds. Looked after once in thirty days here, some comes late."
+in_days() { python3 -c "import datetime as d; print(f'{d.datetime.now(d.UTC) + d.timedelta(days=$1):%Y-%m-%dT%H:%M:%SZ}')"; }
+run 0 "kvstack -C later calendar --until $(in_days 361) 2>&1"
+run 0 "for days in \$(seq 30 30 360); do kvstack -C later run-due --at \$(in_days \$days) 2>&1 | grep -v -e clock -e WHEN -e moves; done"
+run 0 "kvstack -C later key list-versions later/sealing"
 
 say "Every operation is in the audit, and the audit cannot be changed unnoticed: not by who owns its file, either."
 run 0 "kvstack audit verify"
