@@ -86,13 +86,15 @@ def _declared(context: Context) -> frozenset[tuple[str, str, str]] | None:
     nodes = context.declaration().desired.nodes.values()
     things = {(one.resource.kind, one.vault.lower(), one.resource.name.lower()) for one in nodes}
     # Rights in a vault of the stack concern it, whoever gave them.
-    return frozenset({*things, *(("", one.resource.name.lower(), "") for one in nodes if not one.vault)})
+    vaults = {one.vault or one.resource.name for one in nodes if one.resource.kind in ("vault", "managed_hsm")}
+    return frozenset({*things, *(("", vault.lower(), "") for vault in vaults)})
 
 
 def _of(one: "Coming") -> frozenset[tuple[str, str, str]]:
     """Return under which names a stack may declare it."""
     vault = one.vault.lower()
-    if one.kind in ("key", "secret", "certificate"):
+    # What was deleted is not declared any more, and its end concerns the stack that has its vault.
+    if one.kind in ("key", "secret", "certificate") and one.action != "purge":
         return frozenset({(one.kind, vault, one.name.lower())})
     return frozenset({("", vault, "")})
 

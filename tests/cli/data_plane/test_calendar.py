@@ -26,6 +26,15 @@ def test_the_year_ahead_is_told_with_its_conflicts(rotating: Shell) -> None:
     assert rotating.good("calendar", "--vault", "another-dev").text.startswith("Nothing happens until ")
 
 
+def test_a_stack_has_its_own_things_and_what_ends_in_its_vaults(rotating: Shell) -> None:
+    rotating.good("secret", "delete", f"{VAULT}/db-password")
+    stack = rotating.folder / "kvstack.yaml"
+    stack.write_text(f"stack: shop\nvaults:\n  {VAULT}: {{}}\n")
+    (one,) = rotating.good("calendar", "--json").json["coming"]
+    assert (one["action"], one["name"]) == ("purge", "db-password")
+    assert len(rotating.good("calendar", "--all", "--json").json["coming"]) == 4
+
+
 def test_it_ends_with_the_day_that_is_named(rotating: Shell) -> None:
     first = rotating.good("calendar", "--all", "--json").json["coming"][0]["at"][:10]
     assert len(rotating.good("calendar", "--all", "--until", first, "--json").json["coming"]) == 1
