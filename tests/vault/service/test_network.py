@@ -29,7 +29,7 @@ SHUT = NetworkRules("deny", ("2001:db8::/32",), "none")
 
 # What is not on the data in one vault: what resource manager does, and what names no vault.
 NOT_ON_DATA = {
-    *("acting", "acting_as", "batch", "caller", "confirm_clock", "due", "run_due", "last_changes"),
+    *("acting", "acting_as", "batch", "caller", "calendar", "confirm_clock", "due", "run_due", "last_changes"),
     *("create_vault", "update_vault", "get_vault", "list_vaults", "delete_vault", "list_deleted_vaults"),
     *("get_deleted_vault", "recover_vault", "purge_vault"),
     *("set_access_policy", "delete_access_policy", "list_access_policies", "policies_of"),
