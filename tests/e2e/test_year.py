@@ -37,16 +37,20 @@ def test_a_year_of_killed_runs_ends_as_the_calendar_said(tmp_path: Path) -> None
     coming = service.calendar(service.operator, START + timedelta(days=365)).coming
     unlocked.close()
     instants = sorted({one.at for one in coming})
+    # A run that has nothing to do tells how long one takes here: it is killed somewhere within that.
+    began = time.monotonic()
+    assert _run(tmp_path, START.isoformat()).wait(timeout=60) == 0
+    whole = time.monotonic() - began
     chance, killed = random.Random(6), 0
     for at in instants:
         for _ in range(2):
             child = _run(tmp_path, at.isoformat())
-            time.sleep(chance.uniform(0.15, 1.0))
+            time.sleep(whole * chance.uniform(0.1, 1.1))
             killed += child.poll() is None
             child.kill()
             child.wait()
         assert _run(tmp_path, at.isoformat()).wait(timeout=60) == 0
-    assert killed > len(instants) // 2
+    assert killed > len(instants) // 4
     unlocked = unlock(tmp_path)
     service = VaultService(unlocked)
     me = service.operator
