@@ -41,6 +41,12 @@ def test_a_policy_that_ends_was_needed_for_what_else_changes_and_goes_last() -> 
     assert runs_to_its_end(made)
 
 
+def test_policies_are_deleted_with_their_vault_and_come_back_with_it() -> None:
+    made = World.applied(OLD).deleted("old").plan()
+    assert [(drifted.address, drifted.what) for drifted in made.drift] == [("old", "deleted")]
+    assert actions(made) == dict.fromkeys(["old", API_POLICY, BOB_POLICY], "recover")
+
+
 @pytest.mark.parametrize(
     "after",
     [

@@ -194,10 +194,11 @@ def _to_a_policy(of: World, node: Node, policy: AccessPolicy, principal: str) ->
 def _to_a_vault(of: World, node: Node, vault: Resource) -> Iterator[Deed]:
     service, operator, at, name = of.service, of.operator, node.address, node.resource.name
     declared, ours = _tags(node, vault)
+    # Access policies are the vault's own: they are deleted with it, which is told of the vault, and come back with it.
     access = [
         other
         for other, held in of.declaration.desired.nodes.items()
-        if held.vault_address == at and held.resource.kind in ACCESS
+        if held.vault_address == at and held.resource.kind in ACCESS and held.resource.kind != "access_policy"
     ]
 
     def changed(**more: Any) -> Callable[[], object]:
