@@ -285,7 +285,14 @@ class Workspace:
         from kvstack.plan.effects import effects  # most plans change nothing
 
         declared = {} if made.destroy else self.desired.principals
-        return effects(made.changes, snapshot, known=known or {}, declared=declared, now=self.backend.clock.now())
+        return effects(
+            made.changes,
+            snapshot,
+            known=known or {},
+            declared=declared,
+            group=self.backend.resource_group,
+            now=self.backend.clock.now(),
+        )
 
     def _placed(self, changes: tuple[Change, ...]) -> Iterator[Change]:
         """Yield the changes, the refused ones with the line they stand at."""

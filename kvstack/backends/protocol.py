@@ -60,13 +60,11 @@ class Unread(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Everything in the vaults of a stack, by identity (Resource.identity), read in bulk. resource_group: where vaults
-    are that name none; principals: by id, how things name them where not by that: managed identities, whose ids no
-    declaration knows."""
+    """Everything in the vaults of a stack, by identity (Resource.identity), read in bulk. principals: by id, how things
+    name them where not by that: managed identities, whose ids no declaration knows."""
 
     things: Mapping[str, Actual[Resource]]
     unread: tuple[Unread, ...] = ()
-    resource_group: str = ""
     principals: Mapping[str, str] = {}
 
     def unread_because(self, identity: str) -> str | None:

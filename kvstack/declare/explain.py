@@ -15,6 +15,7 @@ from kvstack.declare.variables import Located
 from kvstack.resources.catalog import CONTAINERS, RESOURCES
 from kvstack.resources.validity import Moment
 from kvstack.schema.json_schema import Schema, json_schema, title_of
+from kvstack.terms.listed import listed
 from kvstack.terms.near import meant
 
 Verdict = tuple[Path, tuple[str | int, ...], str]
@@ -149,7 +150,11 @@ def _words(keyword: str, schema: Schema, instance: Any, path: Path) -> Iterator[
             choices = [choice for choice in limit or () if choice is not None]
             shown = "" if _hidden(path) or isinstance(instance, (dict, list)) else f", not `{_short(instance)}`"
             hint = meant(str(instance), [str(choice) for choice in choices]) if shown else ""
-            yield Located(path, f"{name} is {_listed(choices)}{shown}{hint}", schema.get("description", ""))
+            yield Located(
+                path,
+                f"{name} is {listed((f'`{choice}`' for choice in choices), 'or')}{shown}{hint}",
+                schema.get("description", ""),
+            )
         case "minimum" | "maximum":
             yield Located(path, f"{name} is {_between(schema)}, not {_short(instance)}", schema.get("description", ""))
         case "minLength" | "minItems" | "minProperties":
@@ -225,11 +230,6 @@ def _type_of(instance: Any) -> str:
             return "a mapping"
         case _:
             return "a list"
-
-
-def _listed(choices: Sequence[Any]) -> str:
-    shown = [f"`{choice}`" for choice in choices]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
 
 
 def _between(schema: Mapping[str, Any]) -> str:

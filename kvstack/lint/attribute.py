@@ -1,9 +1,7 @@
 """One attribute of a declared thing, found by its dotted name, and held against a requirement."""
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,6 +9,8 @@ import msgspec
 from kvstack.declare.rules import Requirement, Scalar
 from kvstack.schema.resource import Resource
 from kvstack.terms.duration import PATTERN, duration
+from kvstack.terms.listed import listed
+from kvstack.terms.wildcard import wildcard
 
 _DURATION = re.compile(PATTERN)
 
@@ -61,7 +61,7 @@ def _wrong(entry: Any, required: Requirement) -> str | None:
         text = "the text " if isinstance(required.equals, str) and not isinstance(entry, str) else ""
         return f"is {shown}, not {text}`{_text(required.equals)}`"
     if required.one_of and not any(_same(entry, one) for one in required.one_of):
-        return f"is {shown}, not {_either(required.one_of)}"
+        return f"is {shown}, not {listed((f'`{_text(one)}`' for one in required.one_of), 'or')}"
     if any(_same(entry, one) for one in required.none_of):
         return f"is {shown}"
     if required.like is not None and not like(_text(entry), required.like):
@@ -116,16 +116,6 @@ def _text(entry: Any) -> str:
             return str(entry)
 
 
-def _either(choices: Iterable[Scalar]) -> str:
-    *others, last = (f"`{_text(one)}`" for one in choices)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-@lru_cache
-def _pattern(written: str) -> re.Pattern[str]:
-    return re.compile(re.escape(written).replace(r"\*", ".*"), re.DOTALL)
-
-
 def like(text: str, pattern: str) -> bool:
     """Tell whether a text is like a pattern in which `*` stands for anything."""
-    return _pattern(pattern).fullmatch(text) is not None
+    return wildcard(pattern, any_case=False).fullmatch(text) is not None

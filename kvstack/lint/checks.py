@@ -11,6 +11,7 @@ from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.role_definition import RoleDefinition
 from kvstack.resources.vault import Vault
 from kvstack.terms.address import Address
+from kvstack.terms.listed import listed
 from kvstack.terms.right import RIGHTS
 from kvstack.vault.reach import rights_of_role
 
@@ -70,7 +71,7 @@ def _deletes_and_purges(stack: Stack) -> Iterator[Found]:
             both = [kind for kind in _KINDS if f"{kind}/delete" in held and f"{kind}/purge" in held]
             if both and (principal, given.scope) not in told:
                 told.add((principal, given.scope))
-                yield Found(address, f"{stack.principal(principal)} can delete and purge {_listed(both)}")
+                yield Found(address, f"{stack.principal(principal)} can delete and purge {listed(both)}")
 
 
 def _unprotected(stack: Stack) -> Iterator[Found]:
@@ -121,10 +122,6 @@ def _reaches_policies(stack: Stack, given: RoleAssignment) -> bool:
 def _rights(stack: Stack, given: RoleAssignment) -> frozenset[str]:
     definition = stack.access.role(given.role)
     return frozenset() if definition is None else rights_of_role(definition)
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 _KINDS: Final = ("secrets", "keys", "certificates", "vaults")

@@ -61,7 +61,6 @@ class AccessWorld:
         self.homes = {identity for identity, one in things.items() if type(one) in CONTAINERS.values()}
         self.given: dict[str, Given] = {}
         self._at_home: dict[str, list[Given]] = {}  # by vault or Managed HSM, under "" what is wider
-        self.unknown_roles: set[str] = set()
         self._group = group
         self._now = now
         self._scopes: dict[str, Scope] = {}
@@ -72,7 +71,6 @@ class AccessWorld:
         }
         own = {role.id: role for role in self._roles.values()}
         self._evaluator = Assignments((), {**built_in_roles_by_id(), **own})
-        self.denials: dict[str, Denial] = {}
         self._local = _local_access(things)
         for identity, thing in things.items():
             match thing:
@@ -128,7 +126,6 @@ class AccessWorld:
     def _give(self, identity: str, thing: RoleAssignment) -> None:
         role = self.role(thing.role)
         if role is None:
-            self.unknown_roles.add(thing.role)
             return
         terms = thing.eligible
         starts = thing.starts if terms is None else terms.starts
@@ -168,7 +165,6 @@ class AccessWorld:
             below=thing.below,
             created=_LONG_AGO,
         )
-        self.denials[identity] = denial
         self._evaluator.deny(denial)
 
     def _note(self, given: Given) -> None:

@@ -9,6 +9,7 @@ from kvstack.resources.identity import Identity
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.schema.resource import Resource, with_ignored
 from kvstack.terms.action import Action
+from kvstack.terms.address import Address, is_within
 
 
 def alive(snapshot: Snapshot) -> dict[str, Resource]:
@@ -58,10 +59,7 @@ def _remove(things: dict[str, Resource], identity: str) -> None:
     home = f"vault/{identity.removeprefix('vaults/')}"
     for other, thing in list(things.items()):
         if other.startswith(f"{identity}/") or (
-            isinstance(thing, RoleAssignment | DenyAssignment) and _is_within(thing.scope, home)
+            isinstance(thing, RoleAssignment | DenyAssignment)
+            and is_within(Address(thing.scope.lower()), Address(home))
         ):
             del things[other]
-
-
-def _is_within(scope: str, home: str) -> bool:
-    return f"{scope.lower()}/".startswith(f"{home}/")

@@ -62,11 +62,13 @@ def effects(
     *,
     known: Mapping[str, Principal],
     declared: Mapping[str, Principal],
+    group: str,
     now: datetime,
 ) -> AccessEffects:
     """Return who gains and loses what when these changes are made.
 
-    known: the principals the backend knows, by id; declared: those that will be made known, by name.
+    known: the principals the backend knows, by id; declared: those that will be made known, by name; group: the
+    resource group of vaults that name none.
     """
     deciding = [change for change in changes if change.kind in _DECIDING and change.action is not Action.REFUSE]
     people = {**known, **{one.id: one for one in declared.values()}}
@@ -79,7 +81,7 @@ def effects(
         later,
         known=named_as_things_name_them(known.values(), snapshot.principals, things),
         people=named_as_things_name_them(people.values(), snapshot.principals, later),
-        group=snapshot.resource_group,
+        group=group,
         now=now,
     )
     unread = next((entry.reason for entry in snapshot.unread if _decides_access(entry.identity)), "")

@@ -9,13 +9,14 @@ all operators, those without `IgnoreCase` too; else another spelling of a name w
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Final, Literal
 
 import msgspec
 
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.name import folded
+from kvstack.terms.wildcard import wildcard
 
 VAULT_NAME: Final = "Microsoft.KeyVault/vaults:name"
 SECRET_NAME: Final = "Microsoft.KeyVault/vaults/secrets:name"  # noqa: S105  # an attribute's name
@@ -103,7 +104,7 @@ def holds(condition: Condition, request: Request) -> bool:
         case Not():
             return not holds(condition.part, request)
         case ActionMatches():
-            return _pattern(condition.pattern).fullmatch(request.action) is not None
+            return wildcard(condition.pattern).fullmatch(request.action) is not None
         case Exists():
             return condition.attribute in request.attributes
         case Comparison():
@@ -126,11 +127,6 @@ def is_about_items(condition: Condition) -> bool:
             return condition.attribute == SECRET_NAME
         case ActionMatches():
             return False
-
-
-@cache
-def _pattern(wildcards: str) -> re.Pattern[str]:
-    return re.compile(re.escape(wildcards).replace(r"\*", ".*"), re.IGNORECASE | re.DOTALL)
 
 
 def _equals(value: str) -> Callable[[str], bool]:

@@ -4,7 +4,6 @@ Local roles are a world of their own: no role of resource manager gives a right 
 azure/roles.json, the roles local to a Managed HSM.
 """
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 from kvstack.terms.name import folded, item_name_problem
 from kvstack.terms.near import meant
 from kvstack.terms.role import RoleDefinition
+from kvstack.terms.wildcard import matches_any
 
 ADMINISTRATOR: Final = "a290e904-7015-4bba-90c8-60543313cdb4"
 CRYPTO_USER: Final = "21dbd100-6940-42c2-9190-5d6cb909625b"
@@ -89,14 +89,9 @@ def problems(definition: RoleDefinition) -> Iterator[tuple[str, str]]:
         yield "data_actions", "a role that allows nothing: it needs `data_actions`"
     for attribute in ("data_actions", "not_data_actions"):
         for pattern in getattr(definition, attribute):
-            if not _matches_any(pattern):
+            if not matches_any(pattern, local_data_actions()):
                 near = meant(pattern, local_data_actions())
                 yield attribute, f"no action inside a Managed HSM is like `{pattern}`{near}"
-
-
-def _matches_any(pattern: str) -> bool:
-    compiled = re.compile(re.escape(pattern).replace(r"\*", ".*"), re.IGNORECASE)
-    return any(compiled.fullmatch(action) for action in local_data_actions())
 
 
 def named(name_or_id: str, roles: "dict[str, RoleDefinition]") -> RoleDefinition:

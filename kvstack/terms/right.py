@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from kvstack.terms.listed import listed
 from kvstack.terms.local_role import local_action
 from kvstack.terms.near import meant
 
@@ -201,13 +202,9 @@ def phrase(names: tuple[str, ...], level: str, collection: str = "") -> str:
                 found = _VERB_AND_OBJECT.fullmatch(one.words)
                 verb, thing = (found["verb"], found["object"]) if found is not None else (one.words, "")
                 by_object.setdefault(thing, []).append(verb)
-    parts = [f"everything with {_listed(whole)}"] if whole else []
+    parts = [f"everything with {listed(whole)}"] if whole else []
     by_verbs: dict[tuple[str, ...], list[str]] = {}
     for thing, verbs in by_object.items():
         by_verbs.setdefault(tuple(verbs), []).append(thing)
     parts += [f"{', '.join(verbs)} {', '.join(things)}".rstrip() for verbs, things in by_verbs.items()]
     return "; ".join(parts)
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

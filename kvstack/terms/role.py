@@ -1,7 +1,7 @@
 """What a role allows: the built-in roles of Azure, by name and by id. Source: azure/roles.json, azure/facts.md."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import msgspec
 
 from kvstack.terms.name import folded
 from kvstack.terms.near import meant
+from kvstack.terms.wildcard import matches_any
 
 OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 _LONGEST_NAME, _LONGEST_DESCRIPTION = 128, 1024
@@ -80,13 +81,8 @@ def problems(
         for pattern in getattr(definition, attribute):
             if not _PATTERN.fullmatch(pattern):
                 yield attribute, f"`{pattern}` is no action: `Microsoft.KeyVault/vaults/secrets/*` is one"
-            elif "data" in attribute and not _matches_any(pattern, data_actions()):
+            elif "data" in attribute and not matches_any(pattern, data_actions()):
                 yield attribute, f"no action on data is like `{pattern}`{meant(pattern, data_actions())}"
-
-
-def _matches_any(pattern: str, actions: Iterable[str]) -> bool:
-    compiled = re.compile(re.escape(pattern).replace(r"\*", ".*"), re.IGNORECASE)
-    return any(compiled.fullmatch(action) for action in actions)
 
 
 def role(name_or_id: str) -> RoleDefinition:

@@ -77,7 +77,7 @@ def explanation(
     latest: datetime | None = None,
 ) -> Explanation:
     """Return why a principal may, or may not, do something. latest: the latest moment seen; `now` where None."""
-    groups = groups_of(registry, principal)
+    groups = registry.memberships.ways(principal)
     request = Request((principal, *groups), action, data, scope)
     decided = decision(request, registry.assignments, now, latest)
     by_policies = registry.assignments.policies(scope) is not None if data else False
@@ -111,7 +111,7 @@ def who_can(
         policy for vault in registry.vaults.values() for policy in registry.policies(vault).by_principal.values()
     )
     for principal in everybody(registry, (*registry.role_assignments.values(), *policies)):
-        groups = groups_of(registry, principal)
+        groups = registry.memberships.ways(principal)
         asked = msgspec.structs.replace(request, principals=(principal, *groups))
         decided = decision(asked, registry.assignments, now, latest)
         if decided.assignment is not None:
@@ -123,7 +123,7 @@ def who_can(
 
 def grants_of(registry: Registry, principal: str) -> tuple[Grant, ...]:
     """Return every assignment that reaches a principal, its own first, then by scope and role."""
-    groups = groups_of(registry, principal)
+    groups = registry.memberships.ways(principal)
     reached = {principal, *groups}
     found = [
         _grant(registry, assignment, groups)
@@ -144,32 +144,13 @@ def grants_of(registry: Registry, principal: str) -> tuple[Grant, ...]:
 
 def policies_of(registry: Registry, principal: str, subscription: str) -> tuple[PolicyGrant, ...]:
     """Return every access policy that reaches a principal, its own first, then by vault."""
-    groups = groups_of(registry, principal)
+    groups = registry.memberships.ways(principal)
     found = [
         grant
         for vault in registry.vaults.values()
         for grant in _policies(registry, vault, principal, groups, subscription)
     ]
     return tuple(sorted(found, key=lambda one: (len(one.through), one.scope.folded, one.policy.principal_id)))
-
-
-def groups_of(registry: Registry, principal: str) -> Mapping[str, tuple[str, ...]]:
-    """Return every group a principal is in, each with the groups on the shortest way there, itself the last."""
-    above: dict[str, list[str]] = {}
-    for row in registry.principals.values():
-        for member in row.members:
-            above.setdefault(member, []).append(row.id)
-    found: dict[str, tuple[str, ...]] = {}
-    waiting: list[tuple[str, tuple[str, ...]]] = [(principal, ())]
-    while waiting:
-        nearer: list[tuple[str, tuple[str, ...]]] = []
-        for one, way in waiting:
-            for group in sorted(above.get(one, ())):
-                if group != principal and group not in found:
-                    found[group] = (*way, group)
-                    nearer.append((group, found[group]))
-        waiting = nearer
-    return found
 
 
 def everybody(registry: Registry, given: Iterable[RoleAssignment | LocalAssignment | AccessPolicy]) -> Iterator[str]:

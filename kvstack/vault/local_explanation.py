@@ -6,7 +6,7 @@ from datetime import datetime
 
 from kvstack.terms.scope import Scope
 from kvstack.vault.assignment import RoleAssignment
-from kvstack.vault.explanation import Explanation, Grant, everybody, groups_of
+from kvstack.vault.explanation import Explanation, Grant, everybody
 from kvstack.vault.local_access import LocalAssignment
 from kvstack.vault.records import Vault
 from kvstack.vault.registry import Registry
@@ -16,7 +16,7 @@ def local_explanation(
     registry: Registry, home: Vault, principal: str, action: str, scope: Scope, now: datetime
 ) -> Explanation:
     """Return why a principal may, or may not, do something inside a Managed HSM. scope: of it, or of a key in it."""
-    local, groups = registry.local(home.name), groups_of(registry, principal)
+    local, groups = registry.local(home.name), registry.memberships.ways(principal)
     principals = (principal, *groups)
     decided = local.decide(principals, action, scope, now)
     return Explanation(
@@ -37,7 +37,7 @@ def who_can_locally(
     """Yield every principal that may do something inside a Managed HSM, with the local assignment that decides."""
     local = registry.local(home.name)
     for principal in everybody(registry, local.assignments.values()):
-        groups = groups_of(registry, principal)
+        groups = registry.memberships.ways(principal)
         for found in local.granting((principal, *groups), action, scope, now):
             yield principal, _grant(registry, home, scope, found, groups)
             break
@@ -45,7 +45,7 @@ def who_can_locally(
 
 def local_grants_of(registry: Registry, home: Vault, scope: Scope, principal: str) -> Iterator[Grant]:
     """Yield every local assignment that reaches a principal in a Managed HSM. scope: the Managed HSM's."""
-    groups = groups_of(registry, principal)
+    groups = registry.memberships.ways(principal)
     for assignment in registry.local(home.name).assignments.values():
         if assignment.principal_id == principal or assignment.principal_id in groups:
             yield _grant(registry, home, scope, assignment, groups)

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from kvstack.terms.membership import Memberships
 from kvstack.terms.name import folded
 from kvstack.terms.principal import PrincipalType
 from kvstack.terms.role import RoleDefinition, built_in_roles_by_id
@@ -91,7 +92,7 @@ class Registry:
             self._policies.setdefault(policy.vault_id, VaultPolicies()).by_principal[policy.principal_id] = policy
         for vault in self.vaults.values():
             self._let_go_by(vault)
-        self._groups_of: dict[str, set[str]] | None = None
+        self._memberships: Memberships | None = None
         self._asking: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
 
     def vault(self, name: str) -> Vault | None:
@@ -127,18 +128,20 @@ class Registry:
                 return role.definition
         return built_in_role(name_or_id)
 
+    @property
+    def memberships(self) -> Memberships:
+        """Who is in which groups, as the directory has it."""
+        if self._memberships is None:
+            self._memberships = Memberships(self.principals.values())
+        return self._memberships
+
     def principals_of(self, caller: Caller) -> tuple[str, ...]:
         """Return every id a caller acts under: its own, its groups', and the groups' those are in, loops and all."""
         asking = (caller.id, caller.groups)
         known = self._asking.get(asking)
         if known is None:
-            groups_of = self._direct_groups()
-            reached = {caller.id}
-            waiting = [caller.id, *caller.groups]
-            while waiting:
-                one = waiting.pop()
-                reached.add(one)
-                waiting.extend(groups_of.get(one, set()) - reached)
+            direct = {caller.id, *caller.groups}
+            reached = direct.union(*map(self.memberships.ways, direct))
             known = (caller.id, *sorted(reached - {caller.id}))
             if len(self._asking) >= _CALLERS:
                 self._asking.clear()
@@ -253,7 +256,7 @@ class Registry:
         """Keep a principal, in place of what was known of it."""
         PRINCIPALS.put(tx, principal)
         self.principals[principal.id] = principal
-        self._groups_of = None
+        self._memberships = None
         self._asking = {}
 
     def remove_principal(self, tx: Transaction, principal_id: str) -> None:
@@ -262,7 +265,7 @@ class Registry:
             self.put_principal(tx, msgspec.structs.replace(group, members=group.members - {principal_id}))
         PRINCIPALS.delete(tx, principal_id)
         self.principals.pop(principal_id, None)
-        self._groups_of = None
+        self._memberships = None
         self._asking = {}
 
     def set_mark(self, tx: Transaction) -> None:
@@ -273,14 +276,6 @@ class Registry:
     def _let_go_by(self, vault: Vault) -> None:
         by_policies = vault.access_model == "access_policies"
         self.assignments.go_by(vault.folded, self.policies(vault) if by_policies else None)
-
-    def _direct_groups(self) -> dict[str, set[str]]:
-        if self._groups_of is None:
-            self._groups_of = {}
-            for principal in self.principals.values():
-                for member in principal.members:
-                    self._groups_of.setdefault(member, set()).add(principal.id)
-        return self._groups_of
 
 
 def stored_mark(tx: Transaction) -> int:

@@ -27,8 +27,8 @@ def told(world: World, known: Mapping[str, Principal] | None = None, now: dateti
     """Return what a plan says of access. known: principals the backend knew before; by default those declared."""
     declared = world.desired.principals
     before = {one.id: one for one in declared.values()} if known is None else known
-    snapshot = msgspec.structs.replace(world.snapshot(), resource_group="local")
-    return effects(world.plan(now=now).changes, snapshot, known=before, declared=declared, now=now)
+    changes = world.plan(now=now).changes
+    return effects(changes, world.snapshot(), known=before, declared=declared, group="local", now=now)
 
 
 def lines(found: AccessEffects) -> list[str]:

@@ -194,7 +194,7 @@ def test_a_principals_id_that_is_a_managed_identity_is_found_under_its_name() ->
 def told(world: World, known: dict[str, Principal] | None = None) -> list[str]:
     """Return who a plan says gains and loses what."""
     declared = world.desired.principals
-    found = effects(world.plan().changes, world.snapshot(), known=known or {}, declared=declared, now=NOW)
+    found = effects(world.plan().changes, world.snapshot(), known=known or {}, declared=declared, group="", now=NOW)
     return [
         f"{one.name} {change.verb} {change.words} @ {change.scope}"
         for one in found.principals

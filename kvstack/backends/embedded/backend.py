@@ -72,8 +72,7 @@ class EmbeddedBackend:
             (vault.folded, vault.resource_group) for vault in (*taken.vaults, *taken.managed_hsms)
         )
         self._places.managed_hsms.update(pool.folded for pool in taken.managed_hsms)
-        read = snapshot(taken, self._unlocked.settings.subscription_id, self._owner)
-        return msgspec.structs.replace(read, resource_group=self._unlocked.settings.resource_group)
+        return snapshot(taken, self._unlocked.settings.subscription_id, self._owner)
 
     def handler(self, kind: str) -> Handler[Resource] | None:
         """Return the handler of a resource type."""

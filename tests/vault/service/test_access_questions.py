@@ -12,9 +12,10 @@ from kvstack.terms.principal import Principal
 from kvstack.terms.right import right
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import Forbidden
-from kvstack.vault.explanation import Explanation, Grant, explanation, groups_of
+from kvstack.vault.explanation import Explanation, Grant, explanation
 from tests.vault.access_worlds import NOW, questions, registry_of, worlds
 from tests.vault.plain_access import World as PlainWorld
+from tests.vault.plain_access import acting
 from tests.vault.service.world import START, World
 
 VAULT = "payments-dev"
@@ -101,7 +102,8 @@ def test_the_way_told_leads_from_one_group_to_the_next_up_to_whom_the_role_was_g
     registry = registry_of(world)
     for asking, request in questions(world, order, 20):
         who = asking.id
-        assert {who, *groups_of(registry, who)} == set(registry.principals_of(Caller(who)))
+        acts_under = {who, *registry.memberships.ways(who)}
+        assert acts_under == acting(world, who, ()) == set(registry.principals_of(Caller(who)))
         found = explanation(registry, who, request.action, request.scope, data=request.data, now=NOW)
         for grant in (*found.grants, *(one.grant for one in found.missed)):
             assert isinstance(grant, Grant)
