@@ -2,17 +2,31 @@
 
 Records stand in one order, without gaps. Each carries a MAC over the one its process wrote before it (its chain), its
 position, and itself. The newest one stands in the ledger's root whenever something changes, and whenever a checkpoint
-is signed; so cutting the end off goes unnoticed only back to the last change or checkpoint.
+is signed; so cutting the end off goes unnoticed only back to the last change or checkpoint. What changes nothing is
+recorded in a file of its process first (`AuditTail`), where it records much.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.audit_begin import AuditBegin, audit_begin
 from kvstack.vault.audit_checkpoints import EVERY_MICROSECONDS, EVERY_RECORDS
 from kvstack.vault.audit_record import AuditRecord, StoredRecord, chained, encode, read_record
+from kvstack.vault.audit_tail import (
+    TAKEN_IN,
+    AuditTail,
+    OtherTail,
+    Pending,
+    edited_files,
+    forget_others,
+    others,
+    read_other,
+    set_aside,
+)
 from kvstack.vault.faults import TamperedAudit
 from kvstack.vault.mac import prepared
 from kvstack.vault.store import Store
@@ -37,6 +51,8 @@ _SELECT = "SELECT position, writer, sequence, time, changed, body, mac FROM audi
 _INSERT = "INSERT INTO audit (position, writer, sequence, time, changed, body, mac) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PAGE = 5000
 _ALWAYS = 2**62
+# So many records of a process that changed nothing have commits of their own: most commands make a few and end.
+_WORTH_A_FILE = 16
 
 
 class AuditLog:
@@ -53,6 +69,7 @@ class AuditLog:
     ) -> None:
         self.store = store
         self.mac = prepared(key)
+        self._key = key
         self._checkpointing = checkpointing
         self._random = random
         self._writer = ""
@@ -66,6 +83,10 @@ class AuditLog:
         self._ahead: tuple[int, int, bytes] = (0, 0, b"")
         self._own_stop = 0  # its record that is to be signed when it stops
         self._due = False
+        self._tail = AuditTail(store.path.parent, key, random)
+        self._commits = 0  # of records that changed nothing
+        self._in_file = False  # whether those of the transaction that ends went there
+        self._afterwards: list[Callable[[], None]] = []
         # This process's first record, or the last try to make a checkpoint; and the newest record then.
         self._waiting_since = 0
         self._tried = 0
@@ -82,15 +103,33 @@ class AuditLog:
     # The end of a transaction
 
     def before_commit(self, tx: Transaction) -> None:
-        """Chain and write what was appended. Raises TamperedAudit."""
+        """Write what was appended: what changed something chained, with the transaction. Raises TamperedAudit,
+        StoreFault."""
+        self._in_file = False
         if not tx.pending and not tx.journal:
             return
         if self._epoch != self.store.epoch:
             self._refresh(tx)
+        if not tx.journal:
+            if len(self._tail.waiting) < EVERY_RECORDS and self._tail.append(tx.pending):
+                self._in_file = True
+                return
+            self._commits += 1
+            if self._commits > _WORTH_A_FILE and not self._tail.begun:
+                self._tail.begin(tx)
+        if self._tail.waiting:
+            self._take_in(tx)
+        self._ahead = self._written(tx, tx.pending)
+        if tx.journal:
+            tx.ledger.root.audit_position = self._ahead[0]
+            tx.ledger.root.audit_mac = self._ahead[2] if tx.pending else self._newest
+
+    def _written(self, tx: Transaction, records: Sequence[Pending]) -> tuple[int, int, bytes]:
+        """Chain and write records. Returns position, sequence and MAC of the last one of this chain."""
         made, writer = self.mac, self._writer
         position, sequence, mac = self._position, self._sequence, self._mac
         rows = []
-        for time, changed, body in tx.pending:
+        for time, changed, body in records:
             position += 1
             sequence += 1
             mac = made(chained(mac, position, writer, sequence, time, changed, body))
@@ -99,25 +138,84 @@ class AuditLog:
             tx.connection.execute(_INSERT, rows[0])
         elif rows:
             tx.connection.executemany(_INSERT, rows)
-        self._ahead = (position, sequence, mac)
-        if tx.journal:
-            tx.ledger.root.audit_position = position
-            tx.ledger.root.audit_mac = mac if rows else self._newest
+        return position, sequence, mac
 
     def after_commit(self, tx: Transaction) -> None:
         """Go on from what was written."""
+        afterwards, self._afterwards = self._afterwards, []
+        for work in afterwards:
+            work()
         if not tx.pending:
             return
-        position, self._sequence, mac = self._ahead
-        self._position = self._own_position = self._own_stop = position
-        self._newest = self._mac = mac
+        if not self._in_file:
+            self._go_on_from(self._ahead)
         if not self._waiting_since:
             self._waiting_since = tx.moment
+        position = self._position + len(self._tail.waiting)
         if position - self._tried >= EVERY_RECORDS or tx.moment - self._waiting_since >= EVERY_MICROSECONDS:
             root = tx.ledger.root  # another process may have made one since
             self._tried = max(self._tried, root.checkpoint_position)
             self._waiting_since = max(self._waiting_since, root.checkpoint_time)
             self._due = position - self._tried >= EVERY_RECORDS or tx.moment - self._waiting_since >= EVERY_MICROSECONDS
+
+    def _go_on_from(self, written: tuple[int, int, bytes]) -> None:
+        position, self._sequence, mac = written
+        self._position = self._own_position = self._own_stop = position
+        self._newest = self._mac = mac
+
+    # What stands in files
+
+    def _take_in(self, tx: Transaction, *, of_others: bool = False) -> None:
+        """Write what waits in this process's file, and in those of others, with the transaction. Raises TamperedAudit,
+        StoreFault."""
+        if self._epoch != self.store.epoch:
+            self._refresh(tx)
+        tx.journal.append((self._go_back, (self._standing(), self._tail.waiting)))
+        there = len(tx.journal)
+        found = self._tail.take()
+        if found:
+            TAKEN_IN.put(tx, self._tail.taken)
+        if of_others:
+            files = others(self._tail.folder, self._tail.writer)
+            for path in files:
+                found += self._taken_from(tx, read_other(path, self._key, tx))
+            forget_others(tx, files, self._tail)
+        if found:
+            self._go_on_from(self._written(tx, found))
+        elif len(tx.journal) == there and not self._afterwards:
+            tx.journal.pop()  # nothing was there, and nothing has changed
+
+    def _take_in_before_reading(self) -> None:
+        if not self._tail.waiting and not others(self._tail.folder, self._tail.writer):
+            return
+        # Nothing is written to an audit whose end is missing; what is there can be read all the same.
+        with contextlib.suppress(TamperedAudit), self.store.transaction() as tx:
+            self._take_in(tx, of_others=True)
+
+    def _taken_from(self, tx: Transaction, other: OtherTail | None) -> list[Pending]:
+        if other is None:
+            return []
+        if other.records:
+            TAKEN_IN.put(tx, other.taken)
+        if not other.ended:
+            return other.records  # where its file was edited: what it holds itself is taken in by itself
+        if other.edited:
+            if self._checkpointing is None:
+                raise TamperedAudit(f"has records in {other.path} that were edited")
+            self._checkpointing.edited(self, tx, other.path.name)
+            self._afterwards.append(lambda: set_aside(other.path))
+        else:
+            self._afterwards.append(lambda: other.path.unlink(missing_ok=True))
+        return other.records
+
+    def _standing(self) -> tuple[int, int, bytes, bytes, int, int]:
+        return self._position, self._sequence, self._mac, self._newest, self._own_position, self._own_stop
+
+    def _go_back(self, standing: tuple[int, int, bytes, bytes, int, int], waiting: list[Pending]) -> None:
+        """Undo what was taken in."""
+        self._position, self._sequence, self._mac, self._newest, self._own_position, self._own_stop = standing
+        self._tail.waiting = waiting
+        self._afterwards.clear()
 
     def settled(self) -> None:
         """Make the checkpoint that is due."""
@@ -127,6 +225,11 @@ class AuditLog:
 
     def stop(self) -> None:
         """Sign where the audit stands, where this process has written: it is about to end."""
+        if self._tail.waiting:
+            # What cannot be taken in now stays in the file: the next process does it.
+            with contextlib.suppress(KvstackError), self.store.transaction() as tx:
+                self._take_in(tx, of_others=True)
+        self._tail.close()
         own, self._own_stop = self._own_stop, 0
         if own and self._checkpointing is not None:
             self._checkpointing.settle(self, own=own)
@@ -140,9 +243,9 @@ class AuditLog:
         self._epoch = -1
 
     def end(self, tx: Transaction) -> tuple[int, bytes]:
-        """Return the position and the MAC of the newest record. Raises TamperedAudit where the end is missing."""
-        if self._epoch != self.store.epoch:
-            self._refresh(tx)
+        """Return the position and the MAC of the newest record, of all processes. Raises TamperedAudit where the end is
+        missing."""
+        self._take_in(tx, of_others=True)
         return self._position, self._newest
 
     def _refresh(self, tx: Transaction) -> None:
@@ -151,6 +254,7 @@ class AuditLog:
             for statement in _SCHEMA:
                 tx.connection.execute(statement)
             self.store.tables.add("audit")
+            tx.journal.append((self.begin_anew, ()))  # undone, it is not there
         begin = audit_begin(tx)
         if not self._writer or begin.position != self._begin:
             # No chain goes on over what was archived: what is left can be verified without it.
@@ -163,6 +267,9 @@ class AuditLog:
             if known > begin.position and self._mac_at(tx, known) != expected:
                 raise TamperedAudit(f"has lost its record {known}")
         self._position, self._newest, self._epoch = position, mac, self.store.epoch
+        # Others may have taken in what waits in this process's file.
+        if self._tail.waiting and (taken := TAKEN_IN.get(tx, self._tail.writer)) is not None:
+            self._tail.take(taken.sequence)
 
     @staticmethod
     def _mac_at(tx: Transaction, position: int) -> bytes | None:
@@ -224,6 +331,7 @@ class AuditLog:
             f"{_SELECT} WHERE position {beyond} ? AND position {stop} ? AND time >= ? AND time < ? "
             f"ORDER BY position {order} LIMIT {_PAGE}"
         )
+        self._take_in_before_reading()
         while True:
             with self.store.transaction() as tx:
                 there = "audit" in self.store.tables
@@ -242,9 +350,12 @@ class AuditLog:
         """
         from kvstack.vault.audit_whole import verified
 
+        self._take_in_before_reading()
         public_keys = self._checkpointing.signer.public_keys() if self._checkpointing is not None else {}
         identity = self._checkpointing.signer.store if self._checkpointing is not None else ""
-        return verified(self, anchor, segments, store=identity, public_keys=public_keys)
+        return verified(
+            self, anchor, segments, store=identity, public_keys=public_keys, aside=edited_files(self._tail.folder)
+        )
 
     def begin(self) -> AuditBegin:
         """Return where the audit in the store begins."""

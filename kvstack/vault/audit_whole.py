@@ -10,6 +10,8 @@ from kvstack.vault.audit_verification import AuditProblem, AuditReport, Head, He
 from kvstack.vault.time_step import moment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kvstack.hsm.protocol import PublicKey
     from kvstack.vault.audit import AuditLog
     from kvstack.vault.audit_anchor import Anchor
@@ -23,9 +25,10 @@ def verified(
     *,
     store: str,
     public_keys: "Mapping[str, PublicKey]",
+    aside: "Sequence[Path]" = (),
 ) -> AuditReport:
-    """Verify all there is. store: its id; public_keys: that signed its checkpoints. Raises KvstackError for an anchor
-    or a segment that cannot be compared with it."""
+    """Verify all there is. store: its id; public_keys: that signed its checkpoints; aside: files with records that were
+    edited before they were taken in. Raises KvstackError for an anchor or a segment that cannot be compared with it."""
     if anchor is not None:
         anchor.require_of(store)
     in_order = sorted(segments, key=lambda one: one.begin.position)
@@ -53,6 +56,9 @@ def verified(
             problem = AuditProblem(signed_up_to, what)
         if problem is None and anchor is not None:
             problem = _behind(anchor, in_order[0].begin if in_order else begin, newest, verifier.position)
+        if problem is None and aside:
+            what = f"is not followed by all that a process recorded: it was edited, and is kept in {aside[0]}"
+            problem = AuditProblem(verifier.position, what)
         return verifier.report(problem, unsigned_since)
 
 

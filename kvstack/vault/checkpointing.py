@@ -91,6 +91,11 @@ class Checkpointing:
         """Audit that the store has a new signing key."""
         log.append(tx, self._record("AuditSignerMake", details={"key": key_id}))
 
+    def edited(self, log: "AuditLog", tx: Transaction, file: str) -> None:
+        """Audit that what a process recorded was edited before it was taken in."""
+        words = f"{file} was edited: not all that its process recorded is in the audit"
+        log.append(tx, self._record("AuditTakeIn", result="TamperedAudit", status=500, description=words))
+
     def _note_failure(self, log: "AuditLog", error: KvstackError) -> None:
         """Audit that none can be signed, once until one is: it is told by `audit verify`, too."""
         words = error.diagnostics[0].summary

@@ -101,6 +101,28 @@ def test_what_was_written_after_the_newest_checkpoint_can_be_cut_off_unnoticed(a
     assert audited.problem() is None
 
 
+def test_what_a_killed_process_recorded_of_reads_is_found_where_it_was_edited(audited: Audited) -> None:
+    audited.read(40)
+    assert (audited.report().records, audited.problem()) == (48, None)
+    audited.read(40)
+    (file,) = audited.database.parent.glob("*.audit")
+    content = bytearray(file.read_bytes())
+    content[2_000] ^= 1
+    file.write_bytes(content)
+    # What stands before is taken in; that something is missing is said in the audit, and as long as the file is there.
+    for _ in range(2):
+        report = audited.report()
+        assert report.problem is not None
+        assert f"{file.name}.edited" in report.problem.what
+        assert 48 + 16 < report.records < 48 + 40 + 1
+    with audited.open() as service:
+        (told,) = (one for one in service._audit.records() if one.operation == "AuditTakeIn")
+    assert (told.result, told.status) == ("TamperedAudit", 500)
+    assert file.name in told.description
+    Path(f"{file}.edited").unlink()
+    assert audited.problem() is None
+
+
 def test_the_last_records_of_a_process_that_ended_are_missed_though_they_changed_nothing(audited: Audited) -> None:
     with audited.open() as service:
         service.list_vaults(service.operator)
