@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.audit_begin import AuditBegin, audit_begin
+from kvstack.vault.audit_chain import AuditChain, Head
 from kvstack.vault.audit_checkpoints import EVERY_MICROSECONDS, EVERY_RECORDS
-from kvstack.vault.audit_record import AuditRecord, StoredRecord, chained, encode, read_record
+from kvstack.vault.audit_record import AuditRecord, StoredRecord, encode, read_record
 from kvstack.vault.audit_tail import (
     TAKEN_IN,
     AuditTail,
@@ -41,14 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditLog", "AuditRecord"]
 
-_SCHEMA = (
-    "CREATE TABLE audit (position INTEGER PRIMARY KEY, writer TEXT NOT NULL, sequence INTEGER NOT NULL, "
-    "time INTEGER NOT NULL, changed TEXT, body BLOB NOT NULL, mac BLOB NOT NULL) STRICT",
-    # Who changed a thing is asked for many things at once; who read it is looked for by reading through.
-    "CREATE INDEX audit_changes ON audit (changed, position) WHERE changed IS NOT NULL",
-)
 _SELECT = "SELECT position, writer, sequence, time, changed, body, mac FROM audit"
-_INSERT = "INSERT INTO audit (position, writer, sequence, time, changed, body, mac) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PAGE = 5000
 _ALWAYS = 2**62
 # So many records of a process that changed nothing have commits of their own: most commands make a few and end.
@@ -71,17 +65,9 @@ class AuditLog:
         self.mac = prepared(key)
         self._key = key
         self._checkpointing = checkpointing
-        self._random = random
-        self._writer = ""
-        self._sequence = 0
-        self._mac = b""  # of the newest record of this chain
-        self._position = 0  # of the newest record of all
-        self._newest = b""  # its MAC
-        self._own_position = 0
-        self._epoch = -1
-        self._begin = 0
-        self._ahead: tuple[int, int, bytes] = (0, 0, b"")
-        self._own_stop = 0  # its record that is to be signed when it stops
+        self._chain = AuditChain(store, self.mac, random)
+        self._ahead = Head()
+        self._unsigned = 0  # its newest record that no checkpoint of its own holds
         self._due = False
         self._tail = AuditTail(store.path.parent, key, random)
         self._commits = 0  # of records that changed nothing
@@ -108,7 +94,7 @@ class AuditLog:
         self._in_file = False
         if not tx.pending and not tx.journal:
             return
-        if self._epoch != self.store.epoch:
+        if not self._chain.known:
             self._refresh(tx)
         if not tx.journal:
             if len(self._tail.waiting) < EVERY_RECORDS and self._tail.append(tx.pending):
@@ -119,26 +105,10 @@ class AuditLog:
                 self._tail.begin(tx)
         if self._tail.waiting:
             self._take_in(tx)
-        self._ahead = self._written(tx, tx.pending)
+        self._ahead = self._chain.written(tx, tx.pending)
         if tx.journal:
-            tx.ledger.root.audit_position = self._ahead[0]
-            tx.ledger.root.audit_mac = self._ahead[2] if tx.pending else self._newest
-
-    def _written(self, tx: Transaction, records: Sequence[Pending]) -> tuple[int, int, bytes]:
-        """Chain and write records. Returns position, sequence and MAC of the last one of this chain."""
-        made, writer = self.mac, self._writer
-        position, sequence, mac = self._position, self._sequence, self._mac
-        rows = []
-        for time, changed, body in records:
-            position += 1
-            sequence += 1
-            mac = made(chained(mac, position, writer, sequence, time, changed, body))
-            rows.append((position, writer, sequence, time, changed, body, mac))
-        if len(rows) == 1:
-            tx.connection.execute(_INSERT, rows[0])
-        elif rows:
-            tx.connection.executemany(_INSERT, rows)
-        return position, sequence, mac
+            tx.ledger.root.audit_position = self._ahead.position
+            tx.ledger.root.audit_mac = self._ahead.newest
 
     def after_commit(self, tx: Transaction) -> None:
         """Go on from what was written."""
@@ -151,26 +121,24 @@ class AuditLog:
             self._go_on_from(self._ahead)
         if not self._waiting_since:
             self._waiting_since = tx.moment
-        position = self._position + len(self._tail.waiting)
+        position = self._chain.head.position + len(self._tail.waiting)
         if position - self._tried >= EVERY_RECORDS or tx.moment - self._waiting_since >= EVERY_MICROSECONDS:
             root = tx.ledger.root  # another process may have made one since
             self._tried = max(self._tried, root.checkpoint_position)
             self._waiting_since = max(self._waiting_since, root.checkpoint_time)
             self._due = position - self._tried >= EVERY_RECORDS or tx.moment - self._waiting_since >= EVERY_MICROSECONDS
 
-    def _go_on_from(self, written: tuple[int, int, bytes]) -> None:
-        position, self._sequence, mac = written
-        self._position = self._own_position = self._own_stop = position
-        self._newest = self._mac = mac
+    def _go_on_from(self, written: Head) -> None:
+        self._chain.head, self._unsigned = written, written.own
 
     # What stands in files
 
     def _take_in(self, tx: Transaction, *, of_others: bool = False) -> None:
         """Write what waits in this process's file, and in those of others, with the transaction. Raises TamperedAudit,
         StoreFault."""
-        if self._epoch != self.store.epoch:
+        if not self._chain.known:
             self._refresh(tx)
-        tx.journal.append((self._go_back, (self._standing(), self._tail.waiting)))
+        tx.journal.append((self._go_back, (self._chain.head, self._unsigned, self._tail.waiting)))
         there = len(tx.journal)
         found = self._tail.take()
         if found:
@@ -181,7 +149,7 @@ class AuditLog:
                 found += self._taken_from(tx, read_other(path, self._key, tx))
             forget_others(tx, files, self._tail)
         if found:
-            self._go_on_from(self._written(tx, found))
+            self._go_on_from(self._chain.written(tx, found))
         elif len(tx.journal) == there and not self._afterwards:
             tx.journal.pop()  # nothing was there, and nothing has changed
 
@@ -208,13 +176,9 @@ class AuditLog:
             self._afterwards.append(lambda: other.path.unlink(missing_ok=True))
         return other.records
 
-    def _standing(self) -> tuple[int, int, bytes, bytes, int, int]:
-        return self._position, self._sequence, self._mac, self._newest, self._own_position, self._own_stop
-
-    def _go_back(self, standing: tuple[int, int, bytes, bytes, int, int], waiting: list[Pending]) -> None:
+    def _go_back(self, head: Head, unsigned: int, waiting: list[Pending]) -> None:
         """Undo what was taken in."""
-        self._position, self._sequence, self._mac, self._newest, self._own_position, self._own_stop = standing
-        self._tail.waiting = waiting
+        self._chain.head, self._unsigned, self._tail.waiting = head, unsigned, waiting
         self._afterwards.clear()
 
     def settled(self) -> None:
@@ -230,51 +194,29 @@ class AuditLog:
             with contextlib.suppress(KvstackError), self.store.transaction() as tx:
                 self._take_in(tx, of_others=True)
         self._tail.close()
-        own, self._own_stop = self._own_stop, 0
+        own, self._unsigned = self._unsigned, 0
         if own and self._checkpointing is not None:
             self._checkpointing.settle(self, own=own)
 
     def tried(self, time: datetime) -> None:
         """Wait again until the next checkpoint is due: one was tried now."""
-        self._waiting_since, self._tried = microseconds(time), self._position
+        self._waiting_since, self._tried = microseconds(time), self._chain.head.position
 
     def begin_anew(self) -> None:
         """Look again where the audit begins and ends before anything is written: records were taken out."""
-        self._epoch = -1
+        self._chain.begin_anew()
 
     def end(self, tx: Transaction) -> tuple[int, bytes]:
         """Return the position and the MAC of the newest record, of all processes. Raises TamperedAudit where the end is
         missing."""
         self._take_in(tx, of_others=True)
-        return self._position, self._newest
+        return self._chain.head.position, self._chain.head.newest
 
     def _refresh(self, tx: Transaction) -> None:
-        """Learn where the audit ends; refuse to go on where its end is missing."""
-        if "audit" not in self.store.tables:
-            for statement in _SCHEMA:
-                tx.connection.execute(statement)
-            self.store.tables.add("audit")
-            tx.journal.append((self.begin_anew, ()))  # undone, it is not there
-        begin = audit_begin(tx)
-        if not self._writer or begin.position != self._begin:
-            # No chain goes on over what was archived: what is left can be verified without it.
-            self._writer, self._sequence, self._mac = self._random(8).hex(), 0, b""
-            self._begin, self._own_position = begin.position, 0
-        newest = tx.connection.execute("SELECT position, mac FROM audit ORDER BY position DESC LIMIT 1").fetchone()
-        position, mac = newest or (begin.position, begin.mac)
-        root = tx.ledger.root
-        for known, expected in ((root.audit_position, root.audit_mac), (self._own_position, self._mac)):
-            if known > begin.position and self._mac_at(tx, known) != expected:
-                raise TamperedAudit(f"has lost its record {known}")
-        self._position, self._newest, self._epoch = position, mac, self.store.epoch
+        self._chain.refresh(tx)
         # Others may have taken in what waits in this process's file.
         if self._tail.waiting and (taken := TAKEN_IN.get(tx, self._tail.writer)) is not None:
             self._tail.take(taken.sequence)
-
-    @staticmethod
-    def _mac_at(tx: Transaction, position: int) -> bytes | None:
-        found = tx.connection.execute("SELECT mac FROM audit WHERE position = ?", (position,)).fetchone()
-        return found[0] if found else None
 
     # Reading
 
