@@ -132,7 +132,8 @@ class Included(_Part, frozen=True):
         dict[str, EventSubscription], doc("Who is told of events; the key of one is its default name.")
     ] = {}
     alerts: Annotated[
-        dict[str, Alert], doc("Who is told when the audit shows something; the key of one is its default name.")
+        dict[str, Alert],
+        doc("Who is told of what the audit shows, or of too many events; the key of one is its default name."),
     ] = {}
     vaults: Annotated[dict[str, VaultBlock], doc("The vaults; a vault's key is its address and its default name.")] = {}  # type: ignore[valid-type]
     managed_hsms: Annotated[

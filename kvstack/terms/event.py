@@ -30,6 +30,13 @@ EVENT_NAME = r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$(?!\n)"
 EventName = Annotated[str, msgspec.Meta(pattern=EVENT_NAME)]
 
 
+def event_matches(written: str, kind: str) -> bool:
+    """Tell whether a pattern stands for a type of event; `*` and `?` match, case does not count."""
+    import fnmatch
+
+    return fnmatch.fnmatchcase(kind.lower(), written.lower())
+
+
 class ThingData(msgspec.Struct, frozen=True, rename="pascal", kw_only=True):
     """What Key Vault's events say of a thing. id: its path with its version; nbf, exp: seconds since 1970."""
 
@@ -70,10 +77,14 @@ class Filter(msgspec.Struct, frozen=True):
         name = subject.lower()
         return (
             (not self.types or kind in self.types)
-            and self.vault in ("", vault.lower())
+            and self.is_in(vault)
             and name.startswith(self.prefix.lower())
             and name.endswith(self.suffix.lower())
         )
+
+    def is_in(self, vault: str) -> bool:
+        """Tell whether events of this vault are wanted at all."""
+        return self.vault in ("", vault.lower())
 
 
 encode = msgspec.json.Encoder().encode

@@ -14,6 +14,7 @@ _WHAT: Final = {
     "ApplyFinished": "was applied",
     "ApplyFailed": "could not be applied as a whole",
     "DriftFound": "is not as it was applied",
+    "Alert": "was raised",
     "PurgeScheduled": "was deleted, and is purged when its retention ends",
 }
 
@@ -33,6 +34,7 @@ def mail(event: Event, sender: str, recipients: tuple[str, ...]) -> EmailMessage
         "",
         f"Event     {event.type}",
         f"Thing     {data.id}",
+        *([f"What      {data.version}"] if data.object_type == "Alert" else []),
         f"Time      {event.time:%Y-%m-%d %H:%M} UTC",
     ]
     if data.exp is not None:

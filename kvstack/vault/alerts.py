@@ -1,21 +1,22 @@
 """Alerts: who is told when the audit shows something, found by reading what was recorded since it was read last."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 from itertools import islice
 
-from kvstack.terms.event import Filter, ThingData
+from kvstack.terms.duration import duration
+from kvstack.terms.event import EVENT_TYPES, Filter, event_matches
 from kvstack.vault import errors
 from kvstack.vault.audit_record import AuditRecord
 from kvstack.vault.audit_search import Wanted, found
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter
-from kvstack.vault.events import put_event, wanting
+from kvstack.vault.events import ALERTED, counted, raise_alert
 from kvstack.vault.outbox import ALERT, ALERT_STATES, AlertRule, AlertState, Subscription, subscriptions
 from kvstack.vault.subscriptions import SubscriptionOperations
+from kvstack.vault.superseded import used_after
 
-KIND = "kvstack.Alert"
 _AT_ONCE = 5_000
 
 
@@ -37,14 +38,21 @@ class AlertOperations(SubscriptionOperations):
         new: bool = False,
     ) -> Subscription:
         """Make an alert, or change one that is there; rights and endpoints are those of a subscription. What is
-        recorded from then on counts."""
-        if rule.count < 1 or rule.seconds < 1 or not (rule.operation or rule.result or rule.principal):
-            raise BadParameter("an alert says what counts, how often, and in which time")
+        recorded, or happens, from then on counts."""
+        if rule.count < 1 or rule.seconds < 1 or not rule.says_something:
+            raise BadParameter("an alert says what counts, of the audit or of the events, how often, and in which time")
+        if rule.event and not any(event_matches(rule.event, kind) for kind in EVENT_TYPES - {ALERTED}):
+            raise BadParameter(f"event: `{rule.event}` stands for no type of event an alert can be on")
+        if rule.superseded:
+            try:
+                duration(rule.superseded)
+            except ValueError as error:
+                raise BadParameter(f"superseded: {error}") from None
         return self._put_subscriber(
             caller,
             ("AlertPut", ALERT, name),
             endpoint=(webhook, tuple(command), tuple(mail)),
-            wanted=Filter(types=(KIND,), vault=vault),
+            wanted=Filter(types=(ALERTED,), vault=vault),
             secret=secret,
             stack=stack,
             new=new,
@@ -59,7 +67,7 @@ class AlertOperations(SubscriptionOperations):
         """Look at what was recorded since this was done last, as the system, and put what it comes to into the outbox,
         once. Returns how many alerts that were."""
         with self._store.transaction() as tx:
-            alerts = [one for one in subscriptions(tx) if one.alert is not None]
+            alerts = [one for one in subscriptions(tx) if one.alert is not None and not one.alert.event]
         if not alerts:
             return 0
         if caller != SYSTEM:
@@ -83,16 +91,17 @@ class AlertOperations(SubscriptionOperations):
                 rule = alert.alert
                 if state is None or rule is None or state.position >= rows[-1][0]:
                     break  # taken away, or somebody else was faster
-                times = list(state.times)
+                times: Sequence[datetime] = state.times
+                by = duration(rule.superseded) if rule.superseded else None
                 for position, record in found(rows, self._pattern(attempt, alert, rule)):
                     if position <= state.position or _own(record):
                         continue
-                    times = [time for time in times if record.time - time < timedelta(seconds=rule.seconds)]
-                    times.append(record.time)
-                    if len(times) >= rule.count:
-                        times.clear()
+                    if by is not None and not used_after(record, by, any_use=bool(rule.operation)):
+                        continue
+                    times, raised = counted(times, record.time, rule)
+                    if raised:
                         told += 1
-                        self._tell(attempt, alert, record)
+                        raise_alert(attempt, alert, record.resource, f"{record.operation} {record.result}")
                 state = AlertState(subscription=alert.folded, position=rows[-1][0], times=tuple(times))
                 ALERT_STATES.put(attempt.tx, state)
         return told
@@ -100,18 +109,6 @@ class AlertOperations(SubscriptionOperations):
     def _pattern(self, attempt: Attempt, alert: Subscription, rule: AlertRule) -> Wanted:
         place = self._wanted_scope(attempt, alert.wanted.vault).path if alert.wanted.vault else ""
         return Wanted(principal=rule.principal, operation=rule.operation, result=rule.result, resource=place)
-
-    def _tell(self, attempt: Attempt, alert: Subscription, record: AuditRecord) -> None:
-        """Tell of the record that was one too many: its operation and its resource, names both."""
-        data = ThingData(
-            id=record.resource,
-            vault_name=alert.wanted.vault,
-            object_type="Alert",
-            object_name=alert.name,
-            version=f"{record.operation} {record.result}",
-        )
-        others = wanting(attempt, KIND, alert.name, alert.wanted.vault)
-        put_event(attempt, KIND, self.top, data, [alert, *others])
 
 
 def _own(record: AuditRecord) -> bool:

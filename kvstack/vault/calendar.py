@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from kvstack.terms.event import EVENT_TYPES, Filter, event_matches
 from kvstack.terms.name import folded
 from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
 from kvstack.vault.caller import SYSTEM, Caller
@@ -17,7 +19,7 @@ from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, VaultError
 from kvstack.vault.forecast import Coming, Known, Standing, forecast
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, Kind, followed, moment
-from kvstack.vault.outbox import subscriptions
+from kvstack.vault.outbox import Subscription, subscriptions
 from kvstack.vault.records import Certificate, Key, Secret, Vault
 from kvstack.vault.rotating import RotatingOperations
 from kvstack.vault.vaults import READ
@@ -77,7 +79,7 @@ class CalendarOperations(RotatingOperations):
             things,
             [home for home in vaults if home.deletion is not None],
             tuple(_endings(attempt)),
-            tuple(one.wanted for one in subscriptions(attempt.tx)),
+            tuple(map(_heard, subscriptions(attempt.tx))),
         )
 
     def _standing(self, attempt: Attempt, home: Vault, row: Key | Secret | Certificate, versions: Any) -> Standing:
@@ -108,6 +110,14 @@ class CalendarOperations(RotatingOperations):
         if authority is not None and authority.policy.authority is None:
             return signer, f"the certificate `{vault}/{authority.name}` is no certificate authority"
         return signer, ""
+
+
+def _heard(subscriber: Subscription) -> Filter:
+    """Return which events a subscriber is told of, each time: an alert on events is, where one of them is enough."""
+    rule = subscriber.alert
+    if rule is None or not rule.event or rule.count > 1:
+        return subscriber.wanted
+    return replace(subscriber.wanted, types=tuple(kind for kind in EVENT_TYPES if event_matches(rule.event, kind)))
 
 
 def _endings(attempt: Attempt) -> Iterator[Coming]:

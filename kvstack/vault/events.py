@@ -1,13 +1,25 @@
 """Events put into the outbox by the operation that changes something: in its own transaction, or not at all."""
 
-from datetime import UTC
-from typing import TYPE_CHECKING
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Final
 
-from kvstack.terms.event import Event, ThingData, encode, seconds
-from kvstack.vault.outbox import DELIVERIES, Delivery, Subscription, subscriptions
+from msgspec.structs import replace
+
+from kvstack.terms.event import Event, ThingData, encode, event_matches, seconds
+from kvstack.vault.outbox import (
+    ALERT_STATES,
+    DELIVERIES,
+    SUBSCRIPTIONS,
+    AlertRule,
+    AlertState,
+    Delivery,
+    Subscription,
+    subscriptions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from kvstack.terms.scope import Scope
     from kvstack.vault.certificates.rows import Certificate
@@ -15,11 +27,14 @@ if TYPE_CHECKING:
     from kvstack.vault.records import Key, Secret, Vault
 
 
+ALERTED: Final = "kvstack.Alert"
+
+
 def emit_version(attempt: "Attempt", home: "Vault", item: "Key | Secret | Certificate", what: str) -> None:
     """Tell everybody who wants it what happened to a thing's newest version. what: `NewVersionCreated`, `NearExpiry`,
     `Expired`."""
-    kind = f"Microsoft.KeyVault.{type(item).__name__}{what}"
-    tell_version(attempt, home, item, what, wanting(attempt, kind, item.name, home.name))
+    if somebody(attempt):
+        emit(attempt, _kind(item, what), attempt.scope_of(home), _data(attempt, home, item))
 
 
 def tell_version(
@@ -30,10 +45,16 @@ def tell_version(
     to: "Sequence[Subscription]",
 ) -> None:
     """Tell some what happened to a thing's newest version."""
-    if not to:
-        return
+    put_event(attempt, _kind(item, what), attempt.scope_of(home), _data(attempt, home, item), to)
+
+
+def _kind(item: "Key | Secret | Certificate", what: str) -> str:
+    return f"Microsoft.KeyVault.{type(item).__name__}{what}"
+
+
+def _data(attempt: "Attempt", home: "Vault", item: "Key | Secret | Certificate") -> ThingData:
     noun = type(item).__name__
-    data = ThingData(
+    return ThingData(
         id=f"{attempt.scope_of(home).path}/{noun.lower()}s/{item.name}/{item.version}",
         vault_name=home.name,
         object_type=noun,
@@ -42,7 +63,6 @@ def tell_version(
         nbf=seconds(item.not_before),
         exp=seconds(item.expires),
     )
-    put_event(attempt, f"Microsoft.KeyVault.{noun}{what}", attempt.scope_of(home), data, to)
 
 
 def emit_purge_scheduled(attempt: "Attempt", home: "Vault", item: "Key | Secret | Certificate | None" = None) -> None:
@@ -76,15 +96,54 @@ def emit_access(attempt: "Attempt", scope: "Scope", what: str, identifier: str) 
 
 
 def emit(attempt: "Attempt", kind: str, source: "Scope", data: ThingData) -> None:
-    """Put an event into the outbox for everybody who wants it; nothing is written where nobody does."""
-    to = wanting(attempt, kind, data.object_name, data.vault_name)
+    """Put an event into the outbox for everybody who wants it, and count it where there is an alert on it; nothing is
+    written where nobody does, and there is none."""
+    there = subscriptions(attempt.tx)
+    to = [one for one in there if one.alert is None and one.wanted.takes(kind, data.object_name, data.vault_name)]
     if to:
         put_event(attempt, kind, source, data, to)
+    for one in there:
+        if one.alert is not None and _is_about(one, one.alert, kind, data.vault_name):
+            _count(attempt, one, one.alert, kind, data.id)
 
 
-def wanting(attempt: "Attempt", kind: str, name: str, vault: str) -> "list[Subscription]":
-    """Return who subscribes to an event. An alert has but its own."""
-    return [one for one in subscriptions(attempt.tx) if one.alert is None and one.wanted.takes(kind, name, vault)]
+def somebody(attempt: "Attempt") -> bool:
+    """Tell whether there is anybody to tell of anything: asked of the ledger, without reading it."""
+    return SUBSCRIPTIONS.count(attempt.tx) > 0
+
+
+def raise_alert(attempt: "Attempt", alert: Subscription, resource: str, what: str) -> None:
+    """Tell that an alert has what it takes. resource: the path of the thing that was one too many; what: was done to
+    it, or happened: names both."""
+    data = ThingData(
+        id=resource, vault_name=alert.wanted.vault, object_type="Alert", object_name=alert.name, version=what
+    )
+    others = [
+        one
+        for one in subscriptions(attempt.tx)
+        if one.alert is None and one.wanted.takes(ALERTED, alert.name, alert.wanted.vault)
+    ]
+    put_event(attempt, ALERTED, attempt.top, data, [alert, *others])
+
+
+def counted(times: "Sequence[datetime]", time: "datetime", rule: AlertRule) -> "tuple[list[datetime], bool]":
+    """Return which times count once another one does, and whether that is one too many: counting begins anew then."""
+    within = [*(one for one in times if time - one < timedelta(seconds=rule.seconds)), time]
+    return ([], True) if len(within) >= rule.count else (within, False)
+
+
+def _is_about(alert: Subscription, rule: AlertRule, kind: str, vault: str) -> bool:
+    """Tell whether an alert is on such an event. None is on alerts, its own would be among them."""
+    return bool(rule.event) and kind != ALERTED and event_matches(rule.event, kind) and alert.wanted.is_in(vault)
+
+
+def _count(attempt: "Attempt", alert: Subscription, rule: AlertRule, kind: str, resource: str) -> None:
+    state = ALERT_STATES.get(attempt.tx, alert.folded) or AlertState(subscription=alert.folded, position=0)
+    times, raised = counted(state.times, attempt.now, rule)
+    if tuple(times) != state.times:
+        ALERT_STATES.put(attempt.tx, replace(state, times=tuple(times)))
+    if raised:
+        raise_alert(attempt, alert, resource, kind)
 
 
 def put_event(attempt: "Attempt", kind: str, source: "Scope", data: ThingData, to: "Sequence[Subscription]") -> None:

@@ -24,7 +24,8 @@ from kvstack.vault.keys import usable_version
 from kvstack.vault.material import releasing
 from kvstack.vault.records import Key, Vault
 from kvstack.vault.release_signer import ReleaseSignerOperations, Signer
-from kvstack.vault.versions import KeyVersionRow
+from kvstack.vault.superseded import note_version, superseded_since
+from kvstack.vault.versions import KEY_VERSIONS, KeyVersionRow
 
 RELEASE = KEY.action("release/action")
 API_VERSION = "2026-04-01"
@@ -79,9 +80,7 @@ class KeyReleaseOperations(ReleaseSignerOperations):
                 reference = self._reference(found.row)
                 state = attempt.tx.ledger.root.number
             environment = found.environment
-            attempt.details.update(
-                version=found.row.version, authority=environment.issuer, recipient=environment.thumbprint
-            )
+            attempt.details.update(authority=environment.issuer, recipient=environment.thumbprint)
             signer = self._release_signer(found.home)
             wrapped = releasing(self._provider(found.row.provider)).release(reference, wrapping, environment.recipient)
             signed = self._signed(signer, _answer(found, wrapping, wrapped, nonce, version, vault_url))
@@ -114,6 +113,7 @@ def _releasable(attempt: Attempt, vault: str, name: str, version: str | None, to
     item = live(attempt, home, KEY, name)
     attempt.at_item(home, f"keys/{item.name}")
     row = usable_version(attempt, item, version)
+    note_version(attempt, row.version, superseded_since(attempt, KEY_VERSIONS, item, row))
     policy = item.release_policy
     if not item.exportable or policy is None:
         raise Forbidden(

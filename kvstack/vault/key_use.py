@@ -20,7 +20,8 @@ from kvstack.vault.errors import BadParameter, Forbidden
 from kvstack.vault.items import KEY, live
 from kvstack.vault.keys import KeyOperations, usable_version
 from kvstack.vault.records import Key
-from kvstack.vault.versions import KeyVersionRow
+from kvstack.vault.superseded import note_version, superseded_since
+from kvstack.vault.versions import KEY_VERSIONS, KeyVersionRow
 from kvstack.vault.warm_versions import WarmVersions
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class KeyUseOperations(KeyOperations):
 
     def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__(unlocked, random=random)
-        self._warm_keys: WarmVersions[tuple[Key, KeyVersionRow, KeyReference]] = WarmVersions()
+        self._warm_keys: WarmVersions[tuple[Key, KeyVersionRow, KeyReference, datetime | None]] = WarmVersions()
 
     def sign(
         self, caller: Caller, vault: str, name: str, *, algorithm: str, digest: bytes, version: str | None = None
@@ -240,7 +241,6 @@ class KeyUseOperations(KeyOperations):
                 row, reference = self._usable(attempt, use, target)
                 used = _algorithm(use, target, row, problem_of)
                 state = attempt.tx.ledger.root.number
-            attempt.details["version"] = row.version
             try:
                 made = work(self._provider(row.provider), reference, used)
             except InputUnfit as error:
@@ -259,9 +259,10 @@ class KeyUseOperations(KeyOperations):
         if found is None:
             item = live(attempt, home, KEY, target.name)
             row = usable_version(attempt, item, target.version)
-            found = item, row, self._reference(row)
+            found = item, row, self._reference(row), superseded_since(attempt, KEY_VERSIONS, item, row)
             self._warm_keys.keep(attempt.tx, home.id, name, target.version, found)
-        item, row, reference = found
+        item, row, reference, superseded = found
+        note_version(attempt, row.version, superseded)
         # A symmetric key has no public half: reading it is not enough.
         if use.public and row.specification.family == "oct":
             attempt.require(use.action, attempt.subject, data=True)

@@ -23,13 +23,23 @@ ALERT = "alerts/"  # how the row of an alert is told from that of a subscription
 
 
 class AlertRule(msgspec.Struct, frozen=True):
-    """What of the audit counts: `*` and `?` match; count, seconds: how many of them, and in which time."""
+    """What counts, of the audit or of the events: `*` and `?` match; count, seconds: how many of them, and in which
+    time; superseded: only uses of a version that was followed by another one this long before, as ISO 8601 has it;
+    event: types of events, and nothing of the audit."""
 
     operation: str = ""
     result: str = ""
     principal: str = ""
     count: int = 1
     seconds: int = 3600
+    superseded: str = ""
+    event: str = ""
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it is said what counts: of the audit, or of the events."""
+        of_the_audit = bool(self.operation or self.result or self.principal or self.superseded)
+        return of_the_audit != bool(self.event)
 
 
 class Subscription(Row, frozen=True, kw_only=True):

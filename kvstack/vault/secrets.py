@@ -33,6 +33,7 @@ from kvstack.vault.items import (
 )
 from kvstack.vault.records import Secret, SecretVersion, Vault
 from kvstack.vault.rotation import require_possible
+from kvstack.vault.superseded import note_version, superseded_since
 from kvstack.vault.versions import SECRET_VERSIONS, SecretVersionRow
 from kvstack.vault.warm_versions import WarmVersions
 
@@ -61,7 +62,7 @@ class SecretOperations(ItemOperations):
 
     def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__(unlocked, random=random)
-        self._warm_secrets: WarmVersions[tuple[Secret, SecretVersionRow]] = WarmVersions()
+        self._warm_secrets: WarmVersions[tuple[Secret, SecretVersionRow, datetime | None]] = WarmVersions()
 
     def set_secret(
         self,
@@ -180,9 +181,12 @@ class SecretOperations(ItemOperations):
             found = self._warm_secrets.get(attempt.tx, home.id, key, version)
             if found is None:
                 secret = live(attempt, home, SECRET, name)
-                found = secret, _usable(attempt, secret, version)
+                usable = _usable(attempt, secret, version)
+                found = secret, usable, superseded_since(attempt, SECRET_VERSIONS, secret, usable)
                 self._warm_secrets.keep(attempt.tx, home.id, key, version, found)
-            item, row = found
+            item, row, superseded = found
+            if version is not None:
+                note_version(attempt, row.version, superseded)
             if not row.enabled:
                 raise Forbidden(f"the secret `{item.name}` in vault `{home.name}` is disabled", inner="SecretDisabled")
             value = self._barrier.open(home.id, value_context(home.id, row.folded, row.version), row.sealed)

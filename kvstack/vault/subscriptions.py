@@ -110,7 +110,9 @@ class SubscriptionOperations(ItemOperations):
             )
             attempt.details["subscription"] = put.name
             SUBSCRIPTIONS.put(attempt.tx, put)
-            if alert is not None and ALERT_STATES.get(attempt.tx, put.folded) is None:
+            watched = there is not None and there.alert is not None and not there.alert.event
+            if alert is not None and (not watched or ALERT_STATES.get(attempt.tx, put.folded) is None):
+                # What was recorded while it was no alert on the audit is not its business.
                 newest = next((row[0] for row in self._audit.rows(newest_first=True)), 0)
                 ALERT_STATES.put(attempt.tx, AlertState(subscription=put.folded, position=newest))
             return put

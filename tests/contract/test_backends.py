@@ -97,12 +97,16 @@ ALERT = Alert(
     vault="dev",
     endpoint=EventEndpoint(mail=("a@example.com",)),
 )
+LATE_USES = msgspec.structs.replace(ALERT, name="late-uses", on=AlertPattern(superseded="P7D"))
+ON_EVENTS = msgspec.structs.replace(ALERT, name="on-events", on=AlertPattern(event="*Expired"))
 POLICY = AccessPolicy(principal=API, keys=frozenset({"get", "sign"}), secrets=frozenset({"all"})).resolved()
 IN_VAULT: list[Resource] = [KEY, SECRET, CERTIFICATE, ACCESS, POLICY, ISSUER, CONTACTS, ELIGIBLE, DENIAL]
 BESIDE_VAULTS = ("vault", "identity", "role_definition", "event_subscription", "alert")
 SOFT: list[Resource] = [VAULT, KEY, SECRET, CERTIFICATE]
 KINDS = pytest.mark.parametrize(
-    "resource", [VAULT, *IN_VAULT, IDENTITY, ROLE, SUBSCRIPTION, ALERT], ids=lambda resource: resource.kind
+    "resource",
+    [VAULT, *IN_VAULT, IDENTITY, ROLE, SUBSCRIPTION, ALERT, LATE_USES, ON_EVENTS],
+    ids=lambda resource: resource.kind,
 )
 SOFT_KINDS = pytest.mark.parametrize("resource", SOFT, ids=lambda resource: resource.kind)
 TAGGED_KINDS = pytest.mark.parametrize("resource", [*SOFT, IDENTITY], ids=lambda resource: resource.kind)

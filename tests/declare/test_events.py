@@ -77,6 +77,10 @@ def test_an_alert_is_a_thing_of_its_own(tmp_path: Path) -> None:
     ("before", "after", "told"),
     [
         ("{result: Forbidden*}", "{}", "nothing is said of what counts"),
+        ("result: Forbidden*", "superseded: a week", "`a week` is not an ISO 8601 duration"),
+        ("result: Forbidden*", "event: kvstack.ApplyFinishd", "did you mean `kvstack.ApplyFinished`?"),
+        ("result: Forbidden*", "event: kvstack.Alert", "no type of event an alert can be on"),
+        ("result: Forbidden*", "event: kvstack.*, result: Success", "an event is no record of the audit"),
         ("PT60M", "P32D", "`P32D` is no time of at most 31 days"),
         ("PT60M", "PT", "`PT` is no time"),
         ("PT60M", "an hour", "`an hour` is no time"),
@@ -91,6 +95,14 @@ def test_what_is_wrong_with_an_alert_is_told_where_it_stands(
 ) -> None:
     found = problems(tmp_path, ALERTS.replace(before, after))
     assert any(told in str(one) for one in found), found
+
+
+def test_two_spellings_of_one_duration_are_no_change(tmp_path: Path) -> None:
+    weeks, days = (
+        read(tmp_path, ALERTS.replace("result: Forbidden*", f"superseded: {written}")).desired.nodes
+        for written in ("P2W", "P14D")
+    )
+    assert weeks[Address("alerts/refusals")].resource == days[Address("alerts/refusals")].resource
 
 
 @pytest.mark.parametrize("seconds", [1, 59, 60, 61, 3600, 5400, 86_400, 86_401, 31 * 86_400])

@@ -47,7 +47,15 @@ class AlertHandler:
         made = self._service.put_alert(
             self._caller,
             alert.name,
-            AlertRule(on.operation, on.result, on.principal, alert.count, alert.seconds),
+            AlertRule(
+                operation=on.operation,
+                result=on.result,
+                principal=on.principal,
+                superseded=on.superseded,
+                event=on.event,
+                count=alert.count,
+                seconds=alert.seconds,
+            ),
             webhook=endpoint.webhook,
             command=endpoint.command,
             mail=endpoint.mail,

@@ -26,7 +26,13 @@ def of_subscription(subscription: Subscription, owner: str) -> Actual[Resource]:
             vault="",
             resource=Alert(
                 name=subscription.name,
-                on=AlertPattern(operation=rule.operation, result=rule.result, principal=rule.principal),
+                on=AlertPattern(
+                    operation=rule.operation,
+                    result=rule.result,
+                    principal=rule.principal,
+                    superseded=rule.superseded,
+                    event=rule.event,
+                ),
                 count=rule.count,
                 within=span_text(rule.seconds),
                 vault=wanted.vault,

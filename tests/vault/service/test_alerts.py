@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from kvstack.terms.event import Filter
+from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import SYSTEM
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
 from kvstack.vault.outbox import AlertRule
@@ -110,7 +112,18 @@ def test_alerts_are_for_who_may_have_them(stored: World) -> None:
         stored.service.delete_alert(owner, "reads")
 
 
-@pytest.mark.parametrize("rule", [AlertRule(), AlertRule(operation="x", count=0), AlertRule(result="x", seconds=0)])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        AlertRule(),
+        AlertRule(operation="x", count=0),
+        AlertRule(result="x", seconds=0),
+        AlertRule(superseded="a week"),
+        AlertRule(event="kvstack.Nothing"),
+        AlertRule(event="kvstack.Alert"),
+        AlertRule(event="kvstack.DriftFound", result="x"),
+    ],
+)
 def test_an_alert_that_says_nothing_is_refused(dev: World, rule: AlertRule) -> None:
     with pytest.raises(BadParameter):
         alert(dev, rule)
@@ -119,3 +132,55 @@ def test_an_alert_that_says_nothing_is_refused(dev: World, rule: AlertRule) -> N
 def test_no_subscription_has_the_name_of_an_alerts_row(dev: World) -> None:
     with pytest.raises(BadParameter):
         dev.service.put_subscription(dev.operator, "alerts/x", mail=MAIL)
+
+
+def test_an_alert_is_on_an_event_once_or_too_often_in_a_while(dev: World) -> None:
+    rule = AlertRule(event="*.secretnewversioncreated", count=2, seconds=60)
+    dev.service.put_alert(dev.operator, "changes", rule, mail=MAIL, vault=VAULT)
+    dev.service.create_vault(dev.operator, "another")
+    set_secret(dev)
+    dev.service.set_secret(dev.operator, "another", "db", SecretValue("x"))
+    assert dev.service.list_events(dev.operator) == (), "one in its vault"
+    dev.clock.advance(timedelta(seconds=61))
+    set_secret(dev)
+    assert dev.service.list_events(dev.operator) == (), "not within a minute"
+    set_secret(dev)
+    (event,) = dev.service.list_events(dev.operator)
+    assert (event.type, event.subject, event.subscription) == ("kvstack.Alert", "changes", "alerts/changes")
+    assert b'"Version":"Microsoft.KeyVault.SecretNewVersionCreated"' in event.event
+    set_secret(dev)
+    assert len(dev.service.list_events(dev.operator)) == 1, "counting begins anew"
+
+
+def test_an_alert_on_an_event_that_is_undone_is_not_raised(dev: World) -> None:
+    dev.service.put_alert(dev.operator, "changes", AlertRule(event="*"), mail=MAIL)
+
+    def set_and_failed() -> None:
+        with dev.service.batch():
+            set_secret(dev)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        set_and_failed()
+    assert dev.service.list_events(dev.operator) == ()
+    set_secret(dev)
+    assert [one.type for one in dev.service.list_events(dev.operator)] == ["kvstack.Alert"]
+
+
+def test_subscribers_to_alerts_are_told_of_those_on_events_and_on_the_audit(stored: World) -> None:
+    stored.service.put_subscription(stored.operator, "all", mail=MAIL, wanted=Filter(types=("kvstack.Alert",)))
+    stored.service.put_alert(stored.operator, "changes", AlertRule(event="*"), mail=MAIL)
+    alert(stored, AlertRule(operation="SecretSet"))
+    set_secret(stored)
+    stored.service.watch_audit(SYSTEM)
+    told = [(one.subscription, one.subject) for one in stored.service.list_events(stored.operator)]
+    assert told == [("alerts/changes", "changes"), ("all", "changes"), ("alerts/reads", "reads"), ("all", "reads")]
+
+
+def test_what_was_recorded_before_an_alert_was_on_the_audit_does_not_count(stored: World) -> None:
+    alert(stored, AlertRule(event="kvstack.DriftFound"))
+    read(stored)
+    alert(stored, AlertRule(operation="SecretGet"))
+    assert told(stored) == 0
+    read(stored)
+    assert told(stored) == 1

@@ -22,6 +22,7 @@ from kvstack.vault.errors import BadParameter, Forbidden
 from kvstack.vault.forecast import Coming, Known, Standing, forecast
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
+from kvstack.vault.outbox import AlertRule
 from tests.vault.service.world import START, StartClock, World
 
 VAULT = "payments-dev"
@@ -206,6 +207,15 @@ def test_a_rotation_nobody_is_told_of_is_a_conflict(dev: World) -> None:
     assert conflicts(dev.service.calendar(dev.operator).coming, "rotate", "k") == [{"nobody-notified"}]
     dev.service.put_subscription(dev.operator, "all", mail=["ops@example.com"])
     assert conflicts(dev.service.calendar(dev.operator).coming, "rotate", "k") == [set()]
+
+
+def test_an_alert_on_the_event_is_told_of_a_rotation_and_one_on_many_is_not(dev: World) -> None:
+    monthly = RotationPolicy(every=Duration(days=200))
+    dev.service.create_key(dev.operator, VAULT, "k", specification=EC256, rotation=monthly)
+    for count, expected in ((1, set()), (2, {"nobody-notified"})):
+        rule = AlertRule(event="*.KeyNewVersionCreated", count=count)
+        dev.service.put_alert(dev.operator, "told", rule, mail=["ops@example.com"])
+        assert conflicts(dev.service.calendar(dev.operator).coming, "rotate", "k") == [expected]
 
 
 def test_purges_and_rights_that_end_are_there(dev: World) -> None:
