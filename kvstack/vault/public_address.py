@@ -7,8 +7,13 @@ means something else a moment later (DNS rebinding) changes nothing.
 
 import ipaddress
 import socket
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Place: TypeAlias = tuple[socket.AddressFamily, str]
+# Says what a name means now, for a port. Raises OSError for one that means nothing.
+Resolver: TypeAlias = Callable[[str, int], Sequence[Place]]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
@@ -27,11 +32,16 @@ class NotPublic(OSError):
     """A host is in this machine or a private network, and the operator does not allow it."""
 
 
-def checked_addresses(host: str, port: int, *, allowed: bool) -> list[tuple[socket.AddressFamily, str]]:
-    """Return the addresses of a host that may be connected to. allowed: the operator's word for it. Raises NotPublic
-    where one of them may not, and OSError for a name that means nothing."""
+def system_resolver(host: str, port: int) -> list[Place]:
+    """Return what a name means to this machine."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [(family, str(place[0])) for family, _, _, _, place in found]
+    return [(family, str(place[0])) for family, _, _, _, place in found]
+
+
+def checked_addresses(host: str, port: int, *, allowed: bool, resolver: Resolver = system_resolver) -> list[Place]:
+    """Return the addresses of a host that may be connected to; the resolver is asked once. allowed: the operator's word
+    for it. Raises NotPublic where one of them may not, and OSError for a name that means nothing."""
+    addresses = resolver(host, port)
     if not allowed:
         for _, text in addresses:
             if why := why_not_public(text):

@@ -19,7 +19,7 @@ import msgspec
 from kvstack.terms.signature import signature_headers
 from kvstack.vault.delivery_policy import TAKEN, Answer
 from kvstack.vault.event_configuration import EventConfiguration
-from kvstack.vault.public_address import NotPublic, checked_addresses
+from kvstack.vault.public_address import NotPublic, Place, Resolver, checked_addresses, system_resolver
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 10.0
@@ -30,7 +30,8 @@ _EVENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
 class Webhook:
-    """A receiver, with the connection to it. key: what signs, None for nothing; random: draws random bytes."""
+    """A receiver, with the connection to it. key: what signs, None for nothing; random: draws random bytes; resolver:
+    says what its name means."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Webhook:
         now: Callable[[], datetime],
         random: Callable[[int], bytes],
         seconds: tuple[float, float, float] = (_CONNECT_SECONDS, _READ_SECONDS, _TOTAL_SECONDS),
+        resolver: Resolver = system_resolver,
     ) -> None:
         self._place = urlsplit(url)
         self._port = self._place.port or (443 if self._place.scheme == "https" else 80)
@@ -48,6 +50,7 @@ class Webhook:
         self._key = key
         self._now = now
         self._random = random
+        self._resolver = resolver
         self._connect_seconds, self._read_seconds, total = seconds
         self._connection: http.client.HTTPConnection | None = None
         self._watch = _Watch(total)
@@ -158,7 +161,7 @@ class Webhook:
         if not secure and not self._configuration.allows_http(host, self._port):
             raise NotPublic(f"{host} may not be spoken to without TLS")
         allowed = self._configuration.allows(host, self._port)
-        stream = self._opened(checked_addresses(host, self._port, allowed=allowed))
+        stream = self._opened(checked_addresses(host, self._port, allowed=allowed, resolver=self._resolver))
         self._watch.over_this(stream)
         try:
             if secure:
@@ -179,7 +182,7 @@ class Webhook:
         connection.auto_open = 0  # what it would open by itself nobody has looked at
         return connection
 
-    def _opened(self, addresses: list[tuple[socket.AddressFamily, str]]) -> socket.socket:
+    def _opened(self, addresses: list[Place]) -> socket.socket:
         last: OSError = OSError("its name means nothing")
         for family, address in addresses:
             stream = socket.socket(family, socket.SOCK_STREAM)

@@ -43,9 +43,16 @@ OK = Told()
 
 
 class Receiver:
-    """A webhook. answer: called with each post; handshake: of OPTIONS, None to allow nothing."""
+    """A webhook. answer: called with each post; handshake: of OPTIONS, None to allow nothing; place: where it is."""
 
-    def __init__(self, *, answer: Callable[[Posted], Told], allowed: str | None, certificate: tuple[Path, Path] | None):
+    def __init__(
+        self,
+        *,
+        answer: Callable[[Posted], Told],
+        allowed: str | None,
+        certificate: tuple[Path, Path] | None,
+        place: tuple[str, int] = ("127.0.0.1", 0),
+    ):
         self.answer = answer
         self.allowed = allowed
         self.asked: list[Posted] = []
@@ -106,7 +113,7 @@ class Receiver:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(place, Handler)
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*map(str, certificate))
@@ -129,9 +136,10 @@ def receiving(
     *,
     allowed: str | None = "*",
     certificate: tuple[Path, Path] | None = None,
+    place: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Iterator[Receiver]:
     """Run a receiver in the block."""
-    receiver = Receiver(answer=answer, allowed=allowed, certificate=certificate)
+    receiver = Receiver(answer=answer, allowed=allowed, certificate=certificate, place=place)
     thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -147,8 +155,8 @@ def in_turn(*answers: Told, then: Told = OK) -> Callable[[Posted], Told]:
     return lambda _: left.pop(0) if left else then
 
 
-def certified(folder: Path) -> tuple[Path, Path, Path]:
-    """Return an authority's certificate, and a certificate and key for 127.0.0.1 it has signed: files."""
+def certified(folder: Path, name: str = "") -> tuple[Path, Path, Path]:
+    """Return an authority's certificate, and a certificate and key for a name, or 127.0.0.1, it has signed: files."""
     import ipaddress
     from datetime import UTC, datetime, timedelta
 
@@ -181,7 +189,8 @@ def certified(folder: Path) -> tuple[Path, Path, Path]:
         root_key,
         [x509.BasicConstraints(True, None), x509.SubjectKeyIdentifier.from_public_key(root_key.public_key())],
     )
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    whom = x509.DNSName(name) if name else x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    alternative = x509.SubjectAlternativeName([whom])
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
     leaf = made("hook", key, root.subject, root_key, [alternative, identifier])
     files = folder / "ca.pem", folder / "hook.pem", folder / "hook.key"
