@@ -1,7 +1,7 @@
 """`kvstack calendar`: what time is going to make due, in order, and what is wrong with it."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -61,7 +61,9 @@ def command(
         one for one in found.coming if (mine is None or _of(one) & mine) and (not named or one.vault.lower() in named)
     ]
     if as_json:
-        answer_json({"now": found.now, "until": found.until, "coming": [*map(_document, coming)]})
+        from kvstack.render.calendar_document import calendar_document
+
+        answer_json(calendar_document(found.now, found.until, coming))
     elif as_markdown:
         from kvstack.render.calendar import markdown
 
@@ -119,16 +121,3 @@ def _entry(one: "Coming") -> tuple[datetime, str, str, str]:
     """Return when, what stays the same of it whenever it is printed, its title, and the rest."""
     where = f"{one.kind} {_thing(one)}"
     return one.at, f"{one.action} {where}", f"{_action(one)}: {where}", _conflicts(one)
-
-
-def _document(one: "Coming") -> dict[str, Any]:
-    return {
-        "at": one.at,
-        "action": one.action,
-        "kind": one.kind,
-        "vault": one.vault,
-        "name": one.name,
-        "due_since": one.since,
-        "done": one.done,
-        "conflicts": [{"code": conflict.code, "words": conflict.words} for conflict in one.conflicts],
-    }

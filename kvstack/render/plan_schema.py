@@ -9,18 +9,21 @@ from typing import Any
 import msgspec
 
 from kvstack.render import documents
+from kvstack.render.calendar_document import CalendarDocument
 
 DOCUMENTS: dict[str, type[msgspec.Struct]] = {
     "plan.json": documents.PlanDocument,
     "drift.json": documents.DriftReportDocument,
     "apply.json": documents.ApplyDocument,
     "diagnostics.json": documents.DiagnosticsDocument,
+    "calendar.json": CalendarDocument,
 }
 _TITLES = {
     "plan.json": "A plan",
     "drift.json": "Drift",
     "apply.json": "What an apply came to",
     "diagnostics.json": "Diagnostics",
+    "calendar.json": "A calendar",
 }
 
 

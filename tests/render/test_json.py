@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from kvstack.plan.change import AttributeChange, Change, Plan
 from kvstack.render.diagnostics import diagnostics_document
 from kvstack.render.json import document, drift_document, json_text, outcome_document
-from kvstack.render.plan_schema import schema
+from kvstack.render.plan_schema import DOCUMENTS, schema
 from kvstack.terms.action import Action
 from kvstack.terms.address import Address
 from kvstack.terms.diagnostic import Diagnostic
@@ -22,8 +22,7 @@ from tests.render.texts import plans
 
 FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 VALIDATORS = {
-    file: Draft202012Validator(schema(file), format_checker=Draft202012Validator.FORMAT_CHECKER)
-    for file in ("plan.json", "drift.json", "apply.json", "diagnostics.json")
+    file: Draft202012Validator(schema(file), format_checker=Draft202012Validator.FORMAT_CHECKER) for file in DOCUMENTS
 }
 
 

@@ -1,13 +1,23 @@
 """`kvstack calendar`: the year ahead as a table, JSON, Markdown and a file that calendars read."""
 
+from typing import Any
+
 import pytest
 
 from kvstack.render.calendar import icalendar, markdown
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
+from tests.render.test_json import invalid
 from tests.vault.service.world import START
 
 SECRET = f"{VAULT}/rotating"
+
+
+def document(shell: Shell, *arguments: str) -> Any:
+    """Return a calendar for programs, which is always as its schema says."""
+    found = shell.good("calendar", *arguments, "--json").json
+    assert invalid("calendar.json", found) == []
+    return found
 
 
 @pytest.fixture
@@ -20,9 +30,9 @@ def rotating(simulated: Shell) -> Shell:
 def test_the_year_ahead_is_told_with_its_conflicts(rotating: Shell) -> None:
     result = rotating.good("calendar", "--all")
     assert result.words.count(f"rotate secret {SECRET} nobody is told of the new version") == 3
-    document = rotating.good("calendar", "--vault", VAULT, "--json").json
-    assert [one["action"] for one in document["coming"]] == ["rotate"] * 3
-    assert document["coming"][0]["conflicts"][0]["code"] == "nobody-notified"
+    found = document(rotating, "--vault", VAULT)
+    assert [one["action"] for one in found["coming"]] == ["rotate"] * 3
+    assert found["coming"][0]["conflicts"][0]["code"] == "nobody-notified"
     assert rotating.good("calendar", "--vault", "another-dev").text.startswith("Nothing happens until ")
 
 
@@ -30,14 +40,14 @@ def test_a_stack_has_its_own_things_and_what_ends_in_its_vaults(rotating: Shell)
     rotating.good("secret", "delete", f"{VAULT}/db-password")
     stack = rotating.folder / "kvstack.yaml"
     stack.write_text(f"stack: shop\nvaults:\n  {VAULT}: {{}}\n")
-    (one,) = rotating.good("calendar", "--json").json["coming"]
+    (one,) = document(rotating)["coming"]
     assert (one["action"], one["name"]) == ("purge", "db-password")
-    assert len(rotating.good("calendar", "--all", "--json").json["coming"]) == 4
+    assert len(document(rotating, "--all")["coming"]) == 4
 
 
 def test_it_ends_with_the_day_that_is_named(rotating: Shell) -> None:
-    first = rotating.good("calendar", "--all", "--json").json["coming"][0]["at"][:10]
-    assert len(rotating.good("calendar", "--all", "--until", first, "--json").json["coming"]) == 1
+    first = document(rotating, "--all")["coming"][0]["at"][:10]
+    assert len(document(rotating, "--all", "--until", first)["coming"]) == 1
     for wrong in (("--until", "2001-01-01"), ("--until", "soon"), ("--json", "--ics"), ("--all", "--vault", VAULT)):
         assert rotating("calendar", *wrong).code == 1
 
