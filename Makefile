@@ -21,7 +21,7 @@ setup: .venv/.installed ## Virtual environment, dependencies, and a PKCS#11 modu
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## The whole story on real data: plan, apply, drift, an HSM key at work, purge protection
+demo: setup ## The whole story on real data: plan, apply, drift, an HSM key at work, purge protection, a year with its events
 	@scripts/demo.sh
 
 quick: setup ## The tests one runs without thinking

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The whole story on real data, in a temporary folder: a stack planned, applied, found unchanged, changed behind kvstack's
-# back, found as drift and mended; a file signed in the HSM; a certificate from its authority on a TLS server; what purge protection refuses; the audit. KEEP=1 keeps the
-# folder; `--no-hsm` does without an HSM though there is one. It exits with 0 only if every command had the exit code it
-# should have.
+# back, found as drift and mended; a file signed in the HSM; a certificate from its authority on a TLS server; what purge
+# protection refuses; a year in seconds, with a webhook that is told of it; the audit. KEEP=1 keeps the folder; `--no-hsm`
+# does without an HSM though there is one. It exits with 0 only if every command had the exit code it should have.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 [ -x "$root/.venv/bin/kvstack" ] && PATH="$root/.venv/bin:$PATH"
@@ -11,8 +11,13 @@ command -v kvstack >/dev/null || { echo "demo: kvstack is not installed here: ru
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvstack-demo.XXXXXX")
 started=$(date +%s)
 steps=0
+webhook=''
 finish() {
     local status=$?
+    if [ -n "$webhook" ]; then
+        kill "$webhook" 2>/dev/null || true
+        wait "$webhook" 2>/dev/null || true
+    fi
     if [ -n "${KEEP:-}" ]; then
         echo "demo: the folder is kept: $work"
     else
@@ -196,15 +201,29 @@ fi
 say "Access for a while, in a vault whose clock is simulated: taken up with a reason, and over by itself."
 mkdir later
 run 0 "kvstack -C later init --no-hsm --simulated-clock"
-cat >later/kvstack.yaml <<'YAML'
+HOOK_KEY=$(head -c 36 /dev/urandom | base64)
+export HOOK_KEY
+python3 "$root/scripts/demo_webhook.py" port events.txt &
+webhook=$!
+for _ in $(seq 100); do [ -s port ] || sleep 0.1; done
+host="127.0.0.1:$(cat port)"
+(umask 077 && echo "{\"allow\": [\"$host\"], \"http\": [\"$host\"]}" >later/.kvstack/events.json)
+cat >later/kvstack.yaml <<YAML
 stack: later
 principals:
   alice: {type: user, id: 91aa0c5e-6f0d-4a53-9a3e-0d7d1f6b2c10}
+events:
+  ending:
+    types: [Microsoft.KeyVault.KeyNearExpiry, Microsoft.KeyVault.CertificateNewVersionCreated]
+    endpoint: {webhook: "http://$host/", secret: later/secrets/hook-key}
 vaults:
   later:
     network: {default_action: deny}
-    secrets: {pager: {value_from: {generate: {length: 20}}}}
-    keys: {sealing: {type: EC, rotation: {every: P90D, keep_previous: P30D}}}
+    secrets:
+      pager: {value_from: {generate: {length: 20}}}
+      hook-key: {value_from: {env: HOOK_KEY}}
+    keys:
+      sealing: {type: EC, rotation: {every: P120D, expire_after: P150D, notify_before_expiry: P60D, keep_previous: P30D}}
     certificates: {web: {subject: CN=later.example.com, key: {type: EC}, validity_months: 6, renew: {days_before_expiry: 30}}}
     access:
       - {principal: alice, role: Key Vault Secrets User, eligible: {until: 2036-01-01T00:00:00Z, max_duration: PT4H}}
@@ -221,8 +240,12 @@ run 0 "kvstack -C later access explain alice secrets/get later/secrets/pager"
 say "The year ahead, as the calendar has it; and the year itself, in seconds. Looked after once in thirty days here, some comes late."
 in_days() { python3 -c "import datetime as d; print(f'{d.datetime.now(d.UTC) + d.timedelta(days=$1):%Y-%m-%dT%H:%M:%SZ}')"; }
 run 0 "kvstack -C later calendar --until $(in_days 361) 2>&1"
-run 0 "for days in \$(seq 30 30 360); do kvstack -C later run-due --at \$(in_days \$days) 2>&1 | grep -v -e clock -e WHEN -e moves; done"
-run 0 "kvstack -C later key list-versions later/sealing"
+run 0 "(for days in \$(seq 30 30 360); do kvstack -C later run-due --at \$(in_days \$days) 2>&1 | grep -v -e clock -e moves || exit; done)"
+
+say "The old versions are disabled. And this is what the webhook was told meanwhile, over HTTP, each event signed."
+run 0 "kvstack -C later key list-versions later/sealing 2>&1 | grep -v -e clock -e moves"
+run 0 "cat events.txt"
+run 0 "grep -q KeyNearExpiry events.txt && grep -q CertificateNewVersionCreated events.txt"
 
 say "Every operation is in the audit, and the audit cannot be changed unnoticed: not by who owns its file, either."
 run 0 "kvstack audit verify"

@@ -11,6 +11,14 @@ from kvstack.hsm.find import find_module
 from tests.docs.shell import ROOT, put_kvstack
 
 
+def _place(link: Path) -> str:
+    """Return the folder a process works in, empty where it has ended or is somebody else's."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--no-hsm"]], ids=["as it comes", "without an HSM"])
 def test_the_demo_runs_to_its_end(tmp_path: Path, arguments: list[str]) -> None:
@@ -25,6 +33,8 @@ def test_the_demo_runs_to_its_end(tmp_path: Path, arguments: list[str]) -> None:
         env={**environment, "PYTHONPATH": str(ROOT), "KVSTACK_VAR_env": "must not matter"},
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "KeyNearExpiry: later/sealing, expires " in finished.stdout, "the webhook was told"
+    assert not [one for one in Path("/proc").glob("[0-9]*/cwd") if str(tmp_path) in _place(one)], "and has ended"
     where = "the HSM" if find_module() and not arguments else "the vault's encrypted store"
     assert re.fullmatch(
         rf"demo: \d+ commands, every one as expected, in \d+ seconds; keys in {where}\.",
