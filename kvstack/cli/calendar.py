@@ -14,7 +14,7 @@ from kvstack.cli.words import text
 from kvstack.terms.diagnostic import KvstackError
 
 if TYPE_CHECKING:
-    from kvstack.vault.forecast import Coming
+    from kvstack.vault.coming import Coming
 
 
 def _day(value: str) -> datetime:

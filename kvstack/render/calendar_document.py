@@ -10,7 +10,7 @@ from msgspec import Meta
 from kvstack.render.documents import FORMAT_VERSION, Version
 
 if TYPE_CHECKING:
-    from kvstack.vault.forecast import Coming
+    from kvstack.vault.coming import Coming
 
 ActionName = Literal["rotate", "renew", "disable-previous", "near-expiry", "expired", "tell-contacts", "purge", "ends"]
 KindName = Literal["key", "secret", "certificate", "vault", "managed_hsm", "role_assignment", "eligible_assignment"]

@@ -36,11 +36,11 @@ class Duration(msgspec.Struct, frozen=True):
     def after(self, moment: datetime) -> datetime:
         """Return the moment this much later; the day of the month is cut to the month's length (31 January + P1M is 28
         or 29 February). Raises OverflowError beyond the year 9999."""
-        return _months_later(moment, self.months) + timedelta(days=self.days, seconds=self.seconds)
+        return _months_later(moment, self.months) + timedelta(self.days, self.seconds)
 
     def before(self, moment: datetime) -> datetime:
         """Return the moment this much earlier."""
-        return _months_later(moment, -self.months) - timedelta(days=self.days, seconds=self.seconds)
+        return _months_later(moment, -self.months) - timedelta(self.days, self.seconds)
 
     def __str__(self) -> str:
         years, months = divmod(self.months, 12)

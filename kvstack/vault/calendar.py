@@ -13,11 +13,12 @@ from kvstack.vault.assignments import READ as READ_ASSIGNMENTS
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.certificates.making import require_same_issuer
 from kvstack.vault.certificates.rows import CERTIFICATE_VERSIONS
+from kvstack.vault.coming import Coming, Known, Standing
 from kvstack.vault.eligibility import ELIGIBLE
 from kvstack.vault.eligible_assignments import may_see
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, VaultError
-from kvstack.vault.forecast import Coming, Known, Standing, forecast
+from kvstack.vault.forecast import forecast
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, Kind, followed, moment
 from kvstack.vault.outbox import Subscription, subscriptions
 from kvstack.vault.records import Certificate, Key, Secret, Vault

@@ -50,14 +50,14 @@ def disable_previous(item: "Item") -> datetime | None:
 
 def near_expiry(item: "Item") -> datetime | None:
     """Return when people are told that the newest version is going to expire. Once: `told` notes it."""
-    if not _alive(item) or getattr(item, "managed", False) or notice("near-expiry", item) in item.told:
+    if not _alive(item) or getattr(item, "managed", False) or was_told("near-expiry", item):
         return None
     return schedule.near_expiry(item.expires, getattr(item, "rotation", None))
 
 
 def expired(item: "Item") -> datetime | None:
     """Return when people are told that the newest version has expired. Once, as before."""
-    if not _alive(item) or getattr(item, "managed", False) or notice("expired", item) in item.told:
+    if not _alive(item) or getattr(item, "managed", False) or was_told("expired", item):
         return None
     return item.expires
 
@@ -66,7 +66,7 @@ def tell_contacts(item: "Certificate") -> datetime | None:
     """Return when the vault's contacts are mailed, as the certificate's policy says it. Once, as before."""
     if not _alive(item) or item.pending or item.not_before is None or item.expires is None:
         return None
-    if notice("tell-contacts", item) in item.told:
+    if was_told("tell-contacts", item):
         return None
     return schedule.renewal_due(item.policy.notify, item.not_before, item.expires)
 
@@ -74,6 +74,11 @@ def tell_contacts(item: "Certificate") -> datetime | None:
 def notice(action: str, item: "Item") -> str:
     """Return what is noted of a thing once people were told: another version, or another date, is told anew."""
     return f"{action} {item.version} {item.expires.isoformat() if item.expires is not None else ''}"
+
+
+def was_told(action: str, item: "Item") -> bool:
+    """Tell whether people were told that of the newest version."""
+    return bool(item.told) and notice(action, item) in item.told
 
 
 def _alive(item: "Item") -> bool:

@@ -3,15 +3,15 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, cast
 
-import msgspec
 from msgspec.structs import replace
 
 from kvstack.terms import schedule
 from kvstack.terms.event import Filter
 from kvstack.vault import dates, errors
 from kvstack.vault.certificates.life import life
+from kvstack.vault.coming import Coming, Conflict, Known, Standing
 from kvstack.vault.due_kind import Action, Due, Found
 from kvstack.vault.due_order import together, turn
 from kvstack.vault.errors import BadParameter
@@ -21,168 +21,148 @@ from kvstack.vault.key_attributes import expiry_by_rotation
 from kvstack.vault.records import Certificate, Key, Secret, Vault
 
 MOST = 500_000
-ConflictCode = Literal["not-done", "outlives-authority", "expires-before-rotation", "no-rotation", "nobody-notified"]
-Kind: TypeAlias = Literal[
-    "key", "secret", "certificate", "vault", "managed_hsm", "role_assignment", "eligible_assignment"
-]
-_Place: TypeAlias = tuple[str, str, str]  # kind, id of the vault, folded name
-
-
-class Conflict(msgspec.Struct, frozen=True, gc=False):
-    """What somebody should look at before that day."""
-
-    code: ConflictCode
-    words: str
-
-
-class Coming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing that is going to happen. at: when, at the earliest; action: as the scheduler names it, `ends` for
-    rights; since: when it became due; done: false for what the scheduler would try in vain."""
-
-    at: datetime
-    action: Action | Literal["ends"]
-    kind: Kind
-    vault: str
-    name: str
-    since: datetime
-    done: bool = True
-    conflicts: tuple[Conflict, ...] = ()
-
-
-class Standing(msgspec.Struct, frozen=True, gc=False):
-    """A thing as it stands. followed: when each of its versions that is still to be disabled was followed by another
-    one; authority: id of the vault and folded name of what signs it; barred: why no new version can be made."""
-
-    row: Key | Secret | Certificate
-    followed: tuple[datetime, ...] = ()
-    authority: tuple[str, str] | None = None
-    barred: str = ""
-
-
-class Known(msgspec.Struct, frozen=True):
-    """What the forecast goes by. vaults: soft-deleted; endings: rights that end; wanted: what people are told of."""
-
-    things: Sequence[Standing]
-    vaults: Sequence[Vault] = ()
-    endings: Sequence[Coming] = ()
-    wanted: Sequence[Filter] = ()
 
 
 def forecast(known: Known, now: datetime, until: datetime, *, most: int = MOST) -> tuple[Coming, ...]:
     """Return what happens until then, in order, where the scheduler runs whenever something is due. Raises BadParameter
     where that is too much."""
     coming = list[Coming]()
-    for one in _Future(known, now).run(until):
-        coming.append(one)
+    for some in _Future(known, now).run(until):
+        coming += some
         if len(coming) > most:
             raise BadParameter(f"more than {most} things happen until {errors.day(until)}", "Ask for an earlier day.")
     ends = [one for one in known.endings if now <= one.at <= until]
     return tuple(sorted((*coming, *ends), key=lambda one: one.at)) if ends else tuple(coming)
 
 
+class _Way:
+    """A thing, or a deleted vault, on its way through time: as it stands, and what is to be done with it when. waiting:
+    what waits for its renewal, and which version of that was told of."""
+
+    __slots__ = ("dates", "standing", "vault", "waiting")
+
+    def __init__(self, standing: Standing | None, vault: Vault | None) -> None:
+        self.standing = standing
+        self.vault = vault
+        self.waiting: dict[_Way, str] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Work out the dates anew: it has changed."""
+        self.dates = _dates(self.standing, self.vault)
+
+    def end(self) -> None:
+        """It is no more."""
+        self.standing = self.vault = None
+        self.look()
+
+    def found(self, action: Action, since: datetime) -> Found:
+        """Return what the scheduler finds when it looks."""
+        if self.vault is not None:
+            kind: Any = "vault" if self.vault.pool is None else "managed_hsm"
+            return Found(Due("purge", kind, self.vault.name, "", since), self.vault)
+        row = cast(Standing, self.standing).row
+        return Found(Due(action, _KINDS[type(row)], row.vault, row.name, since), row)
+
+
 class _Future:
-    """Things on their way through time."""
+    """Everything on its way."""
 
     def __init__(self, known: Known, now: datetime) -> None:
         self._now = now
-        self._things = {_place(one.row): one for one in known.things}
-        self._vaults = {("vault", one.id, ""): one for one in known.vaults}
+        self._certificates: dict[tuple[str, str], _Way] = {}
         self._wanted = known.wanted
-        self._dates: dict[_Place, dict[str, datetime]] = {}
-        self._queue: list[tuple[datetime, _Place]] = []
-        # Of an authority: what waits for its renewal, and which version was told of.
-        self._waiting: dict[_Place, dict[_Place, str]] = {}
-        for place in (*self._things, *self._vaults):
-            self._date(place)
-            self._enqueue(place)
+        # Many things have one date: each date is in the queue once, with all that wait for it.
+        self._queue: list[datetime] = []
+        self._waits: dict[datetime, list[_Way]] = {}
+        for standing in known.things:
+            way = _Way(standing, None)
+            if isinstance(standing.row, Certificate):
+                self._certificates[standing.row.vault_id, standing.row.folded] = way
+            self._enqueue(way)
+        for vault in known.vaults:
+            self._enqueue(_Way(None, vault))
 
-    def run(self, until: datetime) -> Iterator[Coming]:
+    def run(self, until: datetime) -> Iterator[list[Coming]]:
         """Yield what happens, from date to date."""
-        while self._queue and self._queue[0][0] <= until:
+        while self._queue and self._queue[0] <= until:
             # What is overdue is done by the first run.
-            now = max(self._now, self._queue[0][0])
-            places = set[_Place]()
-            while self._queue and self._queue[0][0] <= now:
-                places.add(heapq.heappop(self._queue)[1])
-            yield from self._at(now, places)
-            for place in places:
-                self._enqueue(place, now)
+            now = max(self._now, self._queue[0])
+            ways = set[_Way]()
+            while self._queue and self._queue[0] <= now:
+                ways.update(self._waits.pop(heapq.heappop(self._queue)))
+            yield self._at(now, ways)
+            for way in ways:
+                self._enqueue(way, now)
 
-    def _at(self, now: datetime, places: set[_Place]) -> Iterator[Coming]:
-        """Yield what one run of the scheduler does."""
-        for place in tuple(places):
-            places.update(self._waiting.get(place, ()))
+    def _at(self, now: datetime, ways: set[_Way]) -> list[Coming]:
+        """Return what one run of the scheduler does."""
+        for way in [one for one in ways if one.waiting]:
+            ways.update(way.waiting)
+        coming = list[Coming]()
         tried = set[Due]()
+        looked_at = ways
         while True:
             found = [
-                (one, place)
-                for place in places
-                for action, since in self._dates.get(place, {}).items()
-                if since <= now and (one := self._found(place, cast(Action, action), since)).due not in tried
+                (one, way)
+                for way in looked_at
+                for action, since in way.dates.items()
+                if since <= now and (one := way.found(cast(Action, action), since)).due not in tried
             ]
             if not found:
-                return
+                return coming
             tried.update(one.due for one, _ in found)
-            found.sort(key=lambda one: turn(one[0]))
+            found.sort(key=_turn)
             for some in together(found):
                 # A certificate is renewed while the store is free for others, before what is committed together.
-                for one, place in sorted(some, key=lambda one: one[0].due.action != "renew"):
-                    yield from self._do(place, one.due, now)
+                for one, way in sorted(some, key=_renewed_first):
+                    self._do(way, one.due, now, coming)
+            # What nothing was done with has the dates it had.
+            looked_at = {way for _, way in found}
 
-    def _found(self, place: _Place, action: Action, since: datetime) -> Found:
-        vault = self._vaults.get(place)
-        if vault is not None:
-            return Found(Due("purge", "vault" if vault.pool is None else "managed_hsm", vault.name, "", since), vault)
-        row = self._things[place].row
-        return Found(Due(action, cast(Any, place[0]), row.vault, row.name, since), row)
-
-    def _do(self, place: _Place, due: Due, now: datetime) -> Iterator[Coming]:
-        """Do one thing, if it still is due."""
-        at = self._dates.get(place, {}).get(due.action)
+    def _do(self, way: _Way, due: Due, now: datetime, coming: list[Coming]) -> None:
+        """Do one thing, if it still is due; what happens is added to what is coming."""
+        at = way.dates.get(due.action)
         if at is None or at > now:
             return
-        if due.action == "purge":
-            self._things.pop(place, None)
-            self._vaults.pop(place, None)
-            self._dates.pop(place)
-            yield _coming(due, now)
+        conflicts: tuple[Conflict, ...] = ()
+        there = way.standing
+        if there is None or due.action == "purge":
+            way.end()
+            coming.append(_coming(due, now))
             return
-        there = self._things[place]
         match due.action:
             case "rotate" | "renew":
                 wrong, after = _followed(there, self._authority(there), now)
                 if wrong is not None:
-                    yield from self._in_vain(place, there, due, now, wrong)
+                    coming += self._in_vain(way, there, due, now, wrong)
                     return
                 conflicts = tuple(_unheard(due, there.row, self._wanted))
             case "disable-previous":
                 after = _disabled(there, now)
-                conflicts = ()
             case _:
                 after = replace(there, row=noted(there.row, due.action))
-                conflicts = tuple(self._unfollowed(place, there, now))
-        self._things[place] = after
-        self._date(place)
-        yield _coming(due, now, conflicts)
+                conflicts = tuple(self._unfollowed(way, there, now))
+        way.standing = after
+        way.look()
+        coming.append(_coming(due, now, conflicts))
 
-    def _in_vain(self, place: _Place, there: Standing, due: Due, now: datetime, wrong: Conflict) -> Iterator[Coming]:
+    def _in_vain(self, way: _Way, there: Standing, due: Due, now: datetime, wrong: Conflict) -> Iterator[Coming]:
         """Yield what cannot be done once for a version: each run tries it, and only the authority's renewal helps."""
-        signer = ("certificate", *(there.authority or ("", "")))
-        waiting = self._waiting.setdefault(signer, {})
-        if waiting.get(place) != there.row.version:
-            waiting[place] = there.row.version
+        signer = self._certificates.get(there.authority) if there.authority is not None else None
+        waiting = (signer or way).waiting
+        if waiting.get(way) != there.row.version:
+            waiting[way] = there.row.version
             yield replace(_coming(due, now, (wrong,)), done=False)
 
     def _authority(self, there: Standing) -> Certificate | None:
-        if there.authority is None:
-            return None
-        found = self._things.get(("certificate", *there.authority))
-        return cast(Certificate, found.row) if found is not None else None
+        way = self._certificates.get(there.authority) if there.authority is not None else None
+        return cast(Certificate, way.standing.row) if way is not None and way.standing is not None else None
 
-    def _unfollowed(self, place: _Place, there: Standing, now: datetime) -> Iterator[Conflict]:
+    def _unfollowed(self, way: _Way, there: Standing, now: datetime) -> Iterator[Conflict]:
         """Yield what is wrong with a version that expires."""
         action = "renew" if isinstance(there.row, Certificate) else "rotate"
-        due, expires = self._dates[place].get(action), there.row.expires
+        due, expires = way.dates.get(action), there.row.expires
         if due is None:
             yield Conflict("no-rotation", "nothing makes the next version")
         elif due <= now:
@@ -194,20 +174,35 @@ class _Future:
         if authority is not None and ends is not None and expires is not None and ends < expires:
             yield _outlives(authority)
 
-    def _date(self, place: _Place) -> None:
-        vault = self._vaults.get(place)
-        if vault is not None:
-            self._dates[place] = {"purge": vault.deletion.scheduled_purge} if vault.deletion is not None else {}
-            return
-        row = self._things[place].row
-        by_action: Any = _DATES[place[0]]
-        self._dates[place] = {action: at for action, of in by_action.items() if (at := of(row)) is not None}
-
-    def _enqueue(self, place: _Place, after: datetime | None = None) -> None:
+    def _enqueue(self, way: _Way, after: datetime | None = None) -> None:
         """Wait for a thing's next date. What stays due after a run was tried in vain."""
-        found = [at for at in self._dates.get(place, {}).values() if after is None or at > after]
-        if found:
-            heapq.heappush(self._queue, (min(found), place))
+        ahead = [at for at in way.dates.values() if after is None or at > after]
+        if not ahead:
+            return
+        next_date = min(ahead)
+        waits = self._waits.get(next_date)
+        if waits is None:
+            self._waits[next_date] = [way]
+            heapq.heappush(self._queue, next_date)
+        else:
+            waits.append(way)
+
+
+def _dates(standing: Standing | None, vault: Vault | None) -> dict[str, datetime]:
+    """Return what is to be done with a thing or a deleted vault, and when."""
+    if standing is None:
+        return {"purge": vault.deletion.scheduled_purge} if vault is not None and vault.deletion is not None else {}
+    row = standing.row
+    by_action: Any = _DATES[type(row)]
+    return {action: at for action, of in by_action.items() if (at := of(row)) is not None}
+
+
+def _turn(found: tuple[Found, _Way]) -> tuple[Any, ...]:
+    return turn(found[0])
+
+
+def _renewed_first(found: tuple[Found, _Way]) -> bool:
+    return found[0].due.action != "renew"
 
 
 def _followed(there: Standing, authority: Certificate | None, now: datetime) -> tuple[Conflict | None, Standing]:
@@ -285,8 +280,5 @@ def _coming(due: Due, now: datetime, conflicts: tuple[Conflict, ...] = ()) -> Co
     )
 
 
-def _place(row: Key | Secret | Certificate) -> _Place:
-    return type(row).__name__.lower(), row.vault_id, row.folded
-
-
-_DATES = {"key": dates.KEY_DATES, "secret": dates.SECRET_DATES, "certificate": dates.CERTIFICATE_DATES}
+_KINDS: dict[type, Literal["key", "secret", "certificate"]] = {Key: "key", Secret: "secret", Certificate: "certificate"}
+_DATES: dict[type, Any] = {Key: dates.KEY_DATES, Secret: dates.SECRET_DATES, Certificate: dates.CERTIFICATE_DATES}

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from kvstack.render import calendar_document as documents
 from kvstack.render.calendar_document import CalendarDocument, calendar_document
 from kvstack.render.json import json_text
-from kvstack.vault import forecast
+from kvstack.vault import coming as words
+from kvstack.vault.coming import Coming, Conflict
 from kvstack.vault.due_kind import Action
-from kvstack.vault.forecast import Coming, Conflict
 from tests.render.test_json import invalid
 
 moments = st.datetimes(timezones=st.just(UTC))
@@ -51,8 +51,8 @@ def test_every_calendar_is_valid_by_its_schema_and_read_back_as_it_was(
 
 def test_the_schema_has_every_word_a_forecast_has() -> None:
     assert {*get_args(documents.ActionName)} == {*get_args(Action), "ends"} - {"unread"}
-    assert get_args(documents.KindName) == get_args(forecast.Kind)
-    assert get_args(documents.ConflictCode) == get_args(forecast.ConflictCode)
+    assert get_args(documents.KindName) == get_args(words.Kind)
+    assert get_args(documents.ConflictCode) == get_args(words.ConflictCode)
 
 
 @pytest.mark.parametrize("key", ["format_version", "now", "until", "coming"])

@@ -17,9 +17,10 @@ from kvstack.terms.key import KeySpecification
 from kvstack.terms.rotation import RotationPolicy, rotates
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import SYSTEM
+from kvstack.vault.coming import Coming, Known, Standing
 from kvstack.vault.due import Due
 from kvstack.vault.errors import BadParameter, Forbidden
-from kvstack.vault.forecast import Coming, Known, Standing, forecast
+from kvstack.vault.forecast import forecast
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
 from kvstack.vault.outbox import AlertRule
