@@ -95,7 +95,7 @@ class AccessPolicyOperations(VaultOperations):
 
     def list_access_policies(self, caller: Caller, vault: str) -> tuple[AccessPolicy, ...]:
         """Return a vault's access policies, by principal: who sees the vault sees them, as on Azure."""
-        with self._attempt(caller, "VaultAccessPolicyList", self._scope(vault)) as attempt, attempt.transaction():
+        with self._attempt(caller, "VaultAccessPolicyList", self._scope(vault)) as attempt, attempt.reading():
             return listed_policies(attempt, self._managed(attempt, vault, READ).name)
 
 

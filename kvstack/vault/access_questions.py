@@ -28,7 +28,7 @@ class AccessQuestions(Engine):
         self, caller: Caller, principal_id: str, action: str, scope: Scope, *, data: bool = True
     ) -> Explanation:
         """Return why a principal may, or may not, do something. Everybody may ask about himself."""
-        with self._attempt(caller, "AccessExplain", scope) as attempt, attempt.transaction():
+        with self._attempt(caller, "AccessExplain", scope) as attempt, attempt.reading():
             principal = principal_id.lower()
             attempt.details.update(principal=principal, action=action)
             hsm = _managed_hsm(attempt, scope) if data else None
@@ -55,7 +55,7 @@ class AccessQuestions(Engine):
         self, caller: Caller, action: str, scope: Scope, *, data: bool = True
     ) -> tuple[tuple[str, Grant | PolicyGrant], ...]:
         """Return every principal that may do something, each with the assignment or access policy that decides."""
-        with self._attempt(caller, "AccessWhoCan", scope) as attempt, attempt.transaction():
+        with self._attempt(caller, "AccessWhoCan", scope) as attempt, attempt.reading():
             attempt.details.update(action=action)
             hsm = _managed_hsm(attempt, scope) if data else None
             if hsm is not None:
@@ -71,7 +71,7 @@ class AccessQuestions(Engine):
     def grants_of(self, caller: Caller, principal_id: str) -> tuple[Grant, ...]:
         """Return every assignment that reaches a principal, of those the caller may see; those inside Managed HSMs
         last."""
-        with self._attempt(caller, "AccessList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "AccessList", self.top) as attempt, attempt.reading():
             principal = principal_id.lower()
             attempt.details.update(principal=principal)
             found = (*grants_of(attempt.registry, principal), *self._inside_managed_hsms(attempt, principal))
@@ -85,7 +85,7 @@ class AccessQuestions(Engine):
 
     def policies_of(self, caller: Caller, principal_id: str) -> tuple[PolicyGrant, ...]:
         """Return every access policy that reaches a principal, of those the caller may see."""
-        with self._attempt(caller, "AccessList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "AccessList", self.top) as attempt, attempt.reading():
             principal = principal_id.lower()
             attempt.details.update(principal=principal)
             found = policies_of(attempt.registry, principal, self.top.subscription)

@@ -83,7 +83,7 @@ class AccessReviewOperations(Engine):
                 lines = _lines(attempt, scope)
             archived = (segment.rows(mac=self._audit.mac) for segment in segments)
             known_since, used = _uses(chain(*archived, self._audit.rows()))
-            with attempt.transaction():
+            with attempt.reading():
                 _require(attempt, scope)
                 attempt.details.update(lines=str(len(lines)))
                 found = (_with_use(line, used) for line in lines)

@@ -104,7 +104,7 @@ class ActivationOperations(EligibleOperations):
     def list_activations(self, caller: Caller) -> tuple[ActivationRequest, ...]:
         """Return the requests the caller may see: its own, those it may decide, and those at scopes whose access it may
         see; the newest first."""
-        with self._attempt(caller, "RoleActivationList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "RoleActivationList", self.top) as attempt, attempt.reading():
             acting = frozenset(attempt.registry.principals_of(caller))
             shown = {one.id for one in ELIGIBLE.scan(attempt.tx) if may_see(attempt, one, acting)}
             found = [one for one in REQUESTS.scan(attempt.tx) if one.eligible_id in shown]

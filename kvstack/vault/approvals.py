@@ -45,7 +45,7 @@ class ApprovalOperations(ApproverKeyOperations):
     def held_up(self, caller: Caller, deeds: Iterable[Deed]) -> tuple[Held, ...]:
         """Return which of these deeds the rules of vaults hold up, as far as the caller may see those vaults, or could
         do that without the rule."""
-        with self._attempt(caller, "ApprovalRulesGet", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "ApprovalRulesGet", self.top) as attempt, attempt.reading():
             return tuple(
                 Held(deed, vault.name, rule.by)
                 for deed in deeds
@@ -114,19 +114,19 @@ class ApprovalOperations(ApproverKeyOperations):
     def list_approvals(self, caller: Caller) -> tuple[PlanApproval, ...]:
         """Return the approvals the caller may see, the newest first: those he gave, those of his plans, those of vaults
         he approves for; all for who may see all access."""
-        with self._attempt(caller, "PlanApprovalList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "PlanApprovalList", self.top) as attempt, attempt.reading():
             found = [one for one in APPROVALS.scan(attempt.tx) if self._sees(attempt, one)]
             ordered = sorted(found, key=lambda one: (one.approved, one.id), reverse=True)
             return tuple(self._with_deeds(attempt, one) for one in ordered)
 
     def get_approval(self, caller: Caller, id: str) -> PlanApproval:  # noqa: A002
         """Return one approval."""
-        with self._attempt(caller, "PlanApprovalGet", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "PlanApprovalGet", self.top) as attempt, attempt.reading():
             return self._with_deeds(attempt, self._approval(attempt, id))
 
     def approvals_of(self, caller: Caller, plan: str) -> tuple[Given, ...]:
         """Return the approvals of a plan as they count now for the caller. Who knows its digest knows the plan."""
-        with self._attempt(caller, "PlanApprovalList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "PlanApprovalList", self.top) as attempt, attempt.reading():
             attempt.details["plan"] = plan
             return tuple(self._given(attempt, one) for one in APPROVALS.scan(attempt.tx, plan=plan))
 

@@ -108,7 +108,7 @@ class AssignmentOperations(Engine):
 
     def get_role_assignment(self, caller: Caller, id: str) -> RoleAssignment:  # noqa: A002
         """Return a role assignment."""
-        with self._attempt(caller, "RoleAssignmentGet", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "RoleAssignmentGet", self.top) as attempt, attempt.reading():
             return self._assignment(attempt, id, READ)
 
     def list_role_assignments(
@@ -116,7 +116,7 @@ class AssignmentOperations(Engine):
     ) -> tuple[RoleAssignment, ...]:
         """Return role assignments: all, or those at a scope, and above and below it as asked; of these, those
         the caller may see. The scopes above are seen with the right at the scope itself: they hold there."""
-        with self._attempt(caller, "RoleAssignmentList", scope or self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "RoleAssignmentList", scope or self.top) as attempt, attempt.reading():
             here = self._placed(attempt, scope or self.top)
             seen_here = attempt.may(READ, here, data=False)
             if not seen_here and scope is not None and not below:

@@ -51,7 +51,7 @@ class AttestationAuthorityOperations(Engine):
 
     def list_authorities(self, caller: Caller) -> tuple[AttestationAuthority, ...]:
         """Return the authorities, by their names."""
-        with self._attempt(caller, "AttestationAuthorityList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "AttestationAuthorityList", self.top) as attempt, attempt.reading():
             attempt.require(READ, self.top, data=False)
             return tuple(sorted(AUTHORITIES.scan(attempt.tx), key=lambda row: row.url))
 

@@ -21,7 +21,6 @@ from kvstack.vault.audit_tail import (
     TAKEN_IN,
     AuditTail,
     OtherTail,
-    Pending,
     edited_files,
     forget_others,
     others,
@@ -32,7 +31,7 @@ from kvstack.vault.faults import TamperedAudit
 from kvstack.vault.mac import prepared
 from kvstack.vault.store import Store
 from kvstack.vault.time_step import microseconds
-from kvstack.vault.transaction import Transaction
+from kvstack.vault.transaction import Pending, Transaction
 
 if TYPE_CHECKING:
     from kvstack.vault.audit_anchor import Anchor
@@ -94,11 +93,14 @@ class AuditLog:
         self._in_file = False
         if not tx.pending and not tx.journal:
             return
-        if not self._chain.known:
+        if not self._chain.known and ("audit" in self.store.tables or not tx.reading):
             self._refresh(tx)
         if not tx.journal:
             if len(self._tail.waiting) < EVERY_RECORDS and self._tail.append(tx.pending):
                 self._in_file = True
+                return
+            if tx.reading:
+                tx.later, tx.pending = tx.pending, []
                 return
             self._commits += 1
             if self._commits > _WORTH_A_FILE and not self._tail.begun:

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 from kvstack.vault.audit_begin import audit_begin
 from kvstack.vault.audit_record import chained
-from kvstack.vault.audit_tail import Pending
 from kvstack.vault.faults import TamperedAudit
 from kvstack.vault.mac import Mac
 from kvstack.vault.store import Store
-from kvstack.vault.transaction import Transaction
+from kvstack.vault.transaction import Pending, Transaction
 
 _SCHEMA = (
     "CREATE TABLE audit (position INTEGER PRIMARY KEY, writer TEXT NOT NULL, sequence INTEGER NOT NULL, "

@@ -22,12 +22,11 @@ import msgspec
 
 from kvstack.vault import faults
 from kvstack.vault.table import Row, Table
+from kvstack.vault.transaction import Pending
 
 if TYPE_CHECKING:
     from kvstack.vault.transaction import Transaction
 
-# time in microseconds since 1970, changed (always None here), body: as `Transaction.pending` has them
-Pending = tuple[int, str | None, bytes]
 _Entry = tuple[int, int, bytes]  # sequence, time, body
 
 _SUFFIX = ".audit"

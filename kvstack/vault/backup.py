@@ -47,7 +47,7 @@ class BackupOperations(KeyOperations, SecretOperations):
 
     def backup_key(self, caller: Caller, vault: str, name: str) -> bytes:
         """Return a key with all its versions as a blob. Raises BadParameter for one that lives in its token."""
-        with self._attempt(caller, "KeyBackup", self._scope(vault, f"keys/{name}")) as attempt, attempt.transaction():
+        with self._attempt(caller, "KeyBackup", self._scope(vault, f"keys/{name}")) as attempt, attempt.reading():
             home = attempt.vault(vault, KEY.action("backup/action"), f"keys/{name}")
             item = live(attempt, home, KEY, name)
             require_unmanaged(KEY, item)
@@ -100,7 +100,7 @@ class BackupOperations(KeyOperations, SecretOperations):
         """Return a secret with all its versions as a blob."""
         with (
             self._attempt(caller, "SecretBackup", self._scope(vault, f"secrets/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, SECRET.action("backup/action"), f"secrets/{name}")
             item = live(attempt, home, SECRET, name)

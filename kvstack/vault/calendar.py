@@ -49,7 +49,7 @@ class CalendarOperations(RotatingOperations):
     def calendar(self, caller: Caller, until: datetime | None = None) -> Calendar:
         """Return what the scheduler does until then (a year where None) if it is run when something is due and nobody
         changes anything, and which rights the caller may see end. Writes nothing. Raises BadParameter."""
-        with self._attempt(caller, "CalendarRead", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "CalendarRead", self.top) as attempt, attempt.reading():
             if caller != SYSTEM:
                 attempt.require(READ, self.top, data=False)
             now = attempt.now

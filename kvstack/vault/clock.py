@@ -82,7 +82,7 @@ class TimeGuard:
 
     def mark(self) -> datetime | None:
         """Return the latest time the vault has seen, None where nothing was marked."""
-        with self._store.transaction() as tx:
+        with self._store.reading() as tx:
             return moment(tx.ledger.root.time) if tx.ledger.root.time else None
 
     def check(self, now: datetime) -> TimeStep:

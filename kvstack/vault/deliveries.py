@@ -60,7 +60,7 @@ class DeliveryOperations(AlertOperations):
     ) -> tuple[Delivery, ...]:
         """Return the events of the subscriptions the caller may see, oldest first: those that wait, those that are
         dead, and what was delivered in the last days."""
-        with self._attempt(caller, "EventList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "EventList", self.top) as attempt, attempt.reading():
             if subscription is None:
                 seen: Sequence[Subscription] = self._seen_receivers(attempt)
             else:

@@ -90,7 +90,7 @@ class DenialOperations(Engine):
 
     def list_deny_assignments(self, caller: Caller) -> tuple[DenyAssignment, ...]:
         """Return the deny assignments the caller may see, by scope and name."""
-        with self._attempt(caller, "DenyAssignmentList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "DenyAssignmentList", self.top) as attempt, attempt.reading():
             seen = [one for one in attempt.registry.denials.values() if attempt.may(READ, one.scope, data=False)]
             return tuple(sorted(seen, key=lambda one: (one.scope.folded, one.name)))
 

@@ -45,7 +45,7 @@ class DueOperations(RotatingOperations, ExpiryOperations):
 
     def due(self, caller: Caller, *, at: datetime | None = None) -> tuple[Due, ...]:
         """Return what is due now, or would be at another time; nothing is done."""
-        with self._attempt(caller, "DueList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "DueList", self.top) as attempt, attempt.reading():
             if caller != SYSTEM:
                 attempt.require(READ, self.top, data=False)
             return tuple(found.due for found in _found(attempt, moment("at", at) or attempt.now, []))

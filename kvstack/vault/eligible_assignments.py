@@ -127,7 +127,7 @@ class EligibleOperations(AssignmentOperations):
     def list_eligible_assignments(self, caller: Caller) -> tuple[EligibleAssignment, ...]:
         """Return the eligible assignments the caller may see: those of its own, those it approves, and those at scopes
         whose access it may see."""
-        with self._attempt(caller, "RoleEligibilityList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "RoleEligibilityList", self.top) as attempt, attempt.reading():
             acting = frozenset(attempt.registry.principals_of(caller))
             seen = [one for one in ELIGIBLE.scan(attempt.tx) if may_see(attempt, one, acting)]
             return tuple(sorted(seen, key=lambda one: (one.scope.folded, one.role_id, one.principal_id)))

@@ -122,7 +122,8 @@ class Engine:
 class Attempt:
     """One caller's attempt at one operation. As a context manager it audits the refusal, whatever it was.
 
-    Work happens in `transaction()`, which audits success and commits, or in `look()`, which changes and tells nothing:
+    Work happens in `transaction()`, which audits success and commits, in `reading()`, which audits success and changes
+    nothing, or in `look()`, which changes and tells nothing:
     slow work (making or using a key) is done between the two, while the store is free for others.
     """
 
@@ -149,7 +150,7 @@ class Attempt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            with self._engine._store.transaction() as tx:
+            with self._engine._store.reading() as tx:
                 self.now = self._engine._clock.now()
                 self._append(tx, *_outcome(error))
 
@@ -157,9 +158,14 @@ class Attempt:
         """Do the operation: what the block changes and the audit record of it are committed together."""
         return _Step(self._engine, self, audited=True)
 
+    def reading(self) -> AbstractContextManager[None]:
+        """Do an operation that changes nothing: it is audited, and neither waits for other processes nor holds them
+        up."""
+        return _Step(self._engine, self, audited=True, reading=True)
+
     def look(self) -> AbstractContextManager[None]:
         """Read only, and refuse early."""
-        return _Step(self._engine, self)
+        return _Step(self._engine, self, reading=True)
 
     def begin(self, tx: Transaction, *, changing: bool) -> None:
         """Work in this transaction from here on. changing: not only looking."""
@@ -372,19 +378,23 @@ class Attempt:
 class _Step:
     """One transaction of the engine's, of an attempt's or of a batch, and what can only follow once it is durable."""
 
-    __slots__ = ("_attempt", "_audited", "_engine", "_tx")
+    __slots__ = ("_attempt", "_audited", "_engine", "_reading", "_transaction", "_tx")
 
-    def __init__(self, engine: Engine, attempt: Attempt | None = None, *, audited: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, attempt: Attempt | None = None, *, audited: bool = False, reading: bool = False
+    ) -> None:
         self._engine = engine
+        self._reading = reading
+        self._transaction = engine._store.reading() if reading else engine._store.transaction()
         self._attempt = attempt
         self._audited = audited
 
     def __enter__(self) -> None:
-        transaction = self._engine._store.transaction()
+        transaction = self._transaction
         self._tx = transaction.__enter__()
         if self._attempt is not None:
             try:
-                self._attempt.begin(self._tx, changing=self._audited)
+                self._attempt.begin(self._tx, changing=self._audited and not self._reading)
             except BaseException as error:
                 transaction.__exit__(type(error), error, None)
                 raise
@@ -392,7 +402,7 @@ class _Step:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        engine, transaction = self._engine, self._engine._store.transaction()
+        engine, transaction = self._engine, self._transaction
         doomed: list[Callable[[], None]] = []
         try:
             if error is None and self._audited and self._attempt is not None:

@@ -105,12 +105,12 @@ class IdentityOperations(Engine):
     def get_identity(self, caller: Caller, name: str, *, resource_group: str | None = None) -> ManagedIdentity:
         """Return an identity."""
         group = resource_group or self._settings.resource_group
-        with self._identity_attempt(caller, "ManagedIdentityGet", group, name) as attempt, attempt.transaction():
+        with self._identity_attempt(caller, "ManagedIdentityGet", group, name) as attempt, attempt.reading():
             return self._identity(attempt, group, name, READ)
 
     def list_identities(self, caller: Caller, *, resource_group: str | None = None) -> tuple[ManagedIdentity, ...]:
         """Return the identities the caller may see, by resource group and name. resource_group: all where None."""
-        with self._attempt(caller, "ManagedIdentityList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "ManagedIdentityList", self.top) as attempt, attempt.reading():
             within = {} if resource_group is None else {"group": folded(resource_group)}
             seen = [one for one in IDENTITIES.scan(attempt.tx, **within) if self._visible(attempt, one)]
             return tuple(sorted(seen, key=lambda one: (one.group, one.folded)))

@@ -123,7 +123,7 @@ class ItemOperations(MaterialOperations):
     def _get_deleted_item(self, kind: Kind[I], caller: Caller, vault: str, name: str) -> I:
         with (
             self._attempt(caller, f"{kind.noun}GetDeleted", self._item_scope(vault, kind, name)) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(
                 vault, kind.read, f"{kind.collection}/{name}", local=READ_DELETED_KEYS, permissions=GET[kind.collection]
@@ -132,7 +132,7 @@ class ItemOperations(MaterialOperations):
 
     def _list_items(self, kind: Kind[I], caller: Caller, vault: str, *, deleted: bool) -> tuple[I, ...]:
         operation = f"{kind.noun}ListDeleted" if deleted else f"{kind.noun}List"
-        with self._attempt(caller, operation, self._scope(vault)) as attempt, attempt.transaction():
+        with self._attempt(caller, operation, self._scope(vault)) as attempt, attempt.reading():
             local = READ_DELETED_KEYS if deleted else None
             home = attempt.vault(vault, kind.read, local=local, permissions=LIST[kind.collection])
             items = kind.table.scan(attempt.tx, vault_id=home.id)
@@ -151,7 +151,7 @@ class ItemOperations(MaterialOperations):
         """Return a record of each version, oldest first; none of what is not there, as on Azure."""
         with (
             self._attempt(caller, f"{kind.noun}ListVersions", self._item_scope(vault, kind, name)) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, kind.read, f"{kind.collection}/{name}", permissions=LIST[kind.collection])
             item = kind.table.get(attempt.tx, home.id, folded(name))

@@ -245,7 +245,7 @@ class KeyUseOperations(KeyOperations):
                 made = work(self._provider(row.provider), reference, used)
             except InputUnfit as error:
                 raise BadParameter(error.diagnostics[0].summary) from None
-            with attempt.transaction():
+            with attempt.reading():
                 # Somebody may have taken the right or the key away while it worked.
                 if attempt.tx.ledger.root.number != state:
                     self._usable(attempt, use, target)

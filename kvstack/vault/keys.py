@@ -262,7 +262,7 @@ class KeyOperations(ItemOperations):
         of the newest of all."""
         with (
             self._attempt(caller, "KeyGet", self._scope(vault, f"keys/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, KEY.read, f"keys/{name}")
             item = live(attempt, home, KEY, name)

@@ -79,12 +79,12 @@ class LocalRoleOperations(Engine):
 
     def get_local_assignment(self, caller: Caller, hsm: str, id: str) -> LocalAssignment:  # noqa: A002
         """Return an assignment inside a Managed HSM."""
-        with self._attempt(caller, "LocalRoleAssignmentGet", self._scope(hsm)) as attempt, attempt.transaction():
+        with self._attempt(caller, "LocalRoleAssignmentGet", self._scope(hsm)) as attempt, attempt.reading():
             return self._local_assignment(attempt, hsm, id, READ)[1]
 
     def list_local_assignments(self, caller: Caller, hsm: str) -> tuple[LocalAssignment, ...]:
         """Return the assignments inside a Managed HSM that the caller may see, the widest scope first."""
-        with self._attempt(caller, "LocalRoleAssignmentList", self._scope(hsm)) as attempt, attempt.transaction():
+        with self._attempt(caller, "LocalRoleAssignmentList", self._scope(hsm)) as attempt, attempt.reading():
             home, everything = self._seeing(attempt, hsm, READ)
             found = [
                 one
@@ -155,7 +155,7 @@ class LocalRoleOperations(Engine):
 
     def list_local_roles(self, caller: Caller, hsm: str) -> tuple[RoleDefinition, ...]:
         """Return every role there is inside a Managed HSM, the built-in ones first."""
-        with self._attempt(caller, "LocalRoleDefinitionList", self._scope(hsm)) as attempt, attempt.transaction():
+        with self._attempt(caller, "LocalRoleDefinitionList", self._scope(hsm)) as attempt, attempt.reading():
             home, _ = self._seeing(attempt, hsm, READ_ROLES)
             built_in, roles = local_roles(), attempt.registry.local(home.name).roles()
             return tuple(sorted(roles.values(), key=lambda one: (one.id not in built_in, folded(one.name))))

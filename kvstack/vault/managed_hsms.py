@@ -157,12 +157,12 @@ class ManagedHsmOperations(ItemOperations):
 
     def get_managed_hsm(self, caller: Caller, name: str) -> Vault:
         """Return a live Managed HSM."""
-        with self._attempt(caller, "ManagedHsmGet", self._hsm_scope(name)) as attempt, attempt.transaction():
+        with self._attempt(caller, "ManagedHsmGet", self._hsm_scope(name)) as attempt, attempt.reading():
             return managed_hsm(attempt, name, READ)[0]
 
     def list_managed_hsms(self, caller: Caller) -> tuple[Vault, ...]:
         """Return the live Managed HSMs the caller may see."""
-        with self._attempt(caller, "ManagedHsmList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "ManagedHsmList", self.top) as attempt, attempt.reading():
             return tuple(one for one in _all(attempt) if one.deletion is None and self._seen(attempt, one, READ))
 
     def managed_hsm_health(self, caller: Caller, name: str) -> "tuple[TokenHealth, ...]":
@@ -171,7 +171,7 @@ class ManagedHsmOperations(ItemOperations):
             with attempt.look():
                 there, _ = managed_hsm(attempt, name, READ)
             health: tuple[TokenHealth, ...] = self._pools.keys(there).health()
-            with attempt.transaction():
+            with attempt.reading():
                 managed_hsm(attempt, name, READ)
             return health
 
@@ -188,14 +188,14 @@ class ManagedHsmOperations(ItemOperations):
 
     def list_deleted_managed_hsms(self, caller: Caller) -> tuple[Vault, ...]:
         """Return the soft-deleted Managed HSMs the caller may see."""
-        with self._attempt(caller, "DeletedManagedHsmList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "DeletedManagedHsmList", self.top) as attempt, attempt.reading():
             return tuple(
                 one for one in _all(attempt) if one.deletion is not None and self._seen(attempt, one, READ_DELETED)
             )
 
     def get_deleted_managed_hsm(self, caller: Caller, name: str) -> Vault:
         """Return a soft-deleted Managed HSM."""
-        with self._attempt(caller, "DeletedManagedHsmGet", self._hsm_scope(name)) as attempt, attempt.transaction():
+        with self._attempt(caller, "DeletedManagedHsmGet", self._hsm_scope(name)) as attempt, attempt.reading():
             attempt.require(READ_DELETED, would_be(attempt, name), data=False)
             return _deleted(attempt, name)[0]
 

@@ -46,7 +46,7 @@ class PrincipalOperations(Engine):
 
     def list_principals(self, caller: Caller) -> tuple[Principal, ...]:
         """Return the known principals."""
-        with self._attempt(caller, "PrincipalList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "PrincipalList", self.top) as attempt, attempt.reading():
             attempt.require(READ, self.top, data=False)
             return tuple(_principal(row) for row in attempt.registry.principals.values())
 

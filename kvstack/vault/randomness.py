@@ -14,7 +14,7 @@ class RandomOperations(MaterialOperations):
     def random_bytes(self, caller: Caller, vault: str, count: int) -> SecretValue:
         """Return 1 to 128 random bytes. Azure knows a right to draw them for a Managed HSM only: in a vault it takes
         that to read keys."""
-        with self._attempt(caller, "KeyGetRandomBytes", self._scope(vault)) as attempt, attempt.transaction():
+        with self._attempt(caller, "KeyGetRandomBytes", self._scope(vault)) as attempt, attempt.reading():
             home = attempt.vault(vault, KEY.read, local="Microsoft.KeyVault/managedHsm/rng/action")
             least, most = limits.RANDOM_BYTES
             if not least <= count <= most:

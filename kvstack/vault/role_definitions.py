@@ -104,7 +104,7 @@ class RoleDefinitionOperations(Engine):
 
     def list_role_definitions(self, caller: Caller) -> tuple[CustomRole, ...]:
         """Return the roles of the store's own that the caller may see, by name."""
-        with self._attempt(caller, "RoleDefinitionList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "RoleDefinitionList", self.top) as attempt, attempt.reading():
             seen = [
                 role
                 for role in attempt.registry.custom_roles.values()

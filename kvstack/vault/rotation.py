@@ -76,7 +76,7 @@ class RotationOperations(ItemOperations):
         noun = "Key" if collection == "keys" else "Secret"
         with (
             self._attempt(caller, f"{noun}RotationPolicyGet", self._scope(vault, f"{collection}/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, require, f"{collection}/{name}", permissions=permissions)
             match collection:

@@ -174,7 +174,7 @@ class SecretOperations(ItemOperations):
         """
         with (
             self._attempt(caller, "SecretGet", self._scope(vault, f"secrets/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, GET, f"secrets/{name}")
             key = folded(name)
@@ -199,7 +199,7 @@ class SecretOperations(ItemOperations):
         of the newest of all."""
         with (
             self._attempt(caller, "SecretGetProperties", self._scope(vault, f"secrets/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, SECRET.read, f"secrets/{name}", permissions=SEE_SECRET)
             item = live(attempt, home, SECRET, name)
@@ -289,7 +289,7 @@ class SecretOperations(ItemOperations):
     def fingerprints(self, caller: Caller, values: Sequence[tuple[str, str, SecretValue]]) -> tuple[str, ...]:
         """Return the fingerprints of many values, given as (vault, name, value). Who may set a secret may ask: guessing
         against a fingerprint is no more than guessing a value one may replace."""
-        with self._attempt(caller, "SecretFingerprint", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "SecretFingerprint", self.top) as attempt, attempt.reading():
             attempt.details["count"] = str(len(values))
             everywhere: dict[str, bool] = {}
             found: list[str] = []

@@ -109,7 +109,7 @@ class SnapshotOperations(SubscriptionOperations):
     def snapshot(self, caller: Caller, vault_names: Sequence[str] | None = None) -> Snapshot:
         """Return everything in these vaults, or in all the caller may see, and all there is of access. What the caller
         may not read is told as unread; a vault that is not there is in neither."""
-        with self._attempt(caller, "Snapshot", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "Snapshot", self.top) as attempt, attempt.reading():
             unread: list[Unread] = []
             vaults = _vaults(attempt, vault_names, unread)
             keys: list[Key] = []
@@ -187,7 +187,7 @@ class SnapshotOperations(SubscriptionOperations):
     def last_changes(self, caller: Caller, paths: Iterable[str]) -> dict[str, LastChange]:
         """Return who changed these resources last, by path (a scope's), for those that were ever changed and that the
         caller may see as resources."""
-        with self._attempt(caller, "AuditLastChanges", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "AuditLastChanges", self.top) as attempt, attempt.reading():
             seen = [path for path in paths if _change_visible(attempt, path)]
             found = self._audit.last_changes(seen)
         return {

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 from kvstack.vault import faults
 from kvstack.vault.durability import GroupSync
 from kvstack.vault.ledger import Ledger
-from kvstack.vault.transaction import Transaction
+from kvstack.vault.transaction import Pending, Transaction
 
 __all__ = ["Participant", "Store", "Transaction"]
 
@@ -49,6 +50,7 @@ class Store:
         self._transaction: Transaction | None = None
         self._ledger: Ledger | None = None
         self._scope = _Scope(self)
+        self._reading = _Scope(self, reading=True)
         self._process = os.getpid()
         self._version = -1
         self._closed = False
@@ -120,6 +122,11 @@ class Store:
         that is undone alone. Raises StoreFault."""
         return self._scope
 
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """Return a context like `transaction()` in which nothing may be changed: other processes are not kept waiting,
+        and do not keep this one. Nested in a transaction it is part of it. Raises StoreFault."""
+        return self._reading
+
     @property
     def current(self) -> Transaction | None:
         """The transaction this thread is in."""
@@ -148,14 +155,14 @@ class Store:
 
     # What `with store.transaction()` does.
 
-    def begin(self) -> Transaction:
+    def begin(self, *, reading: bool = False) -> Transaction:
         """Begin a transaction, or nest one."""
         self._lock.acquire()
         try:
             if self._transaction is not None:
                 self._transaction.nest()
                 return self._transaction
-            self._transaction = self._begun()
+            self._transaction = self._begun(reading=reading)
             self._holder = threading.get_ident()
         except sqlite3.Error as error:
             self._lock.release()
@@ -169,23 +176,29 @@ class Store:
         """End the innermost transaction: undo it where there was an error, keep it otherwise."""
         tx = self._transaction
         assert tx is not None  # noqa: S101
+        later: list[Pending] = []
         number, outermost = 0, not tx.depth
         try:
             if tx.depth:
                 self._end_nested(tx, error)
             else:
                 number = self._end_outermost(tx, error)
+                later = tx.later
         except sqlite3.Error as failure:
             raise faults.of_database(failure, self.path) from failure
         finally:
             self._lock.release()
         if number:
             self._sync.wait(number)
+        if later:
+            with self.transaction() as writing:
+                writing.pending += later
+                writing.moment = tx.moment
         if outermost and error is None:
             for participant in self.participants:
                 participant.settled()
 
-    def _begun(self) -> Transaction:
+    def _begun(self, *, reading: bool) -> Transaction:
         if self._process != os.getpid():
             raise faults.StoreClosed("the vault was opened by another process", "Open it after a fork, not before.")
         if self._closed or self._sync.broken:
@@ -193,7 +206,8 @@ class Store:
         if self._ledger is None:
             raise faults.StoreClosed(f"{self.path}: the vault is locked", "It has to be unlocked first.")
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        # A reading sees the store as it is when it first looks; SQLite lets it look whoever writes meanwhile.
+        connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
         try:
             # Changes when another connection has committed: what we hold in memory may then be old.
             (version,) = connection.execute("PRAGMA data_version").fetchone()
@@ -206,7 +220,7 @@ class Store:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        return Transaction(self, connection, self._ledger)
+        return Transaction(self, connection, self._ledger, reading=reading)
 
     def _end_nested(self, tx: Transaction, error: BaseException | None) -> None:
         if error is None and tx.lost is None:
@@ -223,11 +237,12 @@ class Store:
         try:
             if error is not None:
                 raise _Undo
-            tx.require()
+            tx.require_begun()
             writing = True
             for participant in self.participants:
                 participant.before_commit(tx)
             if tx.journal:
+                tx.require()
                 tx.ledger.write(tx)
             tx.connection.execute("COMMIT")
             for participant in self.participants:
@@ -263,13 +278,14 @@ class _Undo(Exception):
 class _Scope:
     """What `with` works with. It has no state of its own, so one does for all."""
 
-    __slots__ = ("_store",)
+    __slots__ = ("_begin", "_store")
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, reading: bool = False) -> None:
         self._store = store
+        self._begin = partial(store.begin, reading=True) if reading else store.begin
 
     def __enter__(self) -> Transaction:
-        return self._store.begin()
+        return self._begin()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

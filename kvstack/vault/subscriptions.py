@@ -119,12 +119,12 @@ class SubscriptionOperations(ItemOperations):
 
     def get_subscription(self, caller: Caller, name: str) -> Subscription:
         """Return a subscription. Raises NotFound."""
-        with self._attempt(caller, "EventSubscriptionGet", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "EventSubscriptionGet", self.top) as attempt, attempt.reading():
             return self._subscription(attempt, name, READ_EVENTS)
 
     def list_subscriptions(self, caller: Caller) -> tuple[Subscription, ...]:
         """Return the subscriptions the caller may see, by name."""
-        with self._attempt(caller, "EventSubscriptionList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "EventSubscriptionList", self.top) as attempt, attempt.reading():
             return self._seen_subscriptions(attempt)
 
     def delete_subscription(self, caller: Caller, name: str) -> Subscription:

@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from kvstack.vault.store import Store
 
 
+# Of an audit record: time in microseconds since 1970, the changed resource in lower case or None, body.
+Pending = tuple[int, str | None, bytes]
+
+
 class Transaction:
     """One outermost transaction and all that are nested in it.
 
-    journal: how to undo in memory what the transaction has done, newest last. pending: audit records to be written at
-    commit: time, changed (the resource in lower case, None where nothing was), body. moment: the latest time an audit
-    record gave, in microseconds since 1970. scrub: whether what was deleted has to be gone from the files, too. lost:
-    whether SQLite has undone everything by itself. events: how many were put into the outbox; access_changed: what was
-    given or taken, as (its scope, or the Managed HSM it is inside, or None for the top; what it is; its id).
+    reading: whether nothing may be changed in it; later: audit records of a reading that a transaction of their own
+    has to write before anybody is answered. journal: how to undo in memory what the transaction has done, newest
+    last. pending: audit records to be written at commit: time, changed (the resource in lower case, None where
+    nothing was), body. moment: the latest time an audit record gave, in microseconds since 1970. scrub: whether
+    what was deleted has to be gone from the files, too. lost: whether SQLite has undone everything by itself.
+    events: how many were put into the outbox; access_changed: what was given or taken, as (its scope, or the
+    Managed HSM it is inside, or None for the top; what it is; its id).
     """
 
     __slots__ = (
@@ -30,20 +36,26 @@ class Transaction:
         "connection",
         "events",
         "journal",
+        "later",
         "ledger",
         "lost",
         "moment",
         "pending",
+        "reading",
         "scrub",
         "store",
     )
 
-    def __init__(self, store: "Store", connection: sqlite3.Connection, ledger: Ledger) -> None:
+    def __init__(
+        self, store: "Store", connection: sqlite3.Connection, ledger: Ledger, *, reading: bool = False
+    ) -> None:
         self.store = store
+        self.reading = reading
+        self.later: list[Pending] = []
         self.connection = connection
         self.ledger = ledger
         self.journal: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self.pending: list[Any] = []
+        self.pending: list[Pending] = []
         self.moment = 0
         self.scrub = False
         self.lost: StoreFault | None = None
@@ -73,7 +85,7 @@ class Transaction:
 
     def nest(self) -> None:
         """Begin a nested transaction."""
-        self.require()
+        self.require_begun()
         self.connection.execute(f"SAVEPOINT nested_{len(self._marks)}")
         self._marks.append((len(self.journal), len(self.pending)))
 
@@ -96,6 +108,12 @@ class Transaction:
         self.connection.execute(f"RELEASE {name}")
 
     def require(self) -> None:
+        """Refuse to change anything in a reading, or where SQLite has undone everything."""
+        if self.reading:
+            raise RuntimeError("something was to be changed in a transaction that only reads")
+        self.require_begun()
+
+    def require_begun(self) -> None:
         """Refuse to go on where SQLite has undone everything: what came now would be committed by itself."""
         if not self.connection.in_transaction:
             self.lost = self.lost or self._why_lost(None)

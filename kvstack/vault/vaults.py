@@ -152,12 +152,12 @@ class VaultOperations(ItemOperations):
 
     def get_vault(self, caller: Caller, name: str) -> Vault:
         """Return a live vault."""
-        with self._attempt(caller, "VaultGet", self._scope(name)) as attempt, attempt.transaction():
+        with self._attempt(caller, "VaultGet", self._scope(name)) as attempt, attempt.reading():
             return self._managed(attempt, name, READ)
 
     def list_vaults(self, caller: Caller) -> tuple[Vault, ...]:
         """Return the live vaults the caller may see."""
-        with self._attempt(caller, "VaultList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "VaultList", self.top) as attempt, attempt.reading():
             return tuple(
                 vault
                 for vault in sorted(attempt.registry.vaults.values(), key=lambda one: one.folded)
@@ -185,7 +185,7 @@ class VaultOperations(ItemOperations):
 
     def list_deleted_vaults(self, caller: Caller) -> tuple[Vault, ...]:
         """Return the soft-deleted vaults the caller may see."""
-        with self._attempt(caller, "DeletedVaultList", self.top) as attempt, attempt.transaction():
+        with self._attempt(caller, "DeletedVaultList", self.top) as attempt, attempt.reading():
             return tuple(
                 vault
                 for vault in sorted(attempt.registry.vaults.values(), key=lambda one: one.folded)
@@ -196,7 +196,7 @@ class VaultOperations(ItemOperations):
 
     def get_deleted_vault(self, caller: Caller, name: str) -> Vault:
         """Return a soft-deleted vault."""
-        with self._attempt(caller, "DeletedVaultGet", self._scope(name)) as attempt, attempt.transaction():
+        with self._attempt(caller, "DeletedVaultGet", self._scope(name)) as attempt, attempt.reading():
             scope = self._would_be(attempt, name)
             attempt.require(READ_DELETED, scope, data=False)
             return self._deleted_vault(attempt, name)[0]

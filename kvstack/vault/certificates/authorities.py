@@ -116,7 +116,7 @@ class AuthorityOperations(TrioOperations):
         """Return what an authority issued, oldest first."""
         with (
             self._attempt(caller, "CertificateListIssued", self._scope(vault, f"certificates/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, CERTIFICATE.read, f"certificates/{name}")
             item = live(attempt, home, CERTIFICATE, name)
@@ -162,7 +162,7 @@ class AuthorityOperations(TrioOperations):
         """Return the list published last. Raises NotFound where none was."""
         with (
             self._attempt(caller, "RevocationListGet", self._scope(vault, f"certificates/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, CERTIFICATE.read, f"certificates/{name}")
             item = live(attempt, home, CERTIFICATE, name)

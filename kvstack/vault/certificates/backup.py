@@ -44,7 +44,7 @@ class CertificateBackupOperations(BackupOperations, PendingOperations):
         Raises BadParameter for a key that lives in its token."""
         with (
             self._attempt(caller, "CertificateBackup", self._scope(vault, f"certificates/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, CERTIFICATE.action("backup/action"), f"certificates/{name}")
             item = live(attempt, home, CERTIFICATE, name)

@@ -64,7 +64,7 @@ class IssuerOperations(Engine):
 
     def get_issuer(self, caller: Caller, vault: str, name: str) -> Issuer:
         """Return an issuer. Raises NotFound."""
-        with self._attempt(caller, "CertificateIssuerGet", self._scope(vault)) as attempt, attempt.transaction():
+        with self._attempt(caller, "CertificateIssuerGet", self._scope(vault)) as attempt, attempt.reading():
             home = attempt.vault(vault, READ_ISSUERS)
             found = ISSUERS.get(attempt.tx, home.id, folded(name))
             if found is None:
@@ -73,7 +73,7 @@ class IssuerOperations(Engine):
 
     def list_issuers(self, caller: Caller, vault: str) -> tuple[Issuer, ...]:
         """Return a vault's issuers."""
-        with self._attempt(caller, "CertificateIssuerList", self._scope(vault)) as attempt, attempt.transaction():
+        with self._attempt(caller, "CertificateIssuerList", self._scope(vault)) as attempt, attempt.reading():
             home = attempt.vault(vault, READ_ISSUERS, permissions=LIST_ISSUERS)
             return tuple(sorted(ISSUERS.scan(attempt.tx, vault_id=home.id), key=lambda one: one.folded))
 
@@ -113,7 +113,7 @@ class IssuerOperations(Engine):
 
     def get_contacts(self, caller: Caller, vault: str) -> tuple[Contact, ...]:
         """Return whom to tell about a vault's certificates."""
-        with self._attempt(caller, "CertificateContactsGet", self._scope(vault)) as attempt, attempt.transaction():
+        with self._attempt(caller, "CertificateContactsGet", self._scope(vault)) as attempt, attempt.reading():
             home = attempt.vault(vault, CERTIFICATE.read, permissions=SEE_CONTACTS)
             found = CONTACTS.get(attempt.tx, home.id)
             return found.contacts if found is not None else ()

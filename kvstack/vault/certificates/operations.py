@@ -151,7 +151,7 @@ class CertificateOperations(MakingOperations):
         """Return a certificate; where no version is named of the newest that is enabled, or of the newest of all."""
         with (
             self._attempt(caller, "CertificateGet", self._scope(vault, f"certificates/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, CERTIFICATE.read, f"certificates/{name}")
             item = live(attempt, home, CERTIFICATE, name)
@@ -164,7 +164,7 @@ class CertificateOperations(MakingOperations):
         """Return how the next version will be made."""
         with (
             self._attempt(caller, "CertificatePolicyGet", self._scope(vault, f"certificates/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, CERTIFICATE.read, f"certificates/{name}")
             return live(attempt, home, CERTIFICATE, name).policy

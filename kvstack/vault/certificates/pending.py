@@ -22,7 +22,7 @@ class PendingOperations(CertificateOperations):
         """Return the request that somebody has to sign."""
         with (
             self._attempt(caller, "CertificatePendingGet", self._scope(vault, f"certificates/{name}")) as attempt,
-            attempt.transaction(),
+            attempt.reading(),
         ):
             home = attempt.vault(vault, CERTIFICATE.read, f"certificates/{name}")
             item, row = _pending(attempt, home, name)

@@ -39,7 +39,7 @@ def rows(folder: Path) -> dict[str, list[Any]]:
     (database,) = folder.rglob("vault.db")
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
         tables = [name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        kept = [name for name in tables if name not in ("audit", "ledger")]
+        kept = [name for name in tables if name not in ("audit", "audit_taken_in", "ledger")]
         return {name: opened.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall() for name in kept}
 
 

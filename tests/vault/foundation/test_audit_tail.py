@@ -210,7 +210,9 @@ def test_a_file_that_is_put_back_is_not_taken_in_again(path: Path, store: Store,
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(
-        st.tuples(st.sampled_from([0, 1]), st.sampled_from(["read", "change", "look", "undo", "batch", "stop"])),
+        st.tuples(
+            st.sampled_from([0, 1]), st.sampled_from(["read", "reading", "change", "look", "undo", "batch", "stop"])
+        ),
         max_size=40,
     ),
     st.integers(0, 30),
@@ -228,6 +230,10 @@ def test_whatever_two_processes_do_each_record_is_there_once_in_the_order_of_its
             match what:
                 case "read" | "change":
                     (read if what == "read" else change)(store, log, number)
+                    done[who].append(number)
+                case "reading":
+                    with store.reading() as tx:
+                        log.append(tx, record(number))
                     done[who].append(number)
                 case "look":
                     assert Counter(numbers(log)) == Counter(done[0] + done[1])
