@@ -5,6 +5,7 @@ CloudEvents HTTP WebHook specification, or Event Grid's validation event.
 """
 
 import http.client
+import selectors
 import socket
 import ssl
 import threading
@@ -151,6 +152,9 @@ class Webhook:
                 self._watch.end()
 
     def _connected(self) -> http.client.HTTPConnection:
+        # What nobody asked for stands there for the next answer: whoever answers twice would have taken the next event.
+        if self._connection is not None and _has_said(self._connection.sock):
+            self._drop()
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
@@ -244,6 +248,15 @@ class _Watch:
                     socket.socket.shutdown(stream, socket.SHUT_RDWR)
                 except OSError:
                     continue  # it has ended by itself
+
+
+def _has_said(stream: socket.socket) -> bool:
+    """Tell whether there is something to be read, be it the end: nothing is, while nothing is asked."""
+    if isinstance(stream, ssl.SSLSocket) and stream.pending():
+        return True
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(stream, selectors.EVENT_READ)
+        return bool(waiting.select(0))
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:

@@ -29,7 +29,7 @@ class Posted(msgspec.Struct, frozen=True):
 
 class Told(msgspec.Struct, frozen=True):
     """What to answer. hangs: seconds before anything is said; drips: of the body, a byte at a time; raw: instead of
-    HTTP."""
+    HTTP; again: what to answer a moment after that, too, though nothing was asked."""
 
     status: int = 200
     headers: Mapping[str, str] = {}
@@ -37,6 +37,7 @@ class Told(msgspec.Struct, frozen=True):
     hangs: float = 0.0
     drips: float = 0.0
     raw: bytes = b""
+    again: bytes = b""
 
 
 OK = Told()
@@ -100,6 +101,9 @@ class Receiver:
                 self.end_headers()
                 if not told.drips:
                     self.wfile.write(told.body)
+                    if told.again:
+                        time.sleep(0.05)
+                        self.wfile.write(told.again)
                     return
                 for byte in told.body:
                     self.wfile.write(bytes([byte]))

@@ -9,7 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from kvstack.terms.secret import SecretValue
 from kvstack.terms.signature import is_genuine
 from kvstack.vault.caller import SYSTEM
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
+from kvstack.vault.event_configuration import event_configuration
+from kvstack.vault.webhook import Webhook
 from tests.vault.service.receiver import OK, Posted, Receiver, Told, certified, in_turn, receiving
 from tests.vault.service.world import World
 
@@ -37,6 +40,17 @@ def allow(world: World, receiver: Receiver, **more: object) -> None:
 def subscribe(world: World, receiver: Receiver, name: str = "hook", **more: object) -> None:
     allow(world, receiver)
     world.service.put_subscription(world.operator, name, webhook=receiver.url, **more)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def hook(
+    world: World, receiver: Receiver, seconds: tuple[float, float, float] = (5.0, 10.0, 20.0)
+) -> Iterator[Webhook]:
+    """The webhook by itself, as a delivery uses it."""
+    configuration = event_configuration(world.unlocked.paths)
+    made = Webhook(receiver.url, configuration, None, now=world.clock.now, random=os.urandom, seconds=seconds)
+    with contextlib.closing(made):
+        yield made
 
 
 def set_secret(world: World, name: str = "db", value: str = "v") -> str:
@@ -334,26 +348,26 @@ def test_a_receiver_that_is_gone_gets_nothing_again(dev: World) -> None:
 
 @pytest.mark.parametrize("told", [Told(hangs=3.0), Told(body=b"x" * 200, drips=0.1)])
 def test_who_hangs_or_drips_does_not_hold_up_the_vault(dev: World, told: Told) -> None:
-    from time import monotonic
-
-    from kvstack.vault.event_configuration import event_configuration
-    from kvstack.vault.webhook import Webhook
-
     with receiving(lambda _: told) as receiver:
         allow(dev, receiver)
-        hook = Webhook(
-            receiver.url,
-            event_configuration(dev.unlocked.paths),
-            None,
-            now=dev.clock.now,
-            random=os.urandom,
-            seconds=(0.5, 0.5, 1.0),
-        )
-        began = monotonic()
-        answer = hook.post("id", b"{}")
-        hook.close()
-        assert monotonic() - began < 2.5
+        with hook(dev, receiver, seconds=(0.5, 0.5, 1.0)) as webhook:
+            began = time.monotonic()
+            answer = webhook.post("id", b"{}")
+            assert time.monotonic() - began < 2.5
     assert (answer.outcome, answer.why) == ("later", "does not answer in time")
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["in clear", "by TLS"])
+def test_a_second_answer_to_one_event_is_none_to_the_next(dev: World, tmp_path: Path, secure: bool) -> None:
+    authority, certificate, key = certified(tmp_path)
+    twice = Told(again=b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    with receiving(in_turn(twice, then=Told(500)), certificate=(certificate, key) if secure else None) as receiver:
+        allow(dev, receiver, ca_file=str(authority))
+        with hook(dev, receiver) as webhook:
+            assert webhook.post("first", b"{}").outcome == "taken"
+            time.sleep(0.2)  # until it has answered again
+            assert webhook.post("second", b"{}").why == "answered 500"
+    assert len(receiver.got) == 2
 
 
 def test_an_answer_without_end_is_not_read_to_it(dev: World) -> None:
