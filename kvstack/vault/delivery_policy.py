@@ -1,7 +1,7 @@
 """When an event that was not taken is sent again, and when it is given up: pure functions of what was tried."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -15,6 +15,7 @@ GIVEN_UP_AFTER = timedelta(hours=24)
 # From here on the receiver is not tried with other events either.
 MOST_FAILURES_IN_A_ROW = 3
 _LONGEST_WORDS = 300
+_LONGEST_WAIT = 86_400.0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -93,6 +94,21 @@ def endpoint_after(endpoint: Endpoint, answer: Answer, now: datetime, *, pause: 
         paused_until=now + wait if wait is not None else None,
         failure=answer.why[:_LONGEST_WORDS],
     )
+
+
+def asked_to_wait(written: str, now: datetime) -> float | None:
+    """Return the seconds of a Retry-After (RFC 9110, 10.2.3), at most a day; None where it says nothing."""
+    text = written.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _LONGEST_WAIT)
+    from email.utils import parsedate_to_datetime  # needed by few answers, and not by those who only list events
+
+    try:
+        until = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):  # numbers beyond those a date is made of, too
+        return None
+    until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+    return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT)
 
 
 def overdue(since: datetime, now: datetime) -> bool:

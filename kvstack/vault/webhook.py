@@ -10,15 +10,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from time import monotonic
 from urllib.parse import urlsplit
 
 import msgspec
 
 from kvstack.terms.signature import signature_headers
-from kvstack.vault.delivery_policy import TAKEN, Answer
+from kvstack.vault.delivery_policy import TAKEN, Answer, asked_to_wait
 from kvstack.vault.event_configuration import EventConfiguration
 from kvstack.vault.public_address import NotPublic, Place, Resolver, checked_addresses, system_resolver
 
@@ -26,7 +25,6 @@ _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 10.0
 _TOTAL_SECONDS = 20.0
 _MOST_BYTES = 65_536
-_LONGEST_WAIT = 86_400.0
 _EVENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
@@ -74,7 +72,7 @@ class Webhook:
             return TAKEN
         if status == 410:  # HTTP's own word: the receiver is gone for good
             return Answer("gone", "answered 410: it wants no events any more")
-        wait = _wait(answered.get("retry-after", ""), self._now()) if status in (429, 503) else None
+        wait = asked_to_wait(answered.get("retry-after", ""), self._now()) if status in (429, 503) else None
         redirect = ", and redirects are not followed" if 300 <= status < 400 else ""
         return Answer("later", f"answered {status}{redirect}", wait)
 
@@ -111,7 +109,7 @@ class Webhook:
         status, answered, content = self._ask("POST", headers, body)
         if 200 <= status < 300 and _says(content, code):
             return TAKEN
-        wait = _wait(answered.get("retry-after", ""), self._now()) if status in (429, 503) else None
+        wait = asked_to_wait(answered.get("retry-after", ""), self._now()) if status in (429, 503) else None
         return Answer("later", f"did not say that it wants events (answered {status})", wait)
 
     def _signed(self, identifier: str, body: bytes) -> dict[str, str]:
@@ -277,19 +275,6 @@ def _says(content: bytes, code: str) -> bool:
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
         return False
     return compare_digest(said.encode(), code.encode())
-
-
-def _wait(written: str, now: datetime) -> float | None:
-    """Return the seconds of a Retry-After, at most a day; None where it says nothing."""
-    text = written.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _LONGEST_WAIT)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
-    return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT)
 
 
 def _why(error: OSError | http.client.HTTPException) -> str:
