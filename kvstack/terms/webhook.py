@@ -1,6 +1,10 @@
 """Where events are posted to: an address that somebody declares."""
 
-from urllib.parse import SplitResult, urlsplit
+import re
+from urllib.parse import urlsplit
+
+# A name as DNS takes it, or an address of IPv6.
+_HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:]+(\.[0-9]+){0,3}(%25[a-z0-9]+)?")
 
 
 def webhook_problem(url: str) -> str:
@@ -14,14 +18,12 @@ def webhook_problem(url: str) -> str:
         return "events are posted over https"
     if not place.hostname or port == 0:
         return "it names no host"
+    if not all("!" <= letter <= "~" for letter in url):
+        return "it holds what no URL may: write other characters as %XX"
+    if not _HOST.fullmatch(place.hostname):
+        return "its host is no name that could be looked up"
     if place.username is not None or place.password is not None:
         return "a user or password does not stand in it: sign events with `secret`"
     if place.fragment:
         return "what stands after `#` is never sent"
-    if not _plain(place):
-        return "it holds what no URL may: write other characters as %XX"
     return ""
-
-
-def _plain(place: SplitResult) -> bool:
-    return all("!" <= letter <= "~" for letter in place.geturl())

@@ -1,5 +1,8 @@
 """Events handed to a program on this machine, each on its standard input."""
 
+import contextlib
+import os
+import signal
 from pathlib import Path
 
 from kvstack.vault.delivery_policy import TAKEN, Answer
@@ -27,18 +30,31 @@ class EventCommand:
         import subprocess  # running what the operator applied is the point, and only delivering does it
 
         try:
-            finished = subprocess.run(  # no shell: the arguments are a list
+            started = subprocess.Popen(  # no shell: the arguments are a list
                 self._command,
                 cwd=self._folder,
-                input=event,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                timeout=self._seconds,
                 start_new_session=True,
-                check=False,
             )
-        except subprocess.TimeoutExpired:
-            return Answer("later", f"did not finish in {self._seconds:g} seconds")
         except OSError as error:
             return Answer("later", f"cannot be run: {error.strerror}")
-        return TAKEN if not finished.returncode else Answer("later", f"ended with {finished.returncode}")
+        except ValueError:
+            return Answer("later", "cannot be run: its name or an argument holds a character no program is given")
+        with started:
+            try:
+                started.communicate(event, timeout=self._seconds)
+            except subprocess.TimeoutExpired:
+                _end(started.pid)
+                return Answer("later", f"did not finish in {self._seconds:g} seconds")
+            except BaseException:
+                _end(started.pid)
+                raise
+        return TAKEN if not started.returncode else Answer("later", f"ended with {started.returncode}")
+
+
+def _end(session: int) -> None:
+    """End a program with all it has started: the session it was put into."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)

@@ -127,11 +127,12 @@ class Webhook:
                 connection = self._connected()
                 connection.request(method, path, body, {**headers, "User-Agent": "kvstack"})
                 response = connection.getresponse()
-                content = response.read(_MOST_BYTES + 1)
+                content, whole = _beginning(response)
                 if self._watch.over:
                     raise TimeoutError
-                if len(content) > _MOST_BYTES or response.will_close:
+                if not whole or response.will_close:
                     self._drop()
+                response.close()
                 return response.status, {name.lower(): value for name, value in response.getheaders()}, content
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 self._drop()
@@ -146,6 +147,9 @@ class Webhook:
                 if self._watch.over:
                     raise TimeoutError from None
                 raise
+            except ValueError:  # the standard library's, of sizes that are none, and of names no resolver takes
+                self._drop()
+                raise http.client.HTTPException from None
             finally:
                 self._watch.end()
 
@@ -246,6 +250,18 @@ class _Watch:
                     socket.socket.shutdown(stream, socket.SHUT_RDWR)
                 except OSError:
                     continue  # it has ended by itself
+
+
+def _beginning(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
+    """Return the beginning of a body, and whether it is the whole of it. Piece by piece: what the receiver says of
+    sizes is never what memory is taken for."""
+    content = b""
+    while len(content) <= _MOST_BYTES:
+        piece = response.read1(_MOST_BYTES + 1 - len(content))
+        if not piece:
+            return content, not response.length
+        content += piece
+    return content, False
 
 
 def _has_said(stream: socket.socket) -> bool:

@@ -59,6 +59,7 @@ class Receiver:
         self.asked: list[Posted] = []
         self.got: list[Posted] = []
         self.connections = 0
+        self.said_again = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -104,6 +105,7 @@ class Receiver:
                     if told.again:
                         time.sleep(0.05)
                         self.wfile.write(told.again)
+                        receiver.said_again.set()
                     return
                 for byte in told.body:
                     self.wfile.write(bytes([byte]))

@@ -1,6 +1,8 @@
 """Events mailed to people, and handed to programs: by the operator's mail server, and the operator's word."""
 
 import json
+import os
+import select
 from datetime import timedelta
 from pathlib import Path
 
@@ -177,4 +179,19 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
 
     hangs = EventCommand(("sleep", "30"), tmp_path, seconds=0.3)
     assert hangs.post("id", b"{}").why == "did not finish in 0.3 seconds"
-    assert "cannot be run" in EventCommand(("./not-there",), tmp_path).post("id", b"{}").why
+    for command in ("./not-there", "not\0there"):
+        assert "cannot be run" in EventCommand((command,), tmp_path).post("id", b"{}").why
+
+
+def test_with_a_program_that_hangs_ends_what_it_has_started(tmp_path: Path) -> None:
+    from kvstack.vault.event_command import EventCommand
+
+    os.mkfifo(tmp_path / "alive")
+    alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    starts = EventCommand(("sh", "-c", "(echo begun; exec sleep 30) > alive & sleep 30"), tmp_path, seconds=0.5)
+    assert starts.post("id", b"{}").outcome == "later"
+    assert os.read(alive, 100) == b"begun\n"
+    ended, _, _ = select.select([alive], [], [], 10)
+    assert ended, "it is still there: whoever writes into a pipe keeps it open"
+    assert os.read(alive, 100) == b""
+    os.close(alive)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,9 @@ from tests.vault.service.receiver import OK, Posted, Receiver, Told, certified, 
 from tests.vault.service.world import World
 
 VAULT = "payments-dev"
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def allow(world: World, receiver: Receiver, **more: object) -> None:
@@ -287,6 +291,12 @@ def test_who_has_rights_at_one_vault_subscribes_to_that_one_only(dev: World) -> 
         ("https://hooks.example.com/a b", "%XX"),
         ("https://hooks.example.com/\r\nX: y", "%XX"),
         ("https://[::1", "no URL"),
+        ("https://hooks..example.com/", "could be looked up"),
+        ("https://.example.com/", "could be looked up"),
+        (f"https://{'a' * 64}.example.com/", "could be looked up"),
+        (f"https://{'a.' * 130}com/", "could be looked up"),
+        ("https://hooks.example.com:99999/", "no URL"),
+        ("https://hooks.example.com/\r\nx", "%XX"),
     ],
 )
 def test_an_address_nothing_can_be_posted_to_is_refused(dev: World, url: str, why: str) -> None:
@@ -305,6 +315,13 @@ def test_an_address_nothing_can_be_posted_to_is_refused(dev: World, url: str, wh
         (Told(raw=b"garbage\r\n\r\n"), "does not speak HTTP"),
         (Told(raw=b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n"), "does not speak HTTP"),
         (Told(raw=b"\x00"), "does not speak HTTP"),
+        (Told(raw=CHUNKED + b"-5\r\nabc\r\n"), "does not speak HTTP"),
+        (Told(raw=CHUNKED + b"five\r\nabc\r\n"), "does not speak HTTP"),
+        (Told(raw=CHUNKED + b"1" * 70_000 + b"\r\n"), "does not speak HTTP"),
+        (Told(raw=b"HTTP/1.1 -200 OK\r\n\r\n"), "does not speak HTTP"),
+        (Told(raw=b"HTTP/2.0 200 OK\r\n\r\n"), "does not speak HTTP"),
+        (Told(raw=b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), "answered 101"),
+        (Told(429, {"Retry-After": "Sun, 99999999999999999999 Mar 2026 10:00:00 GMT"}), "answered 429"),
     ],
 )
 def test_what_is_not_taken_waits_and_is_sent_again(dev: World, answer: Told, why: str) -> None:
@@ -365,9 +382,21 @@ def test_a_second_answer_to_one_event_is_none_to_the_next(dev: World, tmp_path: 
         allow(dev, receiver, ca_file=str(authority))
         with hook(dev, receiver) as webhook:
             assert webhook.post("first", b"{}").outcome == "taken"
-            time.sleep(0.2)  # until it has answered again
+            assert receiver.said_again.wait(10)
             assert webhook.post("second", b"{}").why == "answered 500"
     assert len(receiver.got) == 2
+
+
+def test_a_size_below_nothing_does_not_have_everything_read(dev: World) -> None:
+    endless = Told(raw=CHUNKED + b"-1\r\n" + b"x" * 50_000_000)
+    with receiving(in_turn(endless)) as receiver:
+        allow(dev, receiver)
+        with hook(dev, receiver) as webhook:
+            tracemalloc.start()
+            webhook.post("id", b"{}")
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+    assert most < 5_000_000
 
 
 def test_an_answer_without_end_is_not_read_to_it(dev: World) -> None:
