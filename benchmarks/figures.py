@@ -101,7 +101,7 @@ class Audit(msgspec.Struct, frozen=True):
 
 class Scheduler(msgspec.Struct, frozen=True):
     """Seconds of runs of what is due. first, again: nothing is among so many items, after a month asleep in a process
-    just started, and after that; rotated: so many P-256 keys are rotated in the HSM."""
+    just started, and after that; rotated: so many P-256 keys are rotated in the HSM, with events."""
 
     items: int
     first: float

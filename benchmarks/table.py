@@ -197,7 +197,10 @@ def _scheduler(measured: Scheduler | str) -> Iterator[str]:
         [
             (f"nothing among {measured.items:,}, after a month asleep", f"{measured.first * 1000:.1f}"),
             (f"nothing among {measured.items:,}, again", f"{measured.again * 1000:.1f}"),
-            (f"{measured.rotations:,} P-256 keys in the HSM rotated", f"{measured.rotated * 1000:,.0f}"),
+            (
+                f"{measured.rotations:,} P-256 keys in the HSM rotated, each with its event",
+                f"{measured.rotated * 1000:,.0f}",
+            ),
         ],
     )
 
