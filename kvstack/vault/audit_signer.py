@@ -1,7 +1,8 @@
-"""The key a store signs the checkpoints of its audit with: made at the first one, used for nothing else.
+"""The keys a store signs with in its own name, one for each purpose: made when first needed, used for nothing else.
 
-It is a P-256 key of the store's HSM, or a software key where the store has none. A store whose key-encryption key was
-lost and made anew gets another one; the public halves of all of them are kept.
+Each is a P-256 key of the store's HSM, or a software key where the store has none. A store whose key-encryption key was
+lost and made anew gets another one; the public halves of all of them are kept. The first purpose was the checkpoints of
+the audit; tokens have a key of their own.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +10,8 @@ from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from typing import Final
+
+import msgspec
 
 from kvstack.hsm.protocol import KeyMaterial, KeyProvider, KeyReference, PublicKey
 from kvstack.terms.algorithm import ALGORITHMS
@@ -43,9 +46,25 @@ class CheckpointSignerRow(Row, frozen=True, kw_only=True):
 CHECKPOINT_SIGNERS = Table("audit_signers", CheckpointSignerRow, ("id",), (("kek",),))
 
 
+class SignerPurpose(msgspec.Struct, frozen=True):
+    """What a key is for. word: sets its ids, its place behind the barrier and its name in the HSM apart from those for
+    another purpose; table: where its rows are."""
+
+    word: str
+    table: Table[CheckpointSignerRow]
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where a software key is sealed to."""
+        return (STORE, self.word, "signer", "", "material")
+
+
+CHECKPOINTS: Final = SignerPurpose("audit", CHECKPOINT_SIGNERS)
+
+
 class StoreSigner:
-    """The signing keys of one store. kek: returns the id of its key-encryption key; made: told of a new key, in the
-    transaction that keeps it."""
+    """The signing keys of one store for one purpose. kek: returns the id of its key-encryption key; made: told of a new
+    key, in the transaction that keeps it."""
 
     def __init__(
         self,
@@ -54,7 +73,9 @@ class StoreSigner:
         providers: Mapping[str, KeyProvider],
         kek: Callable[[], str],
         now: Callable[[], datetime],
+        purpose: SignerPurpose = CHECKPOINTS,
     ) -> None:
+        self._purpose = purpose
         self._store = store
         self._barrier = barrier
         self._providers = providers
@@ -79,14 +100,14 @@ class StoreSigner:
     def public_keys(self) -> dict[str, PublicKey]:
         """Return the public half of every key that ever signed, by id."""
         with self._store.transaction() as tx:
-            return {row.id: row.public for row in CHECKPOINT_SIGNERS.scan(tx)}
+            return {row.id: row.public for row in self._purpose.table.scan(tx)}
 
     def _key(self) -> tuple[str, Signing]:
         """Return the id of the key that signs, and what signs by it."""
         kek = self._kek()
         if self._ready is None or self._ready[0] != kek:
             with self._store.transaction() as tx:
-                rows = CHECKPOINT_SIGNERS.scan(tx, kek=kek)
+                rows = self._purpose.table.scan(tx, kek=kek)
             row = rows[0] if rows else self._new(kek)
             self._ready = (kek, row.id, self._signing(row))
         return self._ready[1:]
@@ -101,19 +122,24 @@ class StoreSigner:
         try:
             kept = self._kept(kek, material.provider, material.public, material.blob)
         finally:
-            if kept is None or kept.id != key_id(material.public):
+            if kept is None or kept.id != key_id(material.public, self._purpose.word):
                 provider.destroy(KeyReference("discarded", _IN_HSM, material))
         return kept
 
     def _kept(self, kek: str, provider: str, public: PublicKey, material: bytes) -> CheckpointSignerRow:
         made = CheckpointSignerRow(
-            id=key_id(public), kek=kek, public=public, provider=provider, material=material, created=self._now()
+            id=key_id(public, self._purpose.word),
+            kek=kek,
+            public=public,
+            provider=provider,
+            material=material,
+            created=self._now(),
         )
         with self._store.transaction() as tx:
-            there = CHECKPOINT_SIGNERS.scan(tx, kek=kek)
+            there = self._purpose.table.scan(tx, kek=kek)
             if there:
                 return there[0]
-            CHECKPOINT_SIGNERS.put(tx, made)
+            self._purpose.table.put(tx, made)
             if self.made is not None:
                 self.made(tx, made.id)
         return made
@@ -125,13 +151,15 @@ class StoreSigner:
         key = ec.generate_private_key(ec.SECP256R1())
         point, scalar = key.public_key().public_numbers(), key.private_numbers().private_value
         public = PublicKey(curve="P-256", x=point.x.to_bytes(_BYTES), y=point.y.to_bytes(_BYTES))
-        return public, self._barrier.seal(STORE, _PLACE, scalar.to_bytes(_BYTES))
+        return public, self._barrier.seal(STORE, self._purpose.place, scalar.to_bytes(_BYTES))
 
     def _signing(self, row: CheckpointSignerRow) -> Signing:
         if row.provider == SOFTWARE:
-            return _software_signing(self._barrier.open(STORE, _PLACE, row.material))
+            return _software_signing(self._barrier.open(STORE, self._purpose.place, row.material))
         # What an HSM gives out is ciphertext under its root already: it is kept as it is.
-        key = KeyReference(f"audit/{row.id}", _IN_HSM, KeyMaterial(row.provider, row.material, row.public))
+        key = KeyReference(
+            f"{self._purpose.word}/{row.id}", _IN_HSM, KeyMaterial(row.provider, row.material, row.public)
+        )
         return partial(self._providers["pkcs11"].sign, key, ALGORITHMS["ES256"])
 
 
@@ -150,9 +178,6 @@ def _software_signing(scalar: bytes) -> Signing:
     return signature
 
 
-def key_id(public: PublicKey) -> str:
-    """Return the id of a signing key: it follows from its public half."""
-    return sha256(b"kvstack audit signer" + public.x + public.y).hexdigest()[:32]
-
-
-_PLACE = (STORE, "audit", "signer", "", "material")
+def key_id(public: PublicKey, word: str = CHECKPOINTS.word) -> str:
+    """Return the id of a signing key: it follows from its public half. word: its purpose's."""
+    return sha256(f"kvstack {word} signer".encode() + public.x + public.y).hexdigest()[:32]

@@ -11,6 +11,7 @@ from kvstack.vault.calendar import CalendarOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
+from kvstack.vault.client_secrets import ClientSecretOperations
 from kvstack.vault.deliveries import DeliveryOperations
 from kvstack.vault.denials import DenialOperations
 from kvstack.vault.due import DueOperations
@@ -20,10 +21,12 @@ from kvstack.vault.key_release import KeyReleaseOperations
 from kvstack.vault.key_use import KeyUseOperations
 from kvstack.vault.local_roles import LocalRoleOperations
 from kvstack.vault.managed_hsms import ManagedHsmOperations
+from kvstack.vault.next_due import NextDueOperations
 from kvstack.vault.own_security_domain import OwnSecurityDomainOperations
 from kvstack.vault.pool_backup import PoolBackupOperations
 from kvstack.vault.principals import PrincipalOperations
 from kvstack.vault.randomness import RandomOperations
+from kvstack.vault.retention import RetentionOperations
 from kvstack.vault.role_definitions import RoleDefinitionOperations
 from kvstack.vault.rotation import RotationOperations
 from kvstack.vault.secrets import SecretOperations
@@ -35,6 +38,8 @@ from kvstack.vault.vaults import VaultOperations
 
 class VaultService(
     DueOperations,
+    NextDueOperations,
+    RetentionOperations,
     CalendarOperations,
     DeliveryOperations,
     TransferOperations,
@@ -62,6 +67,7 @@ class VaultService(
     AccessQuestions,
     AccessReviewOperations,
     PrincipalOperations,
+    ClientSecretOperations,
     IdentityOperations,
     SnapshotOperations,
     AuditOperations,

@@ -106,6 +106,8 @@ MANAGING = {
     "Microsoft.Authorization/attestationAuthorities/delete": _MANAGES_ACCESS,
     "Microsoft.Authorization/principals/read": _READS_ACCESS,
     "Microsoft.Authorization/principals/write": _MANAGES_ACCESS,
+    "Microsoft.Authorization/principals/credentials/read": _READS_ACCESS,
+    "Microsoft.Authorization/principals/credentials/write": _MANAGES_ACCESS,
     "Microsoft.Authorization/locks/write": _MANAGES_ACCESS,
     "Microsoft.Authorization/clock/write": _MANAGES_ACCESS,
     # `vaults/*/read` is of what is in a vault, not of the vault: Azure's patterns are texts.
