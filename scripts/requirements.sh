@@ -18,6 +18,6 @@ compile() {
     "$tools/bin/pip-compile" --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host \
         --no-emit-find-links "$@"
 }
-compile "$@" --output-file requirements/run.txt pyproject.toml requirements/run.in
-compile "$@" --constraint requirements/run.txt --output-file requirements/dev.txt \
+compile "$@" --extra server --output-file requirements/run.txt pyproject.toml requirements/run.in
+compile "$@" --extra server --constraint requirements/run.txt --output-file requirements/dev.txt \
     pyproject.toml requirements/run.in requirements/dev.in

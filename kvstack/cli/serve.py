@@ -1,0 +1,67 @@
+"""`kvstack serve`: the vault over HTTPS, for the clients of Azure Key Vault."""
+
+import click
+
+from kvstack.cli.context import Context, pass_context
+from kvstack.cli.opened import require_operator
+from kvstack.cli.output import warn
+from kvstack.cli.words import text
+
+
+@click.command("serve")
+@click.option("--address", metavar="IP", type=text, default="127.0.0.1", help="Where to listen; 127.0.0.1 by default.")
+@click.option("--port", metavar="NUMBER", type=int, default=8443, help="8443 by default; 0 for one that is free.")
+@click.option(
+    "--domain", metavar="NAME", type=text, default="localhost", help="A vault is NAME.vault.DOMAIN; `localhost`."
+)
+@click.option(
+    "--proxy-port",
+    metavar="NUMBER",
+    type=int,
+    help="Run a CONNECT proxy to these names, where they do not resolve; 0 for a port that is free.",
+)
+@click.option(
+    "--due-every", metavar="SECONDS", type=float, default=30.0, help="Look at what is due at least so often; 30."
+)
+@click.option(
+    "--pin-fd", metavar="NUMBER", type=int, help="Read the HSM's PIN from this file descriptor, up to its end."
+)
+@pass_context
+def command(
+    context: Context,
+    address: str,
+    port: int,
+    domain: str,
+    proxy_port: int | None,
+    due_every: float,
+    pin_fd: int | None,
+) -> int:
+    """Serve the vault over HTTPS, as Azure Key Vault is served, and do what time makes due.
+
+    Runs until it is interrupted or terminated; requests that were begun are answered then. The first start makes a
+    certificate authority, `kvstack trust show` shows it. One server runs on a vault; commands work beside it.
+    """
+    import gc
+
+    from kvstack.server.configuration import ServerConfiguration, domain_of, require_valid
+    from kvstack.server.log import Log
+    from kvstack.server.running import serve
+    from kvstack.vault.unlock import simulated_clock_note, unlock
+
+    require_operator(context, "serve")
+    configuration = ServerConfiguration(
+        address=address, port=port, domain=domain_of(domain), proxy_port=proxy_port, due_every=due_every
+    )
+    require_valid(configuration)
+    from kvstack.cli.pin import pin_environment
+
+    unlocked = unlock(context.directory, isolated=context.isolated(), environ=pin_environment(context, pin_fd))
+    try:
+        warn((*unlocked.warnings, *simulated_clock_note(unlocked)))
+        # A server lives long, unlike every other verb. What is there by now stays to the end.
+        gc.enable()
+        gc.freeze()
+        serve(unlocked, configuration, Log())
+    finally:
+        unlocked.close()
+    return 0

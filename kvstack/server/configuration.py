@@ -1,0 +1,47 @@
+"""How a server is to run: where it listens, under which names, and how often it looks at what is due."""
+
+import re
+from typing import Final
+
+import msgspec
+
+from kvstack.terms.diagnostic import KvstackError
+
+DEFAULT_ADDRESS: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8443
+DEFAULT_DOMAIN: Final = "localhost"
+# `*.localhost` is refused by OpenSSL, `*.vault.localhost` is not: a vault is two labels below the domain.
+_DOMAIN = re.compile(r"(?=.{1,180}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+
+class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """One server. domain: in lower case; a vault is `NAME.vault.<domain>`, a Managed HSM `NAME.managedhsm.<domain>`.
+    proxy_port: of the CONNECT proxy for names that do not resolve, None for no proxy. due_every: seconds the scheduler
+    sleeps at most. longest_body: bytes of a request; seconds_to_send: that a client has for sending one."""
+
+    address: str = DEFAULT_ADDRESS
+    port: int = DEFAULT_PORT
+    domain: str = DEFAULT_DOMAIN
+    proxy_port: int | None = None
+    due_every: float = 30.0
+    longest_body: int = 1 << 20
+    seconds_to_send: float = 30.0
+
+
+def require_valid(configuration: ServerConfiguration) -> None:
+    """Refuse what no server can run by. Raises KvstackError."""
+    if not _DOMAIN.fullmatch(configuration.domain):
+        raise KvstackError(
+            f"`{configuration.domain}` is no domain: labels of letters, digits and hyphens, with dots between them",
+            "Leave `--domain` out, or name one of yours: `--domain kv.example.com`.",
+        )
+    for option, port in (("--port", configuration.port), ("--proxy-port", configuration.proxy_port)):
+        if port is not None and not 0 <= port <= 65535:
+            raise KvstackError(f"`{option} {port}` is no port: 0 to 65535")
+    if configuration.due_every <= 0:
+        raise KvstackError("`--due-every` is a number of seconds above 0")
+
+
+def domain_of(text: str) -> str:
+    """Return a domain as it is compared: in lower case, without the dot at its end."""
+    return text.lower().removesuffix(".")

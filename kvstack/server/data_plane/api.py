@@ -1,0 +1,114 @@
+"""Which versions of the API there are, and which operation a request is: one table, from method and path."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kvstack.server.answer import Answer, Refusal, bad_parameter, not_found, refused
+
+if TYPE_CHECKING:
+    from kvstack.server.data_plane.context import Asked
+
+# What `azure/openapi` has, and what the clients of the years before send.
+VERSIONS: Final = (
+    "7.0",
+    "7.1",
+    "7.2",
+    "7.3",
+    "7.4",
+    "7.5",
+    "7.6",
+    "2025-07-01",
+    "2026-04-01",
+)
+NEWEST: Final = VERSIONS[-1]
+_KNOWN: Final = frozenset(VERSIONS)
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One operation. id: Azure's name for it; path: its parts, `{}` where a name stands; quick: a short read, done on
+    the event loop together with others; since: the version it came with; answer: does it, given the names in the
+    path."""
+
+    id: str
+    method: str
+    path: tuple[str, ...]
+    answer: Callable[["Asked", tuple[str, ...]], Answer]
+    quick: bool = False
+    since: str = "7.0"
+
+
+class Routes:
+    """Finds operations. One look-up for the method and the shape of the path, whatever their number."""
+
+    def __init__(self, operations: tuple[Operation, ...]) -> None:
+        self.operations = operations
+        self._tree: dict[str, dict[tuple[str, ...], Operation]] = {}
+        for one in operations:
+            self._tree.setdefault(one.method, {})[one.path] = one
+        # A path such as `/secrets/NAME/versions` is one operation, `/secrets/NAME/VERSION` another one.
+        self._words = frozenset(part for one in operations for part in one.path if part != "{}")
+
+    def operation(self, method: str, path: tuple[str, ...]) -> tuple[Operation, tuple[str, ...]]:
+        """Return what a request asks for, and the names in its path. Raises Refusal."""
+        # `get_secret(name)` of Azure's clients asks for `/secrets/name/`: an empty version is the newest one.
+        parts = path[:-1] if len(path) > 2 and not path[-1] else path
+        found = self._found(method, parts)
+        if found is None:
+            allowed = sorted(one for one in self._tree if self._found(one, parts) is not None)
+            if not allowed:
+                raise not_found("There is nothing at this path.")
+            raise Refusal(
+                refused(
+                    405,
+                    "MethodNotAllowed",
+                    f"This path takes {', '.join(allowed)}.",
+                    headers=((b"allow", ", ".join(allowed).encode()),),
+                )
+            )
+        return found
+
+    def _found(self, method: str, parts: tuple[str, ...]) -> tuple[Operation, tuple[str, ...]] | None:
+        shapes = self._tree.get(method)
+        if shapes is None or not parts:
+            return None
+        for shape in _shapes(parts):
+            one = shapes.get(shape)
+            if one is not None:
+                return one, tuple(part for part, form in zip(parts, shape, strict=True) if form == "{}")
+        return None
+
+
+def _shapes(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return the shapes a path can have, the one with most words first: a thing may be called `restore`, and is reached
+    all the same where no operation has that word in its place."""
+    first = parts[0].lower()
+    match len(parts):
+        case 1:
+            return ((first,),)
+        case 2:
+            return (first, parts[1].lower()), (first, "{}")
+        case 3:
+            return (first, "{}", parts[2].lower()), (first, parts[1].lower(), "{}"), (first, "{}", "{}")
+        case 4:
+            return (first, "{}", "{}", parts[3].lower()), (first, "{}", parts[2].lower(), parts[3].lower())
+        case _:
+            return ()
+
+
+def require_version(given: str | None, operation: Operation) -> None:
+    """Refuse a version of the API that is not there, or that does not have the operation. Raises Refusal."""
+    if given is None:
+        raise bad_parameter("The query has to name a version of the API: `api-version`.")
+    if given not in _KNOWN:
+        raise bad_parameter(
+            f"The specified version ({_printable(given)}) is not recognized. "
+            f"Consider using the latest supported version ({NEWEST})."
+        )
+    if VERSIONS.index(given) < VERSIONS.index(operation.since):
+        raise bad_parameter(f"{operation.id} came with version {operation.since} of the API, after {given}.")
+
+
+def _printable(text: str) -> str:
+    return "".join(sign for sign in text[:40] if sign.isascii() and sign.isprintable())

@@ -1,0 +1,139 @@
+"""What an operation of the data plane is given: the vault, the caller and the request."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from kvstack.server.answer import Answer, answered, bad_parameter
+from kvstack.server.request import Request
+from kvstack.vault.caller import Caller
+
+if TYPE_CHECKING:
+    from kvstack.vault.retention import Retention
+    from kvstack.vault.service import VaultService
+
+T = TypeVar("T")
+PAGE: Final = 25
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request of somebody who is known. service: the vaults; vault: the name of the one it is about."""
+
+    service: "VaultService"
+    caller: Caller
+    request: Request
+
+    @property
+    def vault(self) -> str:
+        """The name of the vault."""
+        return self.request.host.name
+
+    @property
+    def base(self) -> str:
+        """The vault's own address, as the client has it."""
+        return f"https://{self.request.host.authority}"
+
+    @property
+    def retention(self) -> "Retention | None":
+        """The vault's soft delete, after an operation in it."""
+        return self.service.retention(self.vault)
+
+
+class Attributes(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The attributes of a thing as clients see them. Times: seconds since 1970."""
+
+    enabled: bool | None = None
+    nbf: int | None = None
+    exp: int | None = None
+    created: int | None = None
+    updated: int | None = None
+    recoveryLevel: str | None = None  # noqa: N815
+    recoverableDays: int | None = None  # noqa: N815
+    exportable: bool | None = None
+    hsmPlatform: str | None = None  # noqa: N815
+
+
+class GivenAttributes(msgspec.Struct, frozen=True):
+    """The attributes clients may set; others, which they send back as they got them, are left alone."""
+
+    enabled: bool | None = None
+    nbf: int | None = None
+    exp: int | None = None
+    exportable: bool | None = None
+
+
+NO_ATTRIBUTES: Final = GivenAttributes()
+
+
+def seconds(moment: datetime | None) -> int | None:
+    """Return a moment as Azure writes it."""
+    return int(moment.timestamp()) if moment is not None else None
+
+
+def moment(attribute: str, second: int | None) -> datetime | None:
+    """Return the moment of a number of seconds since 1970. Raises Refusal for one no calendar has."""
+    if second is None:
+        return None
+    try:
+        return datetime.fromtimestamp(second, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise bad_parameter(f"`attributes.{attribute}` is no number of seconds since 1970.") from None
+
+
+def page(asked: Asked, things: Sequence[T], key: Callable[[T], str], item: Callable[[T], Any], path: str) -> Answer:
+    """Return one page of a list, and where the next one is. key: what the list is in the order of; path: the list's
+    own."""
+    query = asked.request.query
+    size = _size(query)
+    after = _after(query)
+    start = 0
+    if after is not None:
+        import bisect
+
+        start = bisect.bisect_right(things, after, key=key)
+    shown = things[start : start + size]
+    document: dict[str, Any] = {"value": [item(one) for one in shown], "nextLink": None}
+    if start + size < len(things):
+        token = base64.urlsafe_b64encode(key(shown[-1]).encode()).decode().rstrip("=")
+        named = f"api-version={query['api-version']}&$skiptoken={token}&maxresults={size}"
+        document["nextLink"] = f"{asked.base}{path}?{named}"
+    return answered(document)
+
+
+def _size(query: Mapping[str, str]) -> int:
+    text = query.get("maxresults")
+    if text is None:
+        return PAGE
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= PAGE or len(text) > 4:
+        raise bad_parameter(f"`maxresults` is a number from 1 to {PAGE}.")
+    return int(text)
+
+
+def _after(query: Mapping[str, str]) -> str | None:
+    token = query.get("$skiptoken")
+    if token is None:
+        return None
+    try:
+        return base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), b"-_", validate=True).decode()
+    except (ValueError, UnicodeError):
+        raise bad_parameter("`$skiptoken` is not one of this list's.") from None
+
+
+def bytes_of(name: str, text: str) -> bytes:
+    """Return what a body gives in base64url, with or without padding. Raises Refusal."""
+    try:
+        plain = text.rstrip("=").encode("ascii")
+        return binascii.a2b_base64(
+            plain.replace(b"-", b"+").replace(b"_", b"/") + b"=" * (-len(plain) % 4), strict_mode=True
+        )
+    except (ValueError, UnicodeError):
+        raise bad_parameter(f"`{name}` is not base64url.") from None
+
+
+def text_of(value: bytes) -> str:
+    """Return bytes in base64url without padding, as Azure writes them."""
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()

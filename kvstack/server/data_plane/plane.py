@@ -1,0 +1,105 @@
+"""The data plane: from a request at a vault's host to the operation on the vault, and back."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from kvstack.server.answer import Answer, Refusal, refusal_of, refused
+from kvstack.server.data_plane import secrets
+from kvstack.server.data_plane.api import NEWEST, Operation, Routes, require_version
+from kvstack.server.data_plane.context import Asked
+from kvstack.server.identity.tokens import TokenRefused
+from kvstack.server.request import Request
+from kvstack.server.together import Together
+from kvstack.terms.diagnostic import KvstackError
+from kvstack.vault import errors
+from kvstack.vault.caller import Caller, CallerRequest
+
+if TYPE_CHECKING:
+    from kvstack.server.identity.callers import Callers, Principal
+    from kvstack.server.identity.provider import Provider
+    from kvstack.vault.service import VaultService
+
+_ALWAYS: Final = (
+    (b"cache-control", b"no-cache"),
+    (b"pragma", b"no-cache"),
+    (b"expires", b"-1"),
+    (b"x-ms-keyvault-region", b"local"),
+    (b"x-ms-keyvault-service-version", NEWEST.encode()),
+)
+ROUTES: Final = Routes(secrets.OPERATIONS)
+
+
+class DataPlane:
+    """Answers at vaults' hosts. threads: where work is done that changes something, or needs an HSM."""
+
+    def __init__(
+        self, service: "VaultService", callers: "Callers", provider: "Provider", threads: ThreadPoolExecutor
+    ) -> None:
+        self._service = service
+        self._callers = callers
+        self._provider = provider
+        self._threads = threads
+        self._together = Together(service.batch)
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer one request. Who asks is found out before anything else of it is looked at."""
+        try:
+            principal = self._callers.principal(request.authorization, request.host)
+        except TokenRefused as error:
+            return self._told(request, self._challenge(request, error))
+        try:
+            return self._told(request, await self._done(request, principal))
+        except Refusal as refusal:
+            return self._told(request, refusal.answer)
+        except KvstackError as error:
+            answer = refusal_of(error)
+            if answer.status >= 500:
+                raise
+            return self._told(request, answer)
+
+    async def _done(self, request: Request, principal: "Principal") -> Answer:
+        operation, names = ROUTES.operation(request.method, request.path)
+        require_version(request.query.get("api-version"), operation)
+        asked = Asked(self._service, _caller(request, principal), request)
+        work = partial(self._worked, asked, operation, names)
+        if operation.quick:
+            return await self._together.done(work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _worked(self, asked: Asked, operation: Operation, names: tuple[str, ...]) -> Answer:
+        self._require_kind(asked)
+        return operation.answer(asked, names)
+
+    def _require_kind(self, asked: Asked) -> None:
+        """Refuse a Managed HSM at a vault's host, and the other way round, as if there were none."""
+        host = asked.request.host
+        managed_hsm = self._service.is_managed_hsm(host.name)
+        if managed_hsm is not None and managed_hsm != (host.kind == "managedhsm"):
+            raise errors.denied_plainly()
+
+    def _challenge(self, request: Request, error: TokenRefused) -> Answer:
+        """Answer who did not say who he is: where tokens are given, and what for."""
+        authority = f"https://{self._provider.authority(request.host)}"
+        parts = [f'authorization="{authority}"', f'resource="{request.host.resource}"']
+        words = "AKV10000: Request is missing a Bearer or PoP token."
+        if request.authorization:
+            parts += ['error="invalid_token"', f'error_description="{error}"']
+            words = f"AKV10032: Invalid token: {error}."
+        header = (b"www-authenticate", f"Bearer {', '.join(parts)}".encode())
+        return refused(401, "Unauthorized", words, headers=(header,))
+
+    def _told(self, request: Request, answer: Answer) -> Answer:
+        """Return an answer with the headers every vault's answers have."""
+        family = "Ipv6" if ":" in request.address else "Ipv4"
+        network = f"conn_type={family};addr={request.address};act_addr_fam=InterNetwork;"
+        more = [*_ALWAYS, (b"x-ms-keyvault-network-info", network.encode())]
+        if request.correlation_id:
+            more.append((b"x-ms-client-request-id", request.correlation_id.encode()))
+        return Answer(answer.status, answer.body, (*answer.headers, *more))
+
+
+def _caller(request: Request, principal: "Principal") -> Caller:
+    asked_by = CallerRequest(request.client, request.uri, "", request.correlation_id)
+    return Caller(principal.id, principal.name, address=request.address, request=asked_by)

@@ -1,0 +1,246 @@
+"""The operations on secrets, in Azure's words. Source: azure/openapi/data-plane, secrets.json."""
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+
+from kvstack.server.answer import NOTHING, Answer, answered, bad_parameter
+from kvstack.server.data_plane.api import Operation
+from kvstack.server.data_plane.context import (
+    NO_ATTRIBUTES,
+    Asked,
+    Attributes,
+    GivenAttributes,
+    bytes_of,
+    moment,
+    page,
+    seconds,
+    text_of,
+)
+from kvstack.terms.secret import SecretValue
+from kvstack.vault.records import Secret, SecretVersion
+
+
+class SecretBundle(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A secret as clients get it, alive or deleted, in whole or in a list."""
+
+    value: str | None = None
+    id: str
+    contentType: str | None = None  # noqa: N815
+    attributes: Attributes
+    tags: dict[str, str] | None = None
+    kid: str | None = None
+    managed: bool | None = None
+    recoveryId: str | None = None  # noqa: N815
+    deletedDate: int | None = None  # noqa: N815
+    scheduledPurgeDate: int | None = None  # noqa: N815
+
+    def __repr__(self) -> str:
+        return f"SecretBundle({self.id}, ****)"
+
+
+class SetSecret(msgspec.Struct, frozen=True):
+    """What a client gives to set a secret."""
+
+    value: str
+    contentType: str | None = None  # noqa: N815
+    attributes: GivenAttributes | None = None
+    tags: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return "SetSecret(****)"
+
+
+class UpdateSecret(msgspec.Struct, frozen=True):
+    """What a client gives to change a version's attributes."""
+
+    contentType: str | None = None  # noqa: N815
+    attributes: GivenAttributes | None = None
+    tags: dict[str, str] | None = None
+
+
+class Backup(msgspec.Struct, frozen=True):
+    """A backup, base64url."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Backup(****)"
+
+
+def get_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """GetSecret: with its value."""
+    name, version = _place(names)
+    found = asked.service.get_secret(asked.caller, asked.vault, name, version=version)
+    value = found.value.reveal() if found.value is not None else b""
+    try:
+        return answered(_bundle(asked, found, value.decode()))
+    except UnicodeDecodeError:
+        raise bad_parameter("The value of this secret is not text in UTF-8: JSON cannot hold it.") from None
+
+
+def set_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """SetSecret: a new secret, or a new version."""
+    given = asked.request.document(SetSecret)
+    attributes = given.attributes or NO_ATTRIBUTES
+    try:
+        value = SecretValue(given.value)
+    except UnicodeEncodeError:
+        raise bad_parameter("`value` is not text: it holds half a character.") from None
+    made = asked.service.set_secret(
+        asked.caller,
+        asked.vault,
+        names[0],
+        value,
+        content_type=given.contentType or "",
+        enabled=True if attributes.enabled is None else attributes.enabled,
+        not_before=moment("nbf", attributes.nbf),
+        expires=moment("exp", attributes.exp),
+        tags=given.tags,
+    )
+    return answered(_bundle(asked, made, given.value))
+
+
+def update_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """UpdateSecret: the attributes of a version; what is not given stays."""
+    name, version = _place(names)
+    given = asked.request.document(UpdateSecret)
+    attributes = given.attributes or NO_ATTRIBUTES
+    changed = asked.service.update_secret(
+        asked.caller,
+        asked.vault,
+        name,
+        version=version,
+        content_type=UNSET if given.contentType is None else given.contentType,
+        enabled=UNSET if attributes.enabled is None else attributes.enabled,
+        not_before=UNSET if attributes.nbf is None else moment("nbf", attributes.nbf),
+        expires=UNSET if attributes.exp is None else moment("exp", attributes.exp),
+        tags=UNSET if given.tags is None else given.tags,
+    )
+    return answered(_bundle(asked, changed))
+
+
+def get_secrets(asked: Asked, _: tuple[str, ...]) -> Answer:
+    """GetSecrets: a page of those that are alive."""
+    found = asked.service.list_secrets(asked.caller, asked.vault)
+    return page(asked, found, _folded, lambda one: _item(asked, one), "/secrets")
+
+
+def get_secret_versions(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """GetSecretVersions: a page of a secret's versions; of none there is an empty one."""
+    found = asked.service.list_secret_versions(asked.caller, asked.vault, names[0])
+    ordered = sorted(found, key=lambda one: one.version)
+    return page(
+        asked, ordered, lambda one: one.version, lambda one: _bundle(asked, one), f"/secrets/{names[0]}/versions"
+    )
+
+
+def delete_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """DeleteSecret: it can be recovered."""
+    return answered(_item(asked, asked.service.delete_secret(asked.caller, asked.vault, names[0]), versioned=True))
+
+
+def get_deleted_secrets(asked: Asked, _: tuple[str, ...]) -> Answer:
+    """GetDeletedSecrets: a page of those that can be recovered."""
+    found = asked.service.list_deleted_secrets(asked.caller, asked.vault)
+    return page(asked, found, _folded, lambda one: _item(asked, one), "/deletedsecrets")
+
+
+def get_deleted_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """GetDeletedSecret."""
+    found = asked.service.get_deleted_secret(asked.caller, asked.vault, names[0])
+    return answered(_item(asked, found, versioned=True))
+
+
+def recover_deleted_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """RecoverDeletedSecret."""
+    return answered(_item(asked, asked.service.recover_secret(asked.caller, asked.vault, names[0]), versioned=True))
+
+
+def purge_deleted_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """PurgeDeletedSecret: gone for good."""
+    asked.service.purge_secret(asked.caller, asked.vault, names[0])
+    return NOTHING
+
+
+def backup_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """BackupSecret."""
+    return answered({"value": text_of(asked.service.backup_secret(asked.caller, asked.vault, names[0]))})
+
+
+def restore_secret(asked: Asked, _: tuple[str, ...]) -> Answer:
+    """RestoreSecret."""
+    blob = bytes_of("value", asked.request.document(Backup).value)
+    return answered(_item(asked, asked.service.restore_secret(asked.caller, asked.vault, blob), versioned=True))
+
+
+def _place(names: tuple[str, ...]) -> tuple[str, str | None]:
+    """Return the name and the version of a path, None for the newest."""
+    return (names[0], names[1].lower()) if len(names) > 1 else (names[0], None)
+
+
+def _folded(item: Secret) -> str:
+    return item.folded
+
+
+def _bundle(asked: Asked, one: SecretVersion, value: str | None = None) -> SecretBundle:
+    retention = asked.retention
+    return SecretBundle(
+        value=value,
+        id=f"{asked.base}/secrets/{one.name}/{one.version}",
+        contentType=one.content_type or None,
+        attributes=Attributes(
+            enabled=one.enabled,
+            nbf=seconds(one.not_before),
+            exp=seconds(one.expires),
+            created=seconds(one.created),
+            updated=seconds(one.updated),
+            recoveryLevel=one.recovery_level,
+            recoverableDays=retention.days if retention is not None else None,
+        ),
+        tags=dict(one.tags) or None,
+        kid=f"{asked.base}/keys/{one.name}/{one.version}" if one.managed else None,
+        managed=True if one.managed else None,
+    )
+
+
+def _item(asked: Asked, one: Secret, *, versioned: bool = False) -> SecretBundle:
+    retention, deletion = asked.retention, one.deletion
+    return SecretBundle(
+        id=f"{asked.base}/secrets/{one.name}" + (f"/{one.version}" if versioned else ""),
+        contentType=one.content_type or None,
+        attributes=Attributes(
+            enabled=one.enabled,
+            nbf=seconds(one.not_before),
+            exp=seconds(one.expires),
+            created=seconds(one.version_created),
+            updated=seconds(one.updated),
+            recoveryLevel=retention.level if retention is not None else None,
+            recoverableDays=retention.days if retention is not None else None,
+        ),
+        tags=dict(one.tags) or None,
+        kid=f"{asked.base}/keys/{one.name}/{one.version}" if one.managed and versioned else None,
+        managed=True if one.managed else None,
+        recoveryId=f"{asked.base}/deletedsecrets/{one.name}" if deletion is not None else None,
+        deletedDate=seconds(deletion.deleted) if deletion is not None else None,
+        scheduledPurgeDate=seconds(deletion.scheduled_purge) if deletion is not None else None,
+    )
+
+
+OPERATIONS: Final = (
+    Operation("GetSecret", "GET", ("secrets", "{}"), get_secret, quick=True),
+    Operation("GetSecret", "GET", ("secrets", "{}", "{}"), get_secret, quick=True),
+    Operation("SetSecret", "PUT", ("secrets", "{}"), set_secret),
+    Operation("UpdateSecret", "PATCH", ("secrets", "{}"), update_secret),
+    Operation("UpdateSecret", "PATCH", ("secrets", "{}", "{}"), update_secret),
+    Operation("GetSecrets", "GET", ("secrets",), get_secrets),
+    Operation("GetSecretVersions", "GET", ("secrets", "{}", "versions"), get_secret_versions),
+    Operation("DeleteSecret", "DELETE", ("secrets", "{}"), delete_secret),
+    Operation("BackupSecret", "POST", ("secrets", "{}", "backup"), backup_secret),
+    Operation("RestoreSecret", "POST", ("secrets", "restore"), restore_secret),
+    Operation("GetDeletedSecrets", "GET", ("deletedsecrets",), get_deleted_secrets),
+    Operation("GetDeletedSecret", "GET", ("deletedsecrets", "{}"), get_deleted_secret),
+    Operation("RecoverDeletedSecret", "POST", ("deletedsecrets", "{}", "recover"), recover_deleted_secret),
+    Operation("PurgeDeletedSecret", "DELETE", ("deletedsecrets", "{}"), purge_deleted_secret),
+)

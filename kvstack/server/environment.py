@@ -1,0 +1,25 @@
+"""What the environment of a client has to hold so that it finds a server and trusts it."""
+
+from pathlib import Path
+
+from kvstack.server.names import LOGIN
+from kvstack.server.running import Running
+
+
+def client_environment(running: Running, authority: Path, vault: str | None = None) -> dict[str, str]:
+    """Return the variables. authority: the file of the certificate authority; vault: whose address to name."""
+    found = {
+        # The synchronous clients read the first, the asynchronous ones and most other programs the second.
+        "REQUESTS_CA_BUNDLE": str(authority),
+        "SSL_CERT_FILE": str(authority),
+        "AZURE_AUTHORITY_HOST": f"https://{LOGIN}.{running.domain}:{running.port}",
+        "AZURE_TENANT_ID": running.tenant_id,
+        "KVSTACK_VAULT_SUFFIX": f"vault.{running.domain}:{running.port}",
+    }
+    if running.proxy_port is not None:
+        found["HTTPS_PROXY"] = f"http://127.0.0.1:{running.proxy_port}"
+        # `localhost` would stand for `shop.vault.localhost`, too.
+        found["NO_PROXY"] = "127.0.0.1"
+    if vault is not None:
+        found["AZURE_KEYVAULT_URL"] = f"https://{vault.lower()}.vault.{running.domain}:{running.port}"
+    return found

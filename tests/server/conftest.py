@@ -1,0 +1,63 @@
+"""A vault with somebody who may do everything, one who may read, and one who may nothing; and a server on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kvstack.terms.principal import Principal
+from kvstack.terms.scope import Scope
+from kvstack.terms.secret import SecretValue
+from kvstack.vault.founding import initialise_access
+from kvstack.vault.initialise import initialise
+from kvstack.vault.service import VaultService
+from tests.e2e.command_line import copied
+from tests.e2e.fixtures import forks, hsm_vault, software_vault  # noqa: F401  # pytest finds fixtures by their names
+from tests.server.served import APP, OTHER, READER, SHOP, STRANGER, Served
+
+ROLES = {APP: "Key Vault Administrator", READER: "Key Vault Secrets User"}
+
+
+def stocked(folder: Path, *, hsm: bool) -> None:
+    """Make a vault in a folder, with principals and their client secrets beside it."""
+    unlocked = initialise(folder, hsm=hsm, prepare=initialise_access)
+    try:
+        service = VaultService(unlocked)
+        operator = service.operator
+        for vault in (SHOP, OTHER):
+            service.create_vault(operator, vault, sku="premium" if hsm else "standard")
+        for identifier, name in ((APP, "app"), (READER, "reader"), (STRANGER, "stranger")):
+            service.put_principal(operator, Principal(id=identifier, type="service_principal", name=name))
+            made = service.create_client_secret(operator, identifier)
+            assert made.value is not None
+            (folder / f"{identifier}.secret").write_bytes(made.value.reveal())
+        scope = Scope(unlocked.settings.subscription_id, unlocked.settings.resource_group, SHOP)
+        for identifier, role in ROLES.items():
+            service.create_role_assignment(
+                operator, scope, role=role, principal_id=identifier, principal_type="service_principal"
+            )
+        service.set_secret(operator, SHOP, "greeting", SecretValue("hello"))
+    finally:
+        unlocked.close()
+
+
+@pytest.fixture(scope="session")
+def stocked_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such a vault, without an HSM."""
+    folder = tmp_path_factory.mktemp("stocked")
+    stocked(folder, hsm=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(stocked_vault: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that the tests of a module share: each uses names of its own."""
+    server = Served(copied(stocked_vault, tmp_path_factory.mktemp("served") / "stack"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def stack(stocked_vault: Path, tmp_path: Path) -> Path:
+    """A folder with such a vault of the test's own."""
+    return copied(stocked_vault, tmp_path / "stack")
