@@ -1,9 +1,12 @@
-"""What deletion means in a vault, for whoever has just done something there and tells of it."""
+"""What an answer tells beside what was done: a vault's soft delete, a key's public half."""
 
 import msgspec
 
 from kvstack.terms.recovery import RecoveryLevel
-from kvstack.vault.engine import Engine
+from kvstack.vault.errors import NotFound
+from kvstack.vault.keys import KeyOperations, key_record
+from kvstack.vault.records import Key, KeyVersion
+from kvstack.vault.versions import KEY_VERSIONS
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -13,8 +16,8 @@ class Retention(msgspec.Struct, frozen=True):
     days: int
 
 
-class RetentionOperations(Engine):
-    """What is known of a vault to whom it has just answered. Neither is audited: both go with another operation."""
+class RetentionOperations(KeyOperations):
+    """What is known to whom a vault has just answered. None of it is audited: it goes with another operation."""
 
     def retention(self, vault: str) -> Retention | None:
         """Return a vault's soft delete, as the last operation saw it; None where there is no such vault."""
@@ -29,3 +32,12 @@ class RetentionOperations(Engine):
             with self._store.transaction() as tx:
                 there = self._current_registry(tx).vault(vault)
         return there.pool is not None if there is not None else None
+
+    def newest_version(self, key: Key) -> KeyVersion:
+        """Return the newest version of a key, deleted or not, that an operation has just given to its caller."""
+        with self._store.transaction() as tx:
+            home = self._current_registry(tx).vault(key.vault)
+            row = KEY_VERSIONS.get(tx, key.vault_id, key.folded, key.version)
+        if home is None or row is None:
+            raise NotFound(f"there is no key `{key.name}` any more", code="KeyNotFound")
+        return key_record(home, key, row)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kvstack.hsm.find import find_module
 from kvstack.terms.principal import Principal
 from kvstack.terms.scope import Scope
 from kvstack.terms.secret import SecretValue
@@ -61,3 +62,21 @@ def served(stocked_vault: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def stack(stocked_vault: Path, tmp_path: Path) -> Path:
     """A folder with such a vault of the test's own."""
     return copied(stocked_vault, tmp_path / "stack")
+
+
+@pytest.fixture(scope="session")
+def hsm_stocked_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such a vault, premium, whose keys live in SoftHSM."""
+    if find_module() is None:
+        pytest.skip("no PKCS#11 module: install SoftHSM2, or name one in KVSTACK_PKCS11_MODULE")
+    folder = tmp_path_factory.mktemp("hsm-stocked")
+    stocked(folder, hsm=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hsm_served(hsm_stocked_vault: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server on a vault with an HSM, that the tests of a module share."""
+    server = Served(copied(hsm_stocked_vault, tmp_path_factory.mktemp("hsm-served") / "stack"))
+    yield server
+    server.kill()

@@ -69,6 +69,20 @@ class GivenAttributes(msgspec.Struct, frozen=True):
 NO_ATTRIBUTES: Final = GivenAttributes()
 
 
+class Backup(msgspec.Struct, frozen=True):
+    """A backup, base64url."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Backup(****)"
+
+
+def place(names: tuple[str, ...]) -> tuple[str, str | None]:
+    """Return the name and the version of a path, None for the newest."""
+    return names[0], (names[1].lower() or None) if len(names) > 1 else None
+
+
 def seconds(moment: datetime | None) -> int | None:
     """Return a moment as Azure writes it."""
     return int(moment.timestamp()) if moment is not None else None

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kvstack.server.answer import Answer, Refusal, refusal_of, refused
-from kvstack.server.data_plane import secrets
+from kvstack.server.data_plane import key_rotation, key_use, keys, secrets
 from kvstack.server.data_plane.api import NEWEST, Operation, Routes, require_version
 from kvstack.server.data_plane.context import Asked
 from kvstack.server.identity.tokens import TokenRefused
@@ -28,7 +28,7 @@ _ALWAYS: Final = (
     (b"x-ms-keyvault-region", b"local"),
     (b"x-ms-keyvault-service-version", NEWEST.encode()),
 )
-ROUTES: Final = Routes(secrets.OPERATIONS)
+ROUTES: Final = Routes((*secrets.OPERATIONS, *keys.OPERATIONS, *key_use.OPERATIONS, *key_rotation.OPERATIONS))
 
 
 class DataPlane:

@@ -11,10 +11,12 @@ from kvstack.server.data_plane.context import (
     NO_ATTRIBUTES,
     Asked,
     Attributes,
+    Backup,
     GivenAttributes,
     bytes_of,
     moment,
     page,
+    place,
     seconds,
     text_of,
 )
@@ -60,18 +62,9 @@ class UpdateSecret(msgspec.Struct, frozen=True):
     tags: dict[str, str] | None = None
 
 
-class Backup(msgspec.Struct, frozen=True):
-    """A backup, base64url."""
-
-    value: str
-
-    def __repr__(self) -> str:
-        return "Backup(****)"
-
-
 def get_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
     """GetSecret: with its value."""
-    name, version = _place(names)
+    name, version = place(names)
     found = asked.service.get_secret(asked.caller, asked.vault, name, version=version)
     value = found.value.reveal() if found.value is not None else b""
     try:
@@ -104,7 +97,7 @@ def set_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
 
 def update_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
     """UpdateSecret: the attributes of a version; what is not given stays."""
-    name, version = _place(names)
+    name, version = place(names)
     given = asked.request.document(UpdateSecret)
     attributes = given.attributes or NO_ATTRIBUTES
     changed = asked.service.update_secret(
@@ -173,11 +166,6 @@ def restore_secret(asked: Asked, _: tuple[str, ...]) -> Answer:
     """RestoreSecret."""
     blob = bytes_of("value", asked.request.document(Backup).value)
     return answered(_item(asked, asked.service.restore_secret(asked.caller, asked.vault, blob), versioned=True))
-
-
-def _place(names: tuple[str, ...]) -> tuple[str, str | None]:
-    """Return the name and the version of a path, None for the newest."""
-    return (names[0], names[1].lower()) if len(names) > 1 else (names[0], None)
 
 
 def _folded(item: Secret) -> str:

@@ -1,0 +1,386 @@
+"""The operations on keys, using them aside, in Azure's words. Source: azure/openapi/data-plane, keys.json."""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from kvstack.hsm.jwk import plain_key_of_jwk
+from kvstack.hsm.protocol import InputUnfit, PublicKey
+from kvstack.server.answer import NOTHING, Answer, Refusal, answered, bad_parameter
+from kvstack.server.data_plane.api import Operation
+from kvstack.server.data_plane.context import (
+    NO_ATTRIBUTES,
+    Asked,
+    Attributes,
+    Backup,
+    GivenAttributes,
+    bytes_of,
+    moment,
+    page,
+    place,
+    seconds,
+    text_of,
+)
+from kvstack.terms import key as key_terms
+from kvstack.terms import release_policy as release_terms
+from kvstack.terms.key import CURVES, KEY_TYPES
+from kvstack.terms.key import OPERATIONS as KEY_OPERATIONS
+from kvstack.terms.key import Operation as KeyOperation
+from kvstack.terms.release_policy import ReleasePolicy
+from kvstack.vault.records import Key, KeyVersion
+
+_EXPONENT: Final = 65537
+# What it was called before there was a name for it.
+_OLD_CURVES: Final = {"SECP256K1": "P-256K"}
+
+
+class GivenReleasePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A release policy. data: base64url."""
+
+    data: str | None = None
+    contentType: str | None = None  # noqa: N815
+    immutable: bool | None = None
+
+
+class CreateKey(msgspec.Struct, frozen=True):
+    """What a client gives to make a key."""
+
+    kty: str
+    key_size: int | None = None
+    public_exponent: int | None = None
+    key_ops: list[str] | None = None
+    crv: str | None = None
+    attributes: GivenAttributes | None = None
+    tags: dict[str, str] | None = None
+    release_policy: GivenReleasePolicy | None = None
+
+
+class ImportKey(msgspec.Struct, frozen=True, rename={"hsm": "Hsm"}):
+    """What a client gives to have a key taken in. key: with its private half."""
+
+    key: dict[str, Any]
+    hsm: bool | None = None
+    attributes: GivenAttributes | None = None
+    tags: dict[str, str] | None = None
+    release_policy: GivenReleasePolicy | None = None
+
+    def __repr__(self) -> str:
+        return "ImportKey(****)"
+
+
+class UpdateKey(msgspec.Struct, frozen=True):
+    """What a client gives to change a version's attributes."""
+
+    key_ops: list[str] | None = None
+    attributes: GivenAttributes | None = None
+    tags: dict[str, str] | None = None
+    release_policy: GivenReleasePolicy | None = None
+
+
+class JsonWebKey(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The half of a key everybody may see."""
+
+    kid: str
+    kty: str
+    key_ops: list[str]
+    n: str | None = None
+    e: str | None = None
+    crv: str | None = None
+    x: str | None = None
+    y: str | None = None
+
+
+class KeyBundle(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A key as clients get it, alive or deleted. kid: in a list, in place of the key itself."""
+
+    kid: str | None = None
+    key: JsonWebKey | None = None
+    attributes: Attributes
+    tags: dict[str, str] | None = None
+    managed: bool | None = None
+    release_policy: GivenReleasePolicy | None = None
+    recoveryId: str | None = None  # noqa: N815
+    deletedDate: int | None = None  # noqa: N815
+    scheduledPurgeDate: int | None = None  # noqa: N815
+
+
+def create_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """CreateKey: a new key, or a new version."""
+    given = asked.request.document(CreateKey)
+    attributes = given.attributes or NO_ATTRIBUTES
+    if given.kty not in KEY_TYPES:
+        raise bad_parameter(f"`kty` is one of {', '.join(KEY_TYPES)}.")
+    if given.public_exponent not in (None, _EXPONENT):
+        raise bad_parameter(f"`public_exponent` is {_EXPONENT}, the only one there is.")
+    curve = _OLD_CURVES.get(given.crv or "", given.crv)
+    if curve is not None and curve not in CURVES:
+        raise bad_parameter(f"`crv` is one of {', '.join(CURVES)}.")
+    made = asked.service.create_key(
+        asked.caller,
+        asked.vault,
+        names[0],
+        specification=key_terms.specification(given.kty, given.key_size, curve),
+        operations=_operations(given.key_ops),
+        enabled=True if attributes.enabled is None else attributes.enabled,
+        not_before=moment("nbf", attributes.nbf),
+        expires=moment("exp", attributes.exp),
+        tags=given.tags,
+        exportable=UNSET if attributes.exportable is None else attributes.exportable,
+        release_policy=_policy(given.release_policy),
+    )
+    return answered(bundle(asked, made))
+
+
+def import_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """ImportKey: a key that was made elsewhere."""
+    given = asked.request.document(ImportKey)
+    attributes = given.attributes or NO_ATTRIBUTES
+    jwk = {name: value for name, value in given.key.items() if value is not None}
+    if "key_hsm" in jwk:
+        raise bad_parameter("`key_hsm`: keys encrypted for an HSM of Azure's cannot be opened here.")
+    kty = str(jwk.get("kty", ""))
+    in_hsm = bool(given.hsm) or kty.endswith("-HSM")
+    listed = jwk.pop("key_ops", None)
+    operations = _operations(listed) if isinstance(listed, list) else None
+    try:
+        plain = plain_key_of_jwk(msgspec.json.encode(jwk | {"kty": kty.removesuffix("-HSM")}))
+    except InputUnfit as error:
+        raise bad_parameter(f"`key`: {error.diagnostics[0].summary}.") from None
+    with plain:
+        made = asked.service.import_key(
+            asked.caller,
+            asked.vault,
+            names[0],
+            plain,
+            in_hsm=in_hsm,
+            operations=operations,
+            enabled=True if attributes.enabled is None else attributes.enabled,
+            not_before=moment("nbf", attributes.nbf),
+            expires=moment("exp", attributes.exp),
+            tags=given.tags,
+            exportable=UNSET if attributes.exportable is None else attributes.exportable,
+            release_policy=_policy(given.release_policy),
+        )
+    return answered(bundle(asked, made))
+
+
+def rotate_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """RotateKey: a new version, by the key's policy."""
+    return answered(bundle(asked, asked.service.rotate_key(asked.caller, asked.vault, names[0])))
+
+
+def get_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """GetKey: its public half."""
+    name, version = place(names)
+    return answered(bundle(asked, asked.service.get_key(asked.caller, asked.vault, name, version=version)))
+
+
+def update_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """UpdateKey: the attributes of a version; what is not given stays."""
+    name, version = place(names)
+    given = asked.request.document(UpdateKey)
+    attributes = given.attributes or NO_ATTRIBUTES
+    policy = _policy(given.release_policy)
+    changed = asked.service.update_key(
+        asked.caller,
+        asked.vault,
+        name,
+        version=version,
+        operations=UNSET if (wanted := _operations(given.key_ops)) is None else wanted,
+        enabled=UNSET if attributes.enabled is None else attributes.enabled,
+        not_before=UNSET if attributes.nbf is None else moment("nbf", attributes.nbf),
+        expires=UNSET if attributes.exp is None else moment("exp", attributes.exp),
+        tags=UNSET if given.tags is None else given.tags,
+        release_policy=policy,
+    )
+    return answered(bundle(asked, changed))
+
+
+def get_keys(asked: Asked, _: tuple[str, ...]) -> Answer:
+    """GetKeys: a page of those that are alive."""
+    found = asked.service.list_keys(asked.caller, asked.vault)
+    return page(asked, found, lambda one: one.folded, lambda one: _item(asked, one), "/keys")
+
+
+def get_key_versions(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """GetKeyVersions: a page of a key's versions; of none there is an empty one."""
+    found = asked.service.list_key_versions(asked.caller, asked.vault, names[0])
+    ordered = sorted(found, key=lambda one: one.version)
+    return page(asked, ordered, lambda one: one.version, lambda one: _version(asked, one), f"/keys/{names[0]}/versions")
+
+
+def delete_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """DeleteKey: it can be recovered."""
+    return answered(_whole(asked, asked.service.delete_key(asked.caller, asked.vault, names[0])))
+
+
+def get_deleted_keys(asked: Asked, _: tuple[str, ...]) -> Answer:
+    """GetDeletedKeys: a page of those that can be recovered."""
+    found = asked.service.list_deleted_keys(asked.caller, asked.vault)
+    return page(asked, found, lambda one: one.folded, lambda one: _item(asked, one), "/deletedkeys")
+
+
+def get_deleted_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """GetDeletedKey."""
+    return answered(_whole(asked, asked.service.get_deleted_key(asked.caller, asked.vault, names[0])))
+
+
+def recover_deleted_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """RecoverDeletedKey."""
+    return answered(_whole(asked, asked.service.recover_key(asked.caller, asked.vault, names[0])))
+
+
+def purge_deleted_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """PurgeDeletedKey: gone for good, with what it encrypted."""
+    asked.service.purge_key(asked.caller, asked.vault, names[0])
+    return NOTHING
+
+
+def backup_key(asked: Asked, names: tuple[str, ...]) -> Answer:
+    """BackupKey."""
+    return answered({"value": text_of(asked.service.backup_key(asked.caller, asked.vault, names[0]))})
+
+
+def restore_key(asked: Asked, _: tuple[str, ...]) -> Answer:
+    """RestoreKey."""
+    blob = bytes_of("value", asked.request.document(Backup).value)
+    return answered(_whole(asked, asked.service.restore_key(asked.caller, asked.vault, blob)))
+
+
+def key_id(asked: Asked, name: str, version: str) -> str:
+    """Return a version's id."""
+    return f"{asked.base}/keys/{name}/{version}"
+
+
+def bundle(asked: Asked, one: KeyVersion) -> KeyBundle:
+    """Return a version as clients get it."""
+    return KeyBundle(
+        key=_jwk(asked, one),
+        attributes=_attributes(asked, one),
+        tags=dict(one.tags) or None,
+        managed=True if one.managed else None,
+        release_policy=_told_policy(one.release_policy),
+    )
+
+
+def _version(asked: Asked, one: KeyVersion) -> KeyBundle:
+    return KeyBundle(
+        kid=key_id(asked, one.name, one.version),
+        attributes=_attributes(asked, one),
+        tags=dict(one.tags) or None,
+        managed=True if one.managed else None,
+    )
+
+
+def _whole(asked: Asked, item: Key) -> KeyBundle:
+    """Return a key with its newest version's public half, and since when it is deleted."""
+    found = bundle(asked, asked.service.newest_version(item))
+    deletion = item.deletion
+    if deletion is None:
+        return found
+    return msgspec.structs.replace(
+        found,
+        recoveryId=f"{asked.base}/deletedkeys/{item.name}",
+        deletedDate=seconds(deletion.deleted),
+        scheduledPurgeDate=seconds(deletion.scheduled_purge),
+    )
+
+
+def _item(asked: Asked, one: Key) -> KeyBundle:
+    retention, deletion = asked.retention, one.deletion
+    return KeyBundle(
+        kid=f"{asked.base}/keys/{one.name}",
+        attributes=Attributes(
+            enabled=one.enabled,
+            nbf=seconds(one.not_before),
+            exp=seconds(one.expires),
+            created=seconds(one.version_created),
+            updated=seconds(one.updated),
+            recoveryLevel=retention.level if retention is not None else None,
+            recoverableDays=retention.days if retention is not None else None,
+            exportable=one.exportable,
+        ),
+        tags=dict(one.tags) or None,
+        managed=True if one.managed else None,
+        recoveryId=f"{asked.base}/deletedkeys/{one.name}" if deletion is not None else None,
+        deletedDate=seconds(deletion.deleted) if deletion is not None else None,
+        scheduledPurgeDate=seconds(deletion.scheduled_purge) if deletion is not None else None,
+    )
+
+
+def _attributes(asked: Asked, one: KeyVersion) -> Attributes:
+    retention = asked.retention
+    return Attributes(
+        enabled=one.enabled,
+        nbf=seconds(one.not_before),
+        exp=seconds(one.expires),
+        created=seconds(one.created),
+        updated=seconds(one.updated),
+        recoveryLevel=one.recovery_level,
+        recoverableDays=retention.days if retention is not None else None,
+        exportable=one.exportable,
+    )
+
+
+def _jwk(asked: Asked, one: KeyVersion) -> JsonWebKey:
+    public: PublicKey = one.public
+    return JsonWebKey(
+        kid=key_id(asked, one.name, one.version),
+        kty=one.specification.type,
+        key_ops=sorted(one.operations),
+        n=text_of(public.n) if public.n else None,
+        e=text_of(public.e) if public.e else None,
+        crv=public.curve,
+        x=text_of(public.x) if public.x else None,
+        y=text_of(public.y) if public.y else None,
+    )
+
+
+def _operations(given: list[Any] | None) -> frozenset[KeyOperation] | None:
+    if given is None:
+        return None
+    if not all(one in KEY_OPERATIONS for one in given):
+        raise bad_parameter(f"`key_ops` are some of {', '.join(KEY_OPERATIONS)}.")
+    return frozenset(given)
+
+
+def _policy(given: GivenReleasePolicy | None) -> ReleasePolicy | UnsetType:
+    if given is None or given.data is None:
+        return UNSET
+    data = bytes_of("release_policy.data", given.data)
+    try:
+        release_terms.rules(data)
+    except ValueError as error:
+        raise _unfit_policy(error) from None
+    return ReleasePolicy(data, bool(given.immutable), given.contentType or release_terms.CONTENT_TYPE)
+
+
+def _unfit_policy(error: ValueError) -> Refusal:
+    return bad_parameter(f"`release_policy.data`: {error}.")
+
+
+def _told_policy(policy: ReleasePolicy | None) -> GivenReleasePolicy | None:
+    if policy is None:
+        return None
+    return GivenReleasePolicy(text_of(policy.data), policy.content_type, policy.immutable)
+
+
+OPERATIONS: Final = (
+    Operation("CreateKey", "POST", ("keys", "{}", "create"), create_key),
+    Operation("ImportKey", "PUT", ("keys", "{}"), import_key),
+    Operation("RotateKey", "POST", ("keys", "{}", "rotate"), rotate_key, since="7.3"),
+    Operation("GetKey", "GET", ("keys", "{}"), get_key, quick=True),
+    Operation("GetKey", "GET", ("keys", "{}", "{}"), get_key, quick=True),
+    Operation("UpdateKey", "PATCH", ("keys", "{}"), update_key),
+    Operation("UpdateKey", "PATCH", ("keys", "{}", "{}"), update_key),
+    Operation("GetKeys", "GET", ("keys",), get_keys),
+    Operation("GetKeyVersions", "GET", ("keys", "{}", "versions"), get_key_versions),
+    Operation("DeleteKey", "DELETE", ("keys", "{}"), delete_key),
+    Operation("BackupKey", "POST", ("keys", "{}", "backup"), backup_key),
+    Operation("RestoreKey", "POST", ("keys", "restore"), restore_key),
+    Operation("GetDeletedKeys", "GET", ("deletedkeys",), get_deleted_keys),
+    Operation("GetDeletedKey", "GET", ("deletedkeys", "{}"), get_deleted_key),
+    Operation("RecoverDeletedKey", "POST", ("deletedkeys", "{}", "recover"), recover_deleted_key),
+    Operation("PurgeDeletedKey", "DELETE", ("deletedkeys", "{}"), purge_deleted_key),
+)
