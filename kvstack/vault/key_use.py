@@ -22,7 +22,7 @@ from kvstack.vault.keys import KeyOperations, usable_version
 from kvstack.vault.records import Key
 from kvstack.vault.superseded import note_version, superseded_since
 from kvstack.vault.versions import KEY_VERSIONS, KeyVersionRow
-from kvstack.vault.warm_versions import WarmVersions
+from kvstack.vault.warm import Warm
 
 if TYPE_CHECKING:
     from kvstack.vault.unlock import Unlocked
@@ -104,7 +104,7 @@ class KeyUseOperations(KeyOperations):
 
     def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__(unlocked, random=random)
-        self._warm_keys: WarmVersions[tuple[Key, KeyVersionRow, KeyReference, datetime | None]] = WarmVersions()
+        self._warm_keys: Warm[tuple[Key, KeyVersionRow, KeyReference, datetime | None]] = Warm()
 
     def sign(
         self, caller: Caller, vault: str, name: str, *, algorithm: str, digest: bytes, version: str | None = None
@@ -260,7 +260,7 @@ class KeyUseOperations(KeyOperations):
             item = live(attempt, home, KEY, target.name)
             row = usable_version(attempt, item, target.version)
             found = item, row, self._reference(row), superseded_since(attempt, KEY_VERSIONS, item, row)
-            self._warm_keys.keep(attempt.tx, home.id, name, target.version, found)
+            self._warm_keys.keep(attempt.tx, found, home.id, name, target.version)
         item, row, reference, superseded = found
         note_version(attempt, row.version, superseded)
         # A symmetric key has no public half: reading it is not enough.

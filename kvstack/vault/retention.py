@@ -29,13 +29,13 @@ class RetentionOperations(KeyOperations):
         name goes from one kind to the other only by a purge, and access is decided by the operation itself."""
         there = self._registry.vault(vault) if self._registry is not None else None
         if there is None:
-            with self._store.transaction() as tx:
+            with self._store.reading() as tx:
                 there = self._current_registry(tx).vault(vault)
         return there.pool is not None if there is not None else None
 
     def newest_version(self, key: Key) -> KeyVersion:
         """Return the newest version of a key, deleted or not, that an operation has just given to its caller."""
-        with self._store.transaction() as tx:
+        with self._store.reading() as tx:
             home = self._current_registry(tx).vault(key.vault)
             row = KEY_VERSIONS.get(tx, key.vault_id, key.folded, key.version)
         if home is None or row is None:

@@ -35,7 +35,7 @@ from kvstack.vault.records import Secret, SecretVersion, Vault
 from kvstack.vault.rotation import require_possible
 from kvstack.vault.superseded import note_version, superseded_since
 from kvstack.vault.versions import SECRET_VERSIONS, SecretVersionRow
-from kvstack.vault.warm_versions import WarmVersions
+from kvstack.vault.warm import Warm
 
 if TYPE_CHECKING:
     from kvstack.vault.unlock import Unlocked
@@ -62,7 +62,7 @@ class SecretOperations(ItemOperations):
 
     def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__(unlocked, random=random)
-        self._warm_secrets: WarmVersions[tuple[Secret, SecretVersionRow, datetime | None]] = WarmVersions()
+        self._warm_secrets: Warm[tuple[Secret, SecretVersionRow, datetime | None]] = Warm()
 
     def set_secret(
         self,
@@ -183,7 +183,7 @@ class SecretOperations(ItemOperations):
                 secret = live(attempt, home, SECRET, name)
                 usable = _usable(attempt, secret, version)
                 found = secret, usable, superseded_since(attempt, SECRET_VERSIONS, secret, usable)
-                self._warm_secrets.keep(attempt.tx, home.id, key, version, found)
+                self._warm_secrets.keep(attempt.tx, found, home.id, key, version)
             item, row, superseded = found
             if version is not None:
                 note_version(attempt, row.version, superseded)

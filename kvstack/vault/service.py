@@ -23,6 +23,7 @@ from kvstack.vault.local_roles import LocalRoleOperations
 from kvstack.vault.managed_hsms import ManagedHsmOperations
 from kvstack.vault.next_due import NextDueOperations
 from kvstack.vault.own_security_domain import OwnSecurityDomainOperations
+from kvstack.vault.pages import PageOperations
 from kvstack.vault.pool_backup import PoolBackupOperations
 from kvstack.vault.principals import PrincipalOperations
 from kvstack.vault.randomness import RandomOperations
@@ -58,6 +59,7 @@ class VaultService(
     CertificateBackupOperations,
     RandomOperations,
     SecretOperations,
+    PageOperations,
     ImportOperations,
     IssuerOperations,
     RotationOperations,

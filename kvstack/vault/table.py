@@ -52,6 +52,7 @@ class Table(Generic[R]):
         stored = ", ".join(("body", "generation", "mac", "number", *(f'"{field}"' for field in fields)))
         changed = ", ".join(f'"{field}" = excluded."{field}"' for field in (*fields, "body", "generation", "mac"))
         marks = ", ".join("?" * (len(fields) + 4))
+        self._stored = stored
         self._select = f'SELECT {stored} FROM "{name}" WHERE number = ?'  # noqa: S608
         self._upsert = f'INSERT INTO "{name}" ({columns}) VALUES ({marks}) ON CONFLICT (number) DO UPDATE SET {changed}'  # noqa: S608
         self._delete = f'DELETE FROM "{name}" WHERE number = ?'  # noqa: S608
@@ -148,6 +149,27 @@ class Table(Generic[R]):
         if len(numbers) != expected or len(set(numbers)) != expected or not {*map(type, numbers)} <= {int}:
             raise TamperedRow(self.name, values, f"has {len(set(numbers))} rows where the vault wrote {expected}")
         return self._checked(tx, found, ledger.entries(tx.connection, numbers))
+
+    def page(self, tx: "Transaction", size: int, after: int, **equals: Value) -> list[tuple[int, R]]:
+        """Return some of the rows a scan would return, with their places, in the order they came in. after: the place
+        of the last one that is known, 0 for none: then it is looked whether as many are there as the vault wrote.
+        Raises TamperedRow."""
+        sql, _, fields = self._scan(equals)
+        values = tuple(equals[field] for field in fields)
+        if self.name not in tx.store.tables:
+            return []
+        if not after:
+            expected = self.count(tx, **equals)
+            ((there,),) = tx.connection.execute(sql.replace(self._stored, "count(*)"), values)
+            if there != expected:
+                raise TamperedRow(self.name, values, f"has {there} rows where the vault wrote {expected}")
+        some = f"{sql} {'AND' if fields else 'WHERE'} rowid > ? ORDER BY rowid LIMIT ?".replace(
+            self._stored, f"rowid, {self._stored}"
+        )
+        found = tx.connection.execute(some, (*values, after, size)).fetchall()
+        rows = [record[1:] for record in found]
+        checked = self._checked(tx, rows, tx.ledger.entries(tx.connection, [row[3] for row in rows]))
+        return [(record[0], row) for record, row in zip(found, checked, strict=True)]
 
     def count(self, tx: "Transaction", **equals: Value) -> int:
         """Return how many rows a scan would return, without reading them."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from kvstack.server.answer import Answer, answered, bad_parameter
+from kvstack.server.answer import Answer, Refusal, answered, bad_parameter
 from kvstack.server.request import Request
 from kvstack.vault.caller import Caller
 
 if TYPE_CHECKING:
+    from kvstack.vault.records import Collection
     from kvstack.vault.retention import Retention
     from kvstack.vault.service import VaultService
 
@@ -110,12 +111,32 @@ def page(asked: Asked, things: Sequence[T], key: Callable[[T], str], item: Calla
 
         start = bisect.bisect_right(things, after, key=key)
     shown = things[start : start + size]
-    document: dict[str, Any] = {"value": [item(one) for one in shown], "nextLink": None}
-    if start + size < len(things):
-        token = base64.urlsafe_b64encode(key(shown[-1]).encode()).decode().rstrip("=")
-        named = f"api-version={query['api-version']}&$skiptoken={token}&maxresults={size}"
-        document["nextLink"] = f"{asked.base}{path}?{named}"
-    return answered(document)
+    following = key(shown[-1]) if start + size < len(things) else None
+    return _answered(asked, [item(one) for one in shown], following, path, size)
+
+
+def item_page(
+    asked: Asked, collection: "Collection", item: Callable[[Any], Any], path: str, *, deleted: bool = False
+) -> Answer:
+    """Return one page of a vault's keys, secrets or certificates. item: how one of them is written."""
+    query = asked.request.query
+    size, token = _size(query), _after(query)
+    if token is not None and not (token.isascii() and token.isdigit() and len(token) < 19):
+        raise _not_ours()
+    found = asked.service.list_page(
+        asked.caller, asked.vault, collection, deleted=deleted, after=int(token or 0), size=size
+    )
+    following = str(found.after) if found.after is not None else None
+    return _answered(asked, [item(one) for one in found.items], following, path, size)
+
+
+def _answered(asked: Asked, value: list[Any], after: str | None, path: str, size: int) -> Answer:
+    following = None
+    if after is not None:
+        token = base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
+        named = f"api-version={asked.request.query['api-version']}&$skiptoken={token}&maxresults={size}"
+        following = f"{asked.base}{path}?{named}"
+    return answered({"value": value, "nextLink": following})
 
 
 def _size(query: Mapping[str, str]) -> int:
@@ -134,7 +155,11 @@ def _after(query: Mapping[str, str]) -> str | None:
     try:
         return base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), b"-_", validate=True).decode()
     except (ValueError, UnicodeError):
-        raise bad_parameter("`$skiptoken` is not one of this list's.") from None
+        raise _not_ours() from None
+
+
+def _not_ours() -> Refusal:
+    return bad_parameter("`$skiptoken` is not one of this list's.")
 
 
 def bytes_of(name: str, text: str) -> bytes:

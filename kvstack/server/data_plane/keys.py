@@ -16,6 +16,7 @@ from kvstack.server.data_plane.context import (
     Backup,
     GivenAttributes,
     bytes_of,
+    item_page,
     moment,
     page,
     place,
@@ -199,8 +200,7 @@ def update_key(asked: Asked, names: tuple[str, ...]) -> Answer:
 
 def get_keys(asked: Asked, _: tuple[str, ...]) -> Answer:
     """GetKeys: a page of those that are alive."""
-    found = asked.service.list_keys(asked.caller, asked.vault)
-    return page(asked, found, lambda one: one.folded, lambda one: _item(asked, one), "/keys")
+    return item_page(asked, "keys", lambda one: _item(asked, one), "/keys")
 
 
 def get_key_versions(asked: Asked, names: tuple[str, ...]) -> Answer:
@@ -217,8 +217,7 @@ def delete_key(asked: Asked, names: tuple[str, ...]) -> Answer:
 
 def get_deleted_keys(asked: Asked, _: tuple[str, ...]) -> Answer:
     """GetDeletedKeys: a page of those that can be recovered."""
-    found = asked.service.list_deleted_keys(asked.caller, asked.vault)
-    return page(asked, found, lambda one: one.folded, lambda one: _item(asked, one), "/deletedkeys")
+    return item_page(asked, "keys", lambda one: _item(asked, one), "/deletedkeys", deleted=True)
 
 
 def get_deleted_key(asked: Asked, names: tuple[str, ...]) -> Answer:

@@ -14,6 +14,7 @@ from kvstack.server.data_plane.context import (
     Backup,
     GivenAttributes,
     bytes_of,
+    item_page,
     moment,
     page,
     place,
@@ -116,8 +117,7 @@ def update_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
 
 def get_secrets(asked: Asked, _: tuple[str, ...]) -> Answer:
     """GetSecrets: a page of those that are alive."""
-    found = asked.service.list_secrets(asked.caller, asked.vault)
-    return page(asked, found, _folded, lambda one: _item(asked, one), "/secrets")
+    return item_page(asked, "secrets", lambda one: _item(asked, one), "/secrets")
 
 
 def get_secret_versions(asked: Asked, names: tuple[str, ...]) -> Answer:
@@ -136,8 +136,7 @@ def delete_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
 
 def get_deleted_secrets(asked: Asked, _: tuple[str, ...]) -> Answer:
     """GetDeletedSecrets: a page of those that can be recovered."""
-    found = asked.service.list_deleted_secrets(asked.caller, asked.vault)
-    return page(asked, found, _folded, lambda one: _item(asked, one), "/deletedsecrets")
+    return item_page(asked, "secrets", lambda one: _item(asked, one), "/deletedsecrets", deleted=True)
 
 
 def get_deleted_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
@@ -166,10 +165,6 @@ def restore_secret(asked: Asked, _: tuple[str, ...]) -> Answer:
     """RestoreSecret."""
     blob = bytes_of("value", asked.request.document(Backup).value)
     return answered(_item(asked, asked.service.restore_secret(asked.caller, asked.vault, blob), versioned=True))
-
-
-def _folded(item: Secret) -> str:
-    return item.folded
 
 
 def _bundle(asked: Asked, one: SecretVersion, value: str | None = None) -> SecretBundle:

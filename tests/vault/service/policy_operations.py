@@ -109,6 +109,8 @@ KEY_OPERATIONS = (
     Operation("random_bytes", "keys/get", lambda s, c, k: s.random_bytes(c, LEGACY, 8)),
     Operation("release_certificate", "keys/get", lambda s, c, k: s.release_certificate(c, LEGACY)),
     Operation("list_keys", "keys/list", lambda s, c, k: s.list_keys(c, LEGACY)),
+    Operation("list_page keys", "keys/list", lambda s, c, k: s.list_page(c, LEGACY, "keys")),
+    Operation("list_page deleted keys", "keys/list", lambda s, c, k: s.list_page(c, LEGACY, "keys", deleted=True)),
     Operation("list_key_versions", "keys/list", lambda s, c, k: s.list_key_versions(c, LEGACY, "sign")),
     Operation("list_deleted_keys", "keys/list", lambda s, c, k: s.list_deleted_keys(c, LEGACY)),
     Operation("create_key", "keys/create", _create),
@@ -163,6 +165,10 @@ SECRET_OPERATIONS = (
         "get_secret_properties", "secrets/get secrets/list", lambda s, c, k: s.get_secret_properties(c, LEGACY, "s")
     ),
     Operation("list_secrets", "secrets/list", lambda s, c, k: s.list_secrets(c, LEGACY)),
+    Operation("list_page secrets", "secrets/list", lambda s, c, k: s.list_page(c, LEGACY, "secrets")),
+    Operation(
+        "list_page deleted secrets", "secrets/list", lambda s, c, k: s.list_page(c, LEGACY, "secrets", deleted=True)
+    ),
     Operation("list_secret_versions", "secrets/list", lambda s, c, k: s.list_secret_versions(c, LEGACY, "s")),
     Operation("list_deleted_secrets", "secrets/list", lambda s, c, k: s.list_deleted_secrets(c, LEGACY)),
     Operation("set_secret", "secrets/set", lambda s, c, k: s.set_secret(c, LEGACY, "s", _VALUE)),
@@ -217,6 +223,12 @@ CERTIFICATE_OPERATIONS = (
     ),
     Operation("publish_revocation_list", "keys/sign", lambda s, c, k: s.publish_revocation_list(c, LEGACY, "ca")),
     Operation("list_certificates", "certificates/list", lambda s, c, k: s.list_certificates(c, LEGACY)),
+    Operation("list_page certificates", "certificates/list", lambda s, c, k: s.list_page(c, LEGACY, "certificates")),
+    Operation(
+        "list_page deleted certificates",
+        "certificates/list",
+        lambda s, c, k: s.list_page(c, LEGACY, "certificates", deleted=True),
+    ),
     Operation(
         "list_certificate_versions",
         "certificates/list",

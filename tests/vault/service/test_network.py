@@ -52,6 +52,10 @@ NOT_ON_DATA = {
     *("put_alert", "delete_alert", "watch_audit"),
     *("trust_authority", "remove_authority", "list_authorities"),
     *("download_own_security_domain", "upload_own_security_domain"),
+    # Who comes in over HTTPS, and by what; what a server asks for itself: it tells no caller anything of it.
+    *("create_client_secret", "list_client_secrets", "delete_client_secret", "signed_in"),
+    *("prepare_token_signer", "sign_token", "token_keys"),
+    *("next_due", "retention", "is_managed_hsm", "newest_version"),
     # Makes a vault of its own; key material in memory, of no vault yet; reads what it may and says what it could not.
     *("import_vault", "prepare_key", "discard_key", "snapshot"),
 }
