@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from kvstack.server.answer import Answer, Refusal, bad_parameter, refusal_of, refused
 from kvstack.server.configuration import ServerConfiguration
@@ -11,6 +14,7 @@ from kvstack.server.data_plane.plane import DataPlane
 from kvstack.server.identity.provider import Provider
 from kvstack.server.log import Log
 from kvstack.server.names import Host, ServerNames
+from kvstack.server.remembered import Remembered
 from kvstack.server.request import Receive, Request, Scope, Send, body_of, query_of
 from kvstack.server.state import ServerState
 from kvstack.terms.diagnostic import KvstackError
@@ -25,6 +29,7 @@ _SECURITY: Final = (
 )
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LONGEST_PATH: Final = 2048
+_LONGEST_CLIENT: Final = 512
 _LONGEST_ID: Final = 100
 # A refused sign-in is answered this long after it was asked for, whatever was wrong with it.
 _REFUSED_AFTER: Final = 0.1
@@ -59,19 +64,21 @@ class Application:
         if scope["type"] != "http":
             return
         identifier = self._id()
-        with self._state.request():
-            try:
-                answer = await self._answer(scope, receive, identifier)
-            except Refusal as refusal:
-                answer = refusal.answer
-            except KvstackError as error:
-                answer = refusal_of(error)
-                if answer.status >= 500:
-                    self._log.wrong("a request could not be answered", error, request=identifier)
-            except Exception as error:  # noqa: BLE001  # the last resort: told in the log, and nothing to the client
+        self._state.in_flight += 1
+        try:
+            answer = await self._answer(scope, receive, identifier)
+        except Refusal as refusal:
+            answer = refusal.answer
+        except KvstackError as error:
+            answer = refusal_of(error)
+            if answer.status >= 500:
                 self._log.wrong("a request could not be answered", error, request=identifier)
-                answer = refused(500, "InternalServerError", "The server could not do this. Its log says more.")
-            await self._send(send, scope["method"], answer, identifier)
+        except Exception as error:  # noqa: BLE001  # the last resort: told in the log, and nothing to the client
+            self._log.wrong("a request could not be answered", error, request=identifier)
+            answer = refused(500, "InternalServerError", "The server could not do this. Its log says more.")
+        finally:
+            self._state.in_flight -= 1
+        await self._send(send, scope["method"], answer, identifier)
 
     async def _answer(self, scope: Scope, receive: Receive, identifier: str) -> Answer:
         given: dict[bytes, bytes] = {}
@@ -97,11 +104,7 @@ class Application:
     async def _request(
         self, scope: Scope, given: dict[bytes, bytes], receive: Receive, host: Host, raw: bytes, identifier: str
     ) -> Request:
-        # No name here needs an escape: what has one is an attempt at something else.
-        if b"%" in raw or len(raw) > _LONGEST_PATH or not raw.startswith(b"/"):
-            raise Refusal(refused(404, "NotFound", "There is nothing at this path."))
-        path = raw.decode("latin-1")
-        query: bytes = scope["query_string"]
+        target = _target((raw, scope["query_string"]))
         method: str = scope["method"]
         body = b""
         if method in _WITH_BODY:
@@ -111,17 +114,17 @@ class Application:
                 self._configuration.longest_body,
                 self._configuration.seconds_to_send,
             )
-        written = f"?{query.decode('latin-1')}" if query else ""
+        correlation = given.get(b"x-ms-client-request-id")
         return Request(
             method=method,
             host=host,
-            path=tuple(path[1:].split("/")),
-            query=query_of(query),
+            path=target.path,
+            query=target.query,
             id=identifier,
-            client=_printable(given.get(b"user-agent", b""), 512),
+            client=_client(given.get(b"user-agent", b"")),
             address=scope["client"][0],
-            correlation_id=_printable(given.get(b"x-ms-client-request-id", b""), _LONGEST_ID),
-            uri=f"https://{host.authority}{path}{written}",
+            correlation_id=_printable(correlation, _LONGEST_ID) if correlation is not None else "",
+            uri=f"https://{host.authority}{target.written}",
             authorization=given.get(b"authorization", b""),
             content_type=given.get(b"content-type", b"").decode("latin-1"),
             body=body,
@@ -169,6 +172,35 @@ class Application:
                 for one in (drawn[at : at + 32] for at in range(0, len(drawn), 32))
             ]
         return self._ids.pop()
+
+
+class _Target(msgspec.Struct, frozen=True):
+    """What a request is for at its host. path: in its parts; written: path and query as they were sent."""
+
+    path: tuple[str, ...]
+    query: Mapping[str, str]
+    written: str
+
+
+def _parsed(raw: tuple[bytes, bytes]) -> _Target:
+    """Return what a path and a query mean. Raises Refusal."""
+    path, query = raw
+    # No name here needs an escape: what has one is an attempt at something else.
+    if b"%" in path or len(path) > _LONGEST_PATH or len(query) > _LONGEST_PATH or not path.startswith(b"/"):
+        raise Refusal(refused(404, "NotFound", "There is nothing at this path."))
+    text = path.decode("latin-1")
+    written = f"{text}?{query.decode('latin-1')}" if query else text
+    return _Target(tuple(text[1:].split("/")), query_of(query), written)
+
+
+_target: Final = Remembered(_parsed, most=4096)
+
+
+def _named(header: bytes) -> str:
+    return _printable(header, _LONGEST_CLIENT)
+
+
+_client: Final = Remembered(_named, most=256)
 
 
 def _printable(header: bytes, longest: int) -> str:

@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from kvstack.server.remembered import Remembered
+
 HostKind = Literal["vault", "managedhsm", "login", "local"]
 LOGIN: Final = "login"
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -26,24 +28,11 @@ class Host(msgspec.Struct, frozen=True):
 
 
 class ServerNames:
-    """The hosts of one domain. What it worked out it remembers: a client asks for the same few again and again."""
-
-    _MOST: Final = 1024
+    """The hosts of one domain. host: returns the host a `Host` header names, None for one that is none of them."""
 
     def __init__(self, domain: str) -> None:
         self.domain = domain
-        self._known: dict[bytes, Host | None] = {}
-
-    def host(self, header: bytes) -> Host | None:
-        """Return the host a `Host` header names, None for one that is none of this server's."""
-        try:
-            return self._known[header]
-        except KeyError:
-            found = self._host(header)
-            if len(self._known) >= self._MOST:
-                self._known.clear()
-            self._known[header] = found
-            return found
+        self.host = Remembered(self._host, most=1024)
 
     def audience(self, resource: str) -> str | None:
         """Return the audience a resource (`https://vault.<domain>:8443`) stands for, None for what is none of ours."""

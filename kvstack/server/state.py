@@ -1,7 +1,6 @@
 """How a server is: whether it answers, what it is busy with, and that it is to stop."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 from kvstack.server.answer import Answer, answered
@@ -10,21 +9,13 @@ _RETRY: Final = (b"retry-after", b"5")
 
 
 class ServerState:
-    """One server's. ready: tells what keeps it from answering, empty where nothing does."""
+    """One server's. ready: tells what keeps it from answering, empty where nothing does; in_flight: requests that are
+    worked on."""
 
     def __init__(self, ready: Callable[[], str]) -> None:
         self._ready = ready
         self.stopping = False
         self.in_flight = 0
-
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Count a request in the block."""
-        self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
 
     def health(self) -> Answer:
         """Answer whether the process lives: it does where it answers."""

@@ -63,10 +63,11 @@ class Engine:
         self._pools = unlocked.pools
         self.top = Scope(unlocked.settings.subscription_id)
 
-    def batch(self) -> AbstractContextManager[None]:
+    def batch(self, *, reading: bool = False) -> AbstractContextManager[None]:
         """Make everything done in the block durable in one commit. Each operation stands for itself: one that is
-        refused undoes only itself. Generate keys before it (`prepare_key`): other threads wait for the block's end."""
-        return _Step(self)
+        refused undoes only itself. Generate keys before it (`prepare_key`): other threads wait for the block's end.
+        reading: nothing in it changes anything."""
+        return _Step(self, reading=reading)
 
     def _forget(self, reference: KeyReference) -> None:
         """Let a key's provider forget it. A refusal is audited: what the caller asked for was done all the same."""

@@ -80,9 +80,9 @@ class Table(Generic[R]):
         return self._numbered(tx, tx.ledger.row_number(self.name, key), key)
 
     def _numbered(self, tx: "Transaction", number: int, key: tuple[str, ...]) -> R | None:
-        generation = tx.ledger.entry(tx.connection, number)
+        generation = tx.ledger.entry(tx.reader, number)
         there = self.name in tx.store.tables
-        found = tx.connection.execute(self._select, (number,)).fetchone() if there else None
+        found = tx.reader.execute(self._select, (number,)).fetchone() if there else None
         if found is None:
             if generation is not None:
                 raise TamperedRow(self.name, key, "was removed")
@@ -95,7 +95,7 @@ class Table(Generic[R]):
     def generation(self, tx: "Transaction", *key: str) -> int | None:
         """Return what changes with every put of a row, None where there is none: asked of the ledger, without reading
         the row, so that what was made of it can be kept in memory."""
-        return tx.ledger.entry(tx.connection, tx.ledger.row_number(self.name, key))
+        return tx.ledger.entry(tx.reader, tx.ledger.row_number(self.name, key))
 
     def put(self, tx: "Transaction", row: R) -> None:
         """Insert a row, or replace the one of the same key."""
@@ -142,13 +142,13 @@ class Table(Generic[R]):
         sql, group, fields = self._scan(equals)
         values = tuple(equals[field] for field in fields)
         ledger = tx.ledger
-        expected = ledger.entry(tx.connection, ledger.group_number(self.name, group, values)) or 0
-        found = tx.connection.execute(sql, values).fetchall() if self.name in tx.store.tables else []
+        expected = ledger.entry(tx.reader, ledger.group_number(self.name, group, values)) or 0
+        found = tx.reader.execute(sql, values).fetchall() if self.name in tx.store.tables else []
         numbers = [record[3] for record in found]
         # Nor may one row stand for another, or a number be no number: somebody may have made the table anew.
         if len(numbers) != expected or len(set(numbers)) != expected or not {*map(type, numbers)} <= {int}:
             raise TamperedRow(self.name, values, f"has {len(set(numbers))} rows where the vault wrote {expected}")
-        return self._checked(tx, found, ledger.entries(tx.connection, numbers))
+        return self._checked(tx, found, ledger.entries(tx.reader, numbers))
 
     def page(self, tx: "Transaction", size: int, after: int, **equals: Value) -> list[tuple[int, R]]:
         """Return some of the rows a scan would return, with their places, in the order they came in. after: the place
@@ -160,22 +160,22 @@ class Table(Generic[R]):
             return []
         if not after:
             expected = self.count(tx, **equals)
-            ((there,),) = tx.connection.execute(sql.replace(self._stored, "count(*)"), values)
+            ((there,),) = tx.reader.execute(sql.replace(self._stored, "count(*)"), values)
             if there != expected:
                 raise TamperedRow(self.name, values, f"has {there} rows where the vault wrote {expected}")
         some = f"{sql} {'AND' if fields else 'WHERE'} rowid > ? ORDER BY rowid LIMIT ?".replace(
             self._stored, f"rowid, {self._stored}"
         )
-        found = tx.connection.execute(some, (*values, after, size)).fetchall()
+        found = tx.reader.execute(some, (*values, after, size)).fetchall()
         rows = [record[1:] for record in found]
-        checked = self._checked(tx, rows, tx.ledger.entries(tx.connection, [row[3] for row in rows]))
+        checked = self._checked(tx, rows, tx.ledger.entries(tx.reader, [row[3] for row in rows]))
         return [(record[0], row) for record, row in zip(found, checked, strict=True)]
 
     def count(self, tx: "Transaction", **equals: Value) -> int:
         """Return how many rows a scan would return, without reading them."""
         _, group, fields = self._scan(equals)
         number = tx.ledger.group_number(self.name, group, tuple(equals[field] for field in fields))
-        return tx.ledger.entry(tx.connection, number) or 0
+        return tx.ledger.entry(tx.reader, number) or 0
 
     def _scan(self, equals: dict[str, Value]) -> tuple[str, str, tuple[str, ...]]:
         try:

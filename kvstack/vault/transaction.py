@@ -27,13 +27,14 @@ class Transaction:
     nothing was), body. moment: the latest time an audit record gave, in microseconds since 1970. scrub: whether
     what was deleted has to be gone from the files, too. lost: whether SQLite has undone everything by itself.
     events: how many were put into the outbox; access_changed: what was given or taken, as (its scope, or the
-    Managed HSM it is inside, or None for the top; what it is; its id).
+    Managed HSM it is inside, or None for the top; what it is; its id). reader: the connection for what changes
+    nothing.
     """
 
     __slots__ = (
         "_marks",
+        "_savepoints",
         "access_changed",
-        "connection",
         "events",
         "journal",
         "later",
@@ -41,6 +42,7 @@ class Transaction:
         "lost",
         "moment",
         "pending",
+        "reader",
         "reading",
         "scrub",
         "store",
@@ -52,7 +54,7 @@ class Transaction:
         self.store = store
         self.reading = reading
         self.later: list[Pending] = []
-        self.connection = connection
+        self.reader = connection
         self.ledger = ledger
         self.journal: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.pending: list[Pending] = []
@@ -62,6 +64,16 @@ class Transaction:
         self.events = 0
         self.access_changed: list[tuple[Scope | Vault | None, str, str]] = []
         self._marks: list[tuple[int, int]] = [(0, 0)]
+        self._savepoints = 0  # how many of the nested ones SQLite knows of
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection for changing something. Only now does SQLite learn of the nested transactions: most only
+        read, and making savepoints for those would cost as much as what they do."""
+        while self._savepoints < self.depth:
+            self._savepoints += 1
+            self.reader.execute(f"SAVEPOINT nested_{self._savepoints}")
+        return self.reader
 
     @property
     def changed(self) -> bool:
@@ -86,13 +98,14 @@ class Transaction:
     def nest(self) -> None:
         """Begin a nested transaction."""
         self.require_begun()
-        self.connection.execute(f"SAVEPOINT nested_{len(self._marks)}")
         self._marks.append((len(self.journal), len(self.pending)))
 
     def keep(self) -> None:
         """End the innermost nested transaction; its changes stay in the one around it."""
         self._marks.pop()
-        self.connection.execute(f"RELEASE nested_{len(self._marks)}")
+        if self._savepoints == len(self._marks):
+            self._savepoints -= 1
+            self.reader.execute(f"RELEASE nested_{len(self._marks)}")
 
     def undo_nested(self, error: BaseException | None) -> None:
         """Undo the innermost nested transaction, and it alone. error: what it failed with."""
@@ -100,12 +113,14 @@ class Transaction:
         self._undo(journal)
         del self.pending[pending:]
         # A full disk, for one, makes SQLite undo everything at once: there is no savepoint to go back to then.
-        if not self.connection.in_transaction:
+        if not self.reader.in_transaction:
             self.lost = self.lost or self._why_lost(error)
             return
-        name = f"nested_{len(self._marks)}"
-        self.connection.execute(f"ROLLBACK TO {name}")
-        self.connection.execute(f"RELEASE {name}")
+        if self._savepoints == len(self._marks):
+            self._savepoints -= 1
+            name = f"nested_{len(self._marks)}"
+            self.reader.execute(f"ROLLBACK TO {name}")
+            self.reader.execute(f"RELEASE {name}")
 
     def require(self) -> None:
         """Refuse to change anything in a reading, or where SQLite has undone everything."""
@@ -115,7 +130,7 @@ class Transaction:
 
     def require_begun(self) -> None:
         """Refuse to go on where SQLite has undone everything: what came now would be committed by itself."""
-        if not self.connection.in_transaction:
+        if not self.reader.in_transaction:
             self.lost = self.lost or self._why_lost(None)
             raise self.lost
 
@@ -134,8 +149,8 @@ class Transaction:
         self._undo(0)
         self.ledger.discard()
         self.pending.clear()
-        if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
+        if self.reader.in_transaction:
+            self.reader.execute("ROLLBACK")
 
     def _undo(self, mark: int) -> None:
         while len(self.journal) > mark:

@@ -1,8 +1,11 @@
 """Requests that arrive together share a commit, and nothing else."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -72,3 +75,27 @@ def test_who_went_away_is_not_waited_for() -> None:
         return await staying
 
     assert asyncio.run(run()) == 2
+
+
+def test_a_round_on_a_thread_leaves_the_loop_free_and_the_next_one_gathers_meanwhile() -> None:
+    batches = Batches()
+
+    async def run() -> list[int]:
+        loop, working, later = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        def waits() -> int:
+            loop.call_soon_threadsafe(working.set)
+            assert later.wait(30)
+            return 0
+
+        with ThreadPoolExecutor(1) as threads:
+            together = Together(batches, threads)
+            begun = asyncio.ensure_future(together.done(waits))
+            await working.wait()
+            others = [asyncio.ensure_future(together.done(partial(int, number))) for number in (1, 2, 3)]
+            await asyncio.sleep(0)
+            later.set()
+            return list(await asyncio.gather(begun, *others))
+
+    assert asyncio.run(run()) == [0, 1, 2, 3]
+    assert batches.done == 1

@@ -1,11 +1,12 @@
 """Which versions of the API there are, and which operation a request is: one table, from method and path."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from kvstack.server.answer import Answer, Refusal, bad_parameter, not_found, refused
+from kvstack.server.remembered import Remembered
 
 if TYPE_CHECKING:
     from kvstack.server.data_plane.context import Asked
@@ -26,32 +27,39 @@ NEWEST: Final = VERSIONS[-1]
 _KNOWN: Final = frozenset(VERSIONS)
 
 
+# A short read is done on the event loop, together with others; a change in a round of its own, which waits for the disk
+# once; what takes long, as making or using a key does, on a thread, while the store is free for others.
+Lane = Literal["reading", "changing", "working"]
+
+
 class Operation(msgspec.Struct, frozen=True):
-    """One operation. id: Azure's name for it; path: its parts, `{}` where a name stands; quick: a short read, done on
-    the event loop together with others; since: the version it came with; answer: does it, given the names in the
-    path."""
+    """One operation. id: Azure's name for it; path: its parts, `{}` where a name stands; answer: does it, given the
+    names in the path; lane: where it is done; since: the version it came with."""
 
     id: str
     method: str
     path: tuple[str, ...]
     answer: Callable[["Asked", tuple[str, ...]], Answer]
-    quick: bool = False
+    lane: Lane = "changing"
     since: str = "7.0"
 
 
 class Routes:
-    """Finds operations. One look-up for the method and the shape of the path, whatever their number."""
+    """Finds operations: one look-up for the method and each shape the path can have, whatever their number."""
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         self.operations = operations
         self._tree: dict[str, dict[tuple[str, ...], Operation]] = {}
         for one in operations:
             self._tree.setdefault(one.method, {})[one.path] = one
-        # A path such as `/secrets/NAME/versions` is one operation, `/secrets/NAME/VERSION` another one.
-        self._words = frozenset(part for one in operations for part in one.path if part != "{}")
+        self._remembered = Remembered(self._operation, most=4096)
 
     def operation(self, method: str, path: tuple[str, ...]) -> tuple[Operation, tuple[str, ...]]:
         """Return what a request asks for, and the names in its path. Raises Refusal."""
+        return self._remembered((method, path))
+
+    def _operation(self, asked: tuple[str, tuple[str, ...]]) -> tuple[Operation, tuple[str, ...]]:
+        method, path = asked
         # `get_secret(name)` of Azure's clients asks for `/secrets/name/`: an empty version is the newest one.
         parts = path[:-1] if len(path) > 2 and not path[-1] else path
         found = self._found(method, parts)

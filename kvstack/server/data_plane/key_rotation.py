@@ -108,6 +108,6 @@ def _text(given: Duration | None) -> str | None:
 
 
 OPERATIONS: Final = (
-    Operation("GetKeyRotationPolicy", "GET", ("keys", "{}", "rotationpolicy"), get_rotation_policy, since="7.3"),
+    Operation("GetKeyRotationPolicy", "GET", ("keys", "{}", "rotationpolicy"), get_rotation_policy, "reading", "7.3"),
     Operation("UpdateKeyRotationPolicy", "PUT", ("keys", "{}", "rotationpolicy"), update_rotation_policy, since="7.3"),
 )

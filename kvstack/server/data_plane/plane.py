@@ -41,7 +41,9 @@ class DataPlane:
         self._callers = callers
         self._provider = provider
         self._threads = threads
-        self._together = Together(service.batch)
+        self._reading = Together(partial(service.batch, reading=True))
+        # Two: while one round waits for the disk, the next one is worked on.
+        self._changing = Together(service.batch, threads, at_once=2)
 
     async def answer(self, request: Request) -> Answer:
         """Answer one request. Who asks is found out before anything else of it is looked at."""
@@ -64,9 +66,13 @@ class DataPlane:
         require_version(request.query.get("api-version"), operation)
         asked = Asked(self._service, _caller(request, principal), request)
         work = partial(self._worked, asked, operation, names)
-        if operation.quick:
-            return await self._together.done(work)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        match operation.lane:
+            case "reading":
+                return await self._reading.done(work)
+            case "changing":
+                return await self._changing.done(work)
+            case "working":
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _worked(self, asked: Asked, operation: Operation, names: tuple[str, ...]) -> Answer:
         self._require_kind(asked)

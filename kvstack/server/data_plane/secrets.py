@@ -212,18 +212,18 @@ def _item(asked: Asked, one: Secret, *, versioned: bool = False) -> SecretBundle
 
 
 OPERATIONS: Final = (
-    Operation("GetSecret", "GET", ("secrets", "{}"), get_secret, quick=True),
-    Operation("GetSecret", "GET", ("secrets", "{}", "{}"), get_secret, quick=True),
+    Operation("GetSecret", "GET", ("secrets", "{}"), get_secret, lane="reading"),
+    Operation("GetSecret", "GET", ("secrets", "{}", "{}"), get_secret, lane="reading"),
     Operation("SetSecret", "PUT", ("secrets", "{}"), set_secret),
     Operation("UpdateSecret", "PATCH", ("secrets", "{}"), update_secret),
     Operation("UpdateSecret", "PATCH", ("secrets", "{}", "{}"), update_secret),
-    Operation("GetSecrets", "GET", ("secrets",), get_secrets),
-    Operation("GetSecretVersions", "GET", ("secrets", "{}", "versions"), get_secret_versions),
+    Operation("GetSecrets", "GET", ("secrets",), get_secrets, lane="reading"),
+    Operation("GetSecretVersions", "GET", ("secrets", "{}", "versions"), get_secret_versions, lane="reading"),
     Operation("DeleteSecret", "DELETE", ("secrets", "{}"), delete_secret),
     Operation("BackupSecret", "POST", ("secrets", "{}", "backup"), backup_secret),
     Operation("RestoreSecret", "POST", ("secrets", "restore"), restore_secret),
-    Operation("GetDeletedSecrets", "GET", ("deletedsecrets",), get_deleted_secrets),
-    Operation("GetDeletedSecret", "GET", ("deletedsecrets", "{}"), get_deleted_secret),
+    Operation("GetDeletedSecrets", "GET", ("deletedsecrets",), get_deleted_secrets, lane="reading"),
+    Operation("GetDeletedSecret", "GET", ("deletedsecrets", "{}"), get_deleted_secret, lane="reading"),
     Operation("RecoverDeletedSecret", "POST", ("deletedsecrets", "{}", "recover"), recover_deleted_secret),
     Operation("PurgeDeletedSecret", "DELETE", ("deletedsecrets", "{}"), purge_deleted_secret),
 )
