@@ -11,11 +11,12 @@ _MARK = "\x1dEND\x1d"
 
 
 def put_kvstack(programs: Path) -> Path:
-    """Make a folder with the command `kvstack`, the one that is tested. Returns the folder."""
+    """Make a folder with the command `kvstack`, the one that is tested, and its Python. Returns the folder."""
     programs.mkdir()
-    kvstack = programs / "kvstack"
-    kvstack.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m kvstack.cli.main "$@"\n')
-    kvstack.chmod(0o755)
+    for name, arguments in (("kvstack", " -m kvstack.cli.main"), ("python", "")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
+        program.chmod(0o755)
     return programs
 
 
