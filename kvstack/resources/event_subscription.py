@@ -11,9 +11,7 @@ from kvstack.schema.resource import Problem, Resource
 from kvstack.terms import contact
 from kvstack.terms import name as names
 from kvstack.terms.event import EVENT_NAME, EventType
-from kvstack.terms.webhook import webhook_problem
-
-_SECRET = re.compile(r"([^/]+)/secrets/([^/]+)")
+from kvstack.terms.webhook import signing_secret, webhook_problem
 
 
 class Subjects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -57,8 +55,7 @@ class EventEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def signed_by(self) -> tuple[str, str]:
         """Vault and name of the secret, both empty for none."""
-        found = _SECRET.fullmatch(self.secret)
-        return (found[1], found[2]) if found is not None else ("", "")
+        return signing_secret(self.secret)
 
 
 class EventSubscription(Resource, frozen=True, kw_only=True, kind="event_subscription", collection="events"):

@@ -22,6 +22,7 @@ EventType = Literal[
     "kvstack.ApplyFinished",
     "kvstack.DriftFound",
     "kvstack.PurgeScheduled",
+    "kvstack.RotationFailed",
 ]
 StackEvent = Literal["ApplyFinished", "ApplyFailed", "DriftFound"]
 EVENT_TYPES: frozenset[str] = frozenset(EventType.__args__)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from kvstack.terms.duration import Duration
+from kvstack.terms.rotator import Rotator
 
 LEAST_DAYS = 7
 LEAST_EXPIRY_DAYS = 28
@@ -15,7 +16,7 @@ class RotationPolicy(msgspec.Struct, frozen=True):
     """A key's or a secret's policy. every: rotate this long after creation; before_expiry: or this long before it
     expires; expire_after: how long a version lives; notify_before_expiry: when the near-expiry event is sent (default
     P30D); enabled: whether it is carried out; keep_previous: how long a version stays enabled once the next one is
-    there, for ever where it is not said."""
+    there, for ever where it is not said; rotator: who makes a secret's next value known outside the vault."""
 
     every: Duration | None = None
     before_expiry: Duration | None = None
@@ -23,6 +24,7 @@ class RotationPolicy(msgspec.Struct, frozen=True):
     notify_before_expiry: Duration | None = None
     enabled: bool = True
     keep_previous: Duration | None = None
+    rotator: Rotator | None = None
 
 
 def rotates(policy: RotationPolicy | None) -> bool:

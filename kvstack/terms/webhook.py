@@ -1,10 +1,18 @@
-"""Where events are posted to: an address that somebody declares."""
+"""Where events are posted to: an address that somebody declares, and the secret that signs what is posted."""
 
 import re
 from urllib.parse import urlsplit
 
 # A name as DNS takes it, or an address of IPv6.
 _HOST = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f:]+(\.[0-9]+){0,3}(%25[a-z0-9]+)?")
+
+_SECRET = re.compile(r"([^/]+)/secrets/([^/]+)")
+
+
+def signing_secret(written: str) -> tuple[str, str]:
+    """Return vault and name of a secret written `VAULT/secrets/NAME`, both empty where it names none."""
+    found = _SECRET.fullmatch(written)
+    return (found[1], found[2]) if found is not None else ("", "")
 
 
 def webhook_problem(url: str) -> str:

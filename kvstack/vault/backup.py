@@ -19,6 +19,7 @@ from kvstack.vault.items import KEY, KEYS, SECRET, SECRETS, Kind, live, require_
 from kvstack.vault.keys import KeyOperations
 from kvstack.vault.pool_rules import bound, require_place, require_room
 from kvstack.vault.records import Certificate, Key, Secret, Vault
+from kvstack.vault.rotation import require_rotator
 from kvstack.vault.secrets import SecretOperations, value_context
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
 
@@ -120,6 +121,8 @@ class BackupOperations(KeyOperations, SecretOperations):
             backup = decoded(self._opened(SECRET, blob), _SecretBackup)
             item = backup.item
             attempt.at_item(home, f"secrets/{item.name}")
+            # Whom the operator had asked for a secret in one vault is not asked for another's by who may restore it.
+            require_rotator(attempt, item.rotation, None, operator=self._settings.operator_id)
             self._require_free(attempt, home, SECRET, item)
             fingerprint = item.fingerprint
             for row in backup.versions:
@@ -130,7 +133,9 @@ class BackupOperations(KeyOperations, SecretOperations):
                     attempt.tx, msgspec.structs.replace(row, vault_id=home.id, sealed=sealed, fingerprint=own)
                 )
                 fingerprint = own if row.version == item.version else fingerprint
-            restored = msgspec.structs.replace(item, vault_id=home.id, vault=home.name, fingerprint=fingerprint)
+            restored = msgspec.structs.replace(
+                item, vault_id=home.id, vault=home.name, fingerprint=fingerprint, underway=None
+            )
             SECRETS.put(attempt.tx, restored)
             return restored
 

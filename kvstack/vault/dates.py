@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from kvstack.terms import schedule
 from kvstack.terms.certificate import UNKNOWN
@@ -27,7 +27,24 @@ def rotate(item: "Key | Secret") -> datetime | None:
     """Return when the next version is made. What is disabled waits until somebody enables it."""
     if not _alive(item) or item.managed:
         return None
-    return schedule.rotation_due(item.rotation, item.version_created, item.expires)
+    due = schedule.rotation_due(item.rotation, item.version_created, item.expires)
+    underway = getattr(item, "underway", None)
+    if underway is None:
+        return due
+    match underway.stage:
+        case "create" | "set" | "test":
+            return cast("datetime", underway.next_try)
+        case "waiting":
+            return max(due, underway.next_try) if due is not None else None
+        case _:
+            return None  # once that is settled
+
+
+def settle_rotation(item: "Secret") -> datetime | None:
+    """Return when the rotator is told again how a rotation ended, where it has not taken it yet."""
+    if not _alive(item) or item.underway is None or item.underway.stage not in ("finish", "rollback"):
+        return None
+    return item.underway.next_try
 
 
 def renew(item: "Certificate") -> datetime | None:
@@ -96,6 +113,7 @@ KEY_DATES: "Mapping[str, Callable[[Key], datetime | None]]" = {
 SECRET_DATES: "Mapping[str, Callable[[Secret], datetime | None]]" = {
     "purge": purge,
     "rotate": rotate,
+    "settle-rotation": settle_rotation,
     "disable-previous": disable_previous,
     "near-expiry": near_expiry,
     "expired": expired,

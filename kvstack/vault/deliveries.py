@@ -7,7 +7,6 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from kvstack.terms.diagnostic import KvstackError
-from kvstack.terms.name import folded
 from kvstack.vault import errors, outbox
 from kvstack.vault.alerts import AlertOperations
 from kvstack.vault.caller import SYSTEM, Caller
@@ -24,13 +23,11 @@ from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import NotFound
 from kvstack.vault.event_configuration import EventConfiguration, event_configuration
 from kvstack.vault.exclusive import alone
-from kvstack.vault.items import SECRETS, newest_enabled
 from kvstack.vault.outbox import DELIVERIES, ENDPOINTS, Delivery, Endpoint, State, Subscription
 from kvstack.vault.records import Vault
-from kvstack.vault.secrets import value_context
+from kvstack.vault.signing_keys import SigningKeyOperations
 from kvstack.vault.subscriptions import READ_EVENTS, WRITE_EVENTS
 from kvstack.vault.transaction import Transaction
-from kvstack.vault.versions import SECRET_VERSIONS
 
 _TOGETHER = 100
 _LONGEST_UNSETTLED = 1.0  # seconds: what was taken and not yet noted is sent again after a crash
@@ -52,7 +49,7 @@ class Receiver(Protocol):
         ...
 
 
-class DeliveryOperations(AlertOperations):
+class DeliveryOperations(AlertOperations, SigningKeyOperations):
     """What is done with events once they are in the outbox."""
 
     def list_events(
@@ -141,7 +138,10 @@ class DeliveryOperations(AlertOperations):
         if endpoint.paused_until is not None and now < endpoint.paused_until:
             return DeliveryReport(waiting=len(rows))
         try:
-            key = self._signing_key(subscription)
+            key = None
+            if subscription.secret:
+                where = subscription.secret_vault, subscription.secret
+                key = self._signing_key(*where, "EventSigningKeyGet", subscription=subscription.name)
         except KvstackError as error:
             answer = Answer("later", f"cannot be signed for: {error.diagnostics[0].summary}")
             return self._unreachable(subscription, endpoint, rows, answer)
@@ -244,31 +244,6 @@ class DeliveryOperations(AlertOperations):
             if ENDPOINTS.get(attempt.tx, endpoint.subscription) != endpoint:
                 ENDPOINTS.put(attempt.tx, endpoint)
             return kept
-
-    def _signing_key(self, subscription: Subscription) -> bytes | None:
-        """Return what signs a subscriber's events: the newest enabled version of the secret it names. Raises
-        NotFound."""
-        from kvstack.terms.signature import signing_key
-
-        if not subscription.secret:
-            return None
-        where = f"secrets/{subscription.secret}"
-        scope = self._scope(subscription.secret_vault, where)
-        with self._attempt(SYSTEM, "EventSigningKeyGet", scope) as attempt, attempt.transaction():
-            attempt.details["subscription"] = subscription.name
-            home = attempt.registry.vault(subscription.secret_vault)
-            alive = home is not None and home.deletion is None
-            item = SECRETS.get(attempt.tx, home.id, folded(subscription.secret)) if home is not None and alive else None
-            row = (
-                SECRET_VERSIONS.get(attempt.tx, item.vault_id, item.folded, item.version) if item is not None else None
-            )
-            if home is None or item is None or item.deletion is not None or row is None:
-                raise errors.not_found("secret", subscription.secret, f" in vault `{subscription.secret_vault}`")
-            attempt.at_item(home, f"secrets/{item.name}")
-            row = newest_enabled(attempt, SECRET_VERSIONS, row)
-            if not row.enabled:
-                raise errors.Forbidden(f"the secret `{item.name}` in vault `{home.name}` is disabled")
-            return signing_key(self._barrier.open(home.id, value_context(home.id, row.folded, row.version), row.sealed))
 
     def _prune(self) -> None:
         with self._store.transaction() as tx:

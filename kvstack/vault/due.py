@@ -20,7 +20,9 @@ from kvstack.vault.expiring import ExpiryOperations
 from kvstack.vault.faults import Tampered, UnreadableRow
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, Kind, moment
 from kvstack.vault.records import Certificate, Deletion, Key, Secret, Vault
-from kvstack.vault.rotating import RotatingOperations, still_due
+from kvstack.vault.rotating import RotatingOperations
+from kvstack.vault.rotator_runs import RotatorFailed
+from kvstack.vault.still_due import still_due
 from kvstack.vault.vaults import READ
 
 __all__ = ["Due", "DueOperations", "DueReport", "Failed"]
@@ -89,7 +91,7 @@ class DueOperations(RotatingOperations, ExpiryOperations):
         finished: list[Due] = []
         waiting: list[tuple[Due, Callable[[], None]]] = []
         for one in found:
-            with _told(one.due, failed):
+            with _told(one.due, failed, finished):
                 commit = _KINDS[one.due.action].ready(self, one)
                 if commit is None:
                     finished.append(one.due)
@@ -97,7 +99,7 @@ class DueOperations(RotatingOperations, ExpiryOperations):
                     waiting.append((one.due, commit))
         with self.batch():
             for due, commit in waiting:
-                with _told(due, failed):
+                with _told(due, failed, finished):
                     commit()
                     finished.append(due)
         done += finished
@@ -151,6 +153,7 @@ _KINDS = {
     for kind in (
         DueKind("purge", DueOperations._ready_to_purge),
         DueKind("rotate", DueOperations._ready_to_rotate),
+        DueKind("settle-rotation", DueOperations._ready_to_settle),
         DueKind("renew", DueOperations._ready_to_renew),
         DueKind("disable-previous", DueOperations._ready_to_disable),
         DueKind("near-expiry", DueOperations._ready_to_tell),
@@ -161,12 +164,16 @@ _KINDS = {
 
 
 @contextmanager
-def _told(due: Due, failed: list[Failed]) -> Iterator[None]:
-    """Note what fails in the block; what somebody else did meanwhile is none of it."""
+def _told(due: Due, failed: list[Failed], finished: list[Due]) -> Iterator[None]:
+    """Note what fails in the block; what somebody else did meanwhile is none of it. What follows a rotation may fail
+    once that is done."""
     try:
         yield
     except NotDue:
         return
+    except RotatorFailed as error:
+        finished += [due] if error.made is not None else []
+        failed.append(Failed(due, error.diagnostics[0]))
     except KvstackError as error:
         failed.append(Failed(due, error.diagnostics[0]))
 

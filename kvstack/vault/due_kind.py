@@ -10,7 +10,17 @@ from kvstack.terms.diagnostic import Diagnostic
 from kvstack.vault.errors import Conflict
 from kvstack.vault.records import Certificate, Key, Secret, Vault
 
-Action = Literal["purge", "rotate", "renew", "disable-previous", "near-expiry", "expired", "tell-contacts", "unread"]
+Action = Literal[
+    "purge",
+    "rotate",
+    "settle-rotation",
+    "renew",
+    "disable-previous",
+    "near-expiry",
+    "expired",
+    "tell-contacts",
+    "unread",
+]
 Thing = Vault | Key | Secret | Certificate
 
 

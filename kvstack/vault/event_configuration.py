@@ -1,7 +1,7 @@
-"""What the operator allows events to reach: a file of `.kvstack`, that no stack can change."""
+"""What the operator allows events and rotators to reach: a file of `.kvstack`, that no stack can change."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -33,13 +33,15 @@ class MailServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EventConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """allow: hosts (`hooks.internal`, `127.0.0.1`, with `:PORT` for one port only) that may be in this machine or a
     private network; http: those of them that may be spoken to without TLS; ca_file: more authorities to trust, PEM;
-    origin: what a subscriber is asked to allow, as CloudEvents' handshake has it; smtp: the server mail goes to."""
+    origin: what a subscriber is asked to allow, as CloudEvents' handshake has it; smtp: the server mail goes to;
+    rotator_seconds: how long a rotator may take for one call."""
 
     allow: tuple[str, ...] = ()
     http: tuple[str, ...] = ()
     ca_file: str = ""
     origin: str = "kvstack.local"
     smtp: MailServer | None = None
+    rotator_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
 
     def allows(self, host: str, port: int) -> bool:
         """Tell whether a host may be one that is not on the public internet."""

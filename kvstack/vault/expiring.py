@@ -15,7 +15,7 @@ from kvstack.vault.engine import Attempt
 from kvstack.vault.events import emit_version, tell_version
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, I, ItemOperations, Kind
 from kvstack.vault.records import Certificate, Key, Secret
-from kvstack.vault.rotating import still_due
+from kvstack.vault.still_due import still_due
 
 # Who is told, and of what.
 NOTICES: Final = {"near-expiry": "NearExpiry", "expired": "Expired", "tell-contacts": "NearExpiry"}

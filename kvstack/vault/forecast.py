@@ -19,6 +19,7 @@ from kvstack.vault.expiring import noted
 from kvstack.vault.items import previous_since
 from kvstack.vault.key_attributes import expiry_by_rotation
 from kvstack.vault.records import Certificate, Key, Secret, Vault
+from kvstack.vault.rotation_attempt import settled
 
 MOST = 500_000
 
@@ -138,6 +139,8 @@ class _Future:
                     coming += self._in_vain(way, there, due, now, wrong)
                     return
                 conflicts = tuple(_unheard(due, there.row, self._wanted))
+            case "settle-rotation":
+                after = replace(there, row=settled(cast(Secret, there.row), now))
             case "disable-previous":
                 after = _disabled(there, now)
             case _:
@@ -219,7 +222,7 @@ def _followed(there: Standing, authority: Certificate | None, now: datetime) -> 
             return _outlives(authority), there
         new = {"not_before": begins, "expires": ends}
     else:
-        new = {"expires": expiry_by_rotation(row, now)}
+        new = {"expires": expiry_by_rotation(row, now), **({"underway": None} if isinstance(row, Secret) else {})}
     after = replace(
         row,
         version=f"{row.versions + 1}",

@@ -37,6 +37,7 @@ from kvstack.vault.material import MaterialOperations
 from kvstack.vault.pools import SECURITY_DOMAINS
 from kvstack.vault.records import Certificate, Collection, Deletion, Key, Secret, Vault
 from kvstack.vault.release_rows import RELEASE_SIGNERS
+from kvstack.vault.rotation_attempt import ATTEMPTS
 from kvstack.vault.table import Table
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS, KeyVersionRow, SecretVersionRow
 
@@ -171,6 +172,7 @@ class ItemOperations(MaterialOperations):
             case Secret():
                 for version in SECRET_VERSIONS.scan(attempt.tx, vault_id=item.vault_id, folded=item.folded):
                     SECRET_VERSIONS.delete(attempt.tx, version.vault_id, version.folded, version.version)
+                ATTEMPTS.delete(attempt.tx, item.vault_id, item.folded)
                 SECRETS.delete(attempt.tx, item.vault_id, item.folded)
             case Certificate():
                 for linked in linked_items(attempt, item):

@@ -48,6 +48,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.root / "events.json"
 
     @property
+    def rotators(self) -> Path:
+        """The file whoever speaks with rotators holds locked."""
+        return self.root / "rotators.lock"
+
+    @property
     def lock(self) -> Path:
         """The file whoever makes or recovers the vault holds locked."""
         return self.root / "init.lock"

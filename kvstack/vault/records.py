@@ -23,6 +23,7 @@ from kvstack.terms.secret import SecretValue
 from kvstack.vault.approval_rows import ApprovalRule
 from kvstack.vault.certificates.rows import Certificate
 from kvstack.vault.deletion import Deletion
+from kvstack.vault.rotation_attempt import Underway
 from kvstack.vault.table import Row
 
 __all__ = [
@@ -149,7 +150,7 @@ class Key(Row, frozen=True, kw_only=True):
 class Secret(Row, frozen=True, kw_only=True):
     """A secret with its newest version's attributes, never its value. fingerprint: of the newest value; managed: it is
     a certificate's, and comes and goes with it; previous_since, told: as a key's; generator: how the vault makes other
-    values by itself, None where it cannot."""
+    values by itself, None where it cannot; underway: a rotation by its rotator that is not done yet."""
 
     vault_id: str
     folded: str
@@ -173,6 +174,7 @@ class Secret(Row, frozen=True, kw_only=True):
     previous_since: datetime | None = None
     told: tuple[str, ...] = ()
     generator: Generator | None = None
+    underway: Underway | None = None
 
     @property
     def keep_previous(self) -> Duration | None:

@@ -8,64 +8,62 @@ from msgspec.structs import replace
 
 from kvstack.terms import schedule
 from kvstack.terms.generator import generated
-from kvstack.terms.name import folded
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.certificates.making import require_same_issuer
 from kvstack.vault.certificates.operations import CREATE as CREATE_CERTIFICATE
 from kvstack.vault.certificates.operations import CertificateOperations
 from kvstack.vault.certificates.rows import CERTIFICATE_VERSIONS
-from kvstack.vault.due_kind import Due, Found, NotDue
+from kvstack.vault.due_kind import Due, Found
 from kvstack.vault.engine import Attempt
-from kvstack.vault.errors import BadParameter
+from kvstack.vault.errors import Conflict
 from kvstack.vault.items import CERTIFICATE, KEY, SECRET, I, Kind, V, followed, live, require_unmanaged
-from kvstack.vault.key_attributes import expiry_by_rotation
 from kvstack.vault.keys import ROTATE, KeyOperations
 from kvstack.vault.records import Certificate, Key, Secret, SecretVersion, Vault
-from kvstack.vault.secrets import SET, SecretAttributes, SecretOperations
+from kvstack.vault.rotation import require_generated
+from kvstack.vault.rotator_runs import RotatorOperations
+from kvstack.vault.secrets import SET, next_attributes
+from kvstack.vault.still_due import still_due
 from kvstack.vault.table import Table
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS
 
 
-class RotatingOperations(KeyOperations, SecretOperations, CertificateOperations):
+class RotatingOperations(KeyOperations, RotatorOperations, CertificateOperations):
     """New versions by time, and by hand where a secret's value is generated."""
 
     def rotate_secret(self, caller: Caller, vault: str, name: str) -> SecretVersion:
-        """Generate a secret's next value, with the newest version's attributes; it expires when the rotation policy
-        says so. Raises BadParameter for a secret whose value is not generated."""
-        with (
-            self._attempt(caller, "SecretRotate", self._scope(vault, f"secrets/{name}")) as attempt,
-            attempt.transaction(),
-        ):
-            home = attempt.vault(vault, SET, f"secrets/{name}")
-            return self._rotated_secret(attempt, home, live(attempt, home, SECRET, name))
+        """Make a secret's next value, with the newest version's attributes; it expires when the rotation policy says
+        so. It is generated, and where there is a rotator goes through it. Raises BadParameter for a secret whose value
+        is not generated, RotatorFailed."""
+        with self._attempt(caller, "SecretRotate", self._scope(vault, f"secrets/{name}")) as attempt:
+            with attempt.look():
+                home = attempt.vault(vault, SET, f"secrets/{name}")
+                there = live(attempt, home, SECRET, name)
+                require_unmanaged(SECRET, there)
+                require_generated(there)
+            if there.rotation is None or there.rotation.rotator is None:
+                with attempt.transaction():
+                    home = attempt.vault(vault, SET, f"secrets/{name}")
+                    return self._rotated_secret(attempt, home, live(attempt, home, SECRET, name))
+        return self._rotate_by_hand(caller, vault, name)
 
     def _rotated_secret(self, attempt: Attempt, home: Vault, there: Secret) -> SecretVersion:
         attempt.at_item(home, f"secrets/{there.name}")
         require_unmanaged(SECRET, there)
-        if there.generator is None:
-            raise BadParameter(
-                f"nothing says how the value of the secret `{there.name}` in vault `{home.name}` is generated",
-                f"Declare `value_from: {{generate: {{...}}}}` and apply it, or say it by hand: `kvstack secret "
-                f"rotation-policy update {home.name}/{there.name} --every P30D --length 32`.",
-            )
-        given = SecretAttributes(
-            there.content_type,
-            there.enabled,
-            there.not_before,
-            expiry_by_rotation(there, attempt.now),
-            there.tags,
-            there.rotation,
-            there.generator,
-        )
-        value = generated(there.generator, self._random)
+        if there.rotation is not None and there.rotation.rotator is not None:
+            raise Conflict(f"the secret `{there.name}` in vault `{home.name}` has a rotator by now", "Try again.")
+        value = generated(require_generated(there), self._random)
+        given = next_attributes(there, attempt.now)
         return self._keep_value(attempt, home, there, there.name, value, given, by_rotation=True)
 
     # What the scheduler does
 
     def _ready_to_rotate(self, found: Found) -> Callable[[], None] | None:
-        """Make a key; a secret's value is drawn when it is kept."""
+        """Make a key, or have a rotator make a secret's value known; one that is only drawn is so when it is kept."""
         due = found.due
-        if due.kind == "secret":
+        if isinstance(found.thing, Secret):
+            if found.thing.rotation is not None and found.thing.rotation.rotator is not None:
+                self._rotate_due(due)
+                return None
             return partial(self._rotate_secret_due, due)
         with self._attempt(SYSTEM, "KeyRotate", self._scope(due.vault, f"keys/{due.name}")) as attempt:
             prepared = self._next_key(attempt, partial(still_due, attempt, due, KEY, ROTATE))
@@ -75,6 +73,10 @@ class RotatingOperations(KeyOperations, SecretOperations, CertificateOperations)
                 self._rotated_key(attempt, partial(still_due, attempt, due, KEY, ROTATE), prepared)
 
         return keep
+
+    def _ready_to_settle(self, found: Found) -> None:
+        """Tell a rotator how a rotation ended."""
+        self._rotate_due(found.due)
 
     def _rotate_secret_due(self, due: Due) -> None:
         scope = self._scope(due.vault, f"secrets/{due.name}")
@@ -131,22 +133,3 @@ class RotatingOperations(KeyOperations, SecretOperations, CertificateOperations)
             done.append(row.version)
         attempt.details["versions"] = " ".join(done)
         kind.table.put(attempt.tx, replace(item, previous_since=min(waiting, default=None)))
-
-
-def still_due(attempt: Attempt, due: Due, kind: Kind[I], action: str = "") -> tuple[Vault, I]:
-    """Return a thing and its vault, read anew. action: what is done with it, where that takes a right. Raises NotDue
-    where somebody did it meanwhile."""
-    path = f"{kind.collection}/{due.name}"
-    home = attempt.registry.vault(due.vault)
-    if home is None or home.deletion is not None:
-        raise NotDue(due)
-    if action:
-        home = attempt.vault(due.vault, action, path)
-    item = kind.table.get(attempt.tx, home.id, folded(due.name))
-    if item is None:
-        raise NotDue(due)
-    attempt.at_item(home, f"{kind.collection}/{item.name}")
-    at = kind.table.dates(item).get(due.action)
-    if at is None or at > attempt.now:
-        raise NotDue(due)
-    return home, item

@@ -8,19 +8,24 @@ from msgspec.structs import replace
 
 from kvstack.terms import generator as generator_rules
 from kvstack.terms import rotation as rotation_rules
+from kvstack.terms import rotator as rotator_rules
 from kvstack.terms.access_policy import SEE_SECRET
 from kvstack.terms.generator import Generator
 from kvstack.terms.rotation import RotationPolicy
+from kvstack.terms.rotator import Rotator
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
-from kvstack.vault.errors import BadParameter
+from kvstack.vault.errors import BadParameter, Forbidden
 from kvstack.vault.items import KEY, SECRET, ItemOperations, followed, live, require_unmanaged
 from kvstack.vault.pool_rules import require_rotation
 from kvstack.vault.records import Key, Secret
+from kvstack.vault.rotation_attempt import ATTEMPTS
 from kvstack.vault.versions import KEY_VERSIONS, SECRET_VERSIONS
 
 READ_KEY_POLICY = "Microsoft.KeyVault/vaults/keyrotationpolicies/read"
 WRITE_KEY_POLICY = "Microsoft.KeyVault/vaults/keyrotationpolicies/write"
+
+_GET = SECRET.action("getSecret/action")
 
 Rotated = Literal["keys", "secrets"]
 
@@ -48,7 +53,7 @@ class RotationOperations(ItemOperations):
             attempt.transaction(),
         ):
             home = attempt.vault(vault, require, item_path)
-            require_valid_policy(policy)
+            require_valid_policy(policy, with_rotator=collection == "secrets")
             require_rotation(home, policy)
             match collection:
                 case "keys":
@@ -63,11 +68,14 @@ class RotationOperations(ItemOperations):
                     require_unmanaged(SECRET, secret)
                     made = secret.generator if generator is UNSET else generator
                     require_possible(policy, made)
-                    if rotation_rules.rotates(policy):
+                    if rotation_rules.rotates(policy) or (policy is not None and policy.rotator is not None):
                         # Who may not set a value may not have the vault set one either.
                         attempt.require(SECRET.action("setSecret/action"), attempt.subject, data=True)
+                    before = secret.rotation.rotator if secret.rotation is not None else None
+                    require_rotator(attempt, policy, before, operator=self._settings.operator_id)
                     since = _previous_since(attempt, secret, policy)
-                    SECRET.table.put(attempt.tx, replace(secret, rotation=policy, generator=made, previous_since=since))
+                    changed = replace(secret, rotation=policy, generator=made, previous_since=since)
+                    SECRET.table.put(attempt.tx, without_attempt(attempt, changed))
             return policy
 
     def get_rotation_policy(self, caller: Caller, vault: str, collection: Rotated, name: str) -> RotationPolicy | None:
@@ -86,27 +94,75 @@ class RotationOperations(ItemOperations):
                     return live(attempt, home, SECRET, name).rotation
 
 
-def require_valid_policy(policy: RotationPolicy | None) -> None:
-    """Refuse a policy no vault would take."""
+def require_valid_policy(policy: RotationPolicy | None, *, with_rotator: bool = False) -> None:
+    """Refuse a policy no vault would take. with_rotator: of a secret, it may have one."""
     if policy is None:
         return
     found = [(f"rotation.{attribute}", words) for attribute, words in rotation_rules.problems(policy)]
+    if policy.rotator is not None:
+        if with_rotator:
+            wrong = rotator_rules.problems(policy.rotator)
+            found += [(".".join(filter(None, ("rotation.rotator", attribute))), words) for attribute, words in wrong]
+        else:
+            found.append(("rotation.rotator", "only a secret has a rotator: a key is made by the vault itself"))
     if found:
         raise BadParameter.of(found)
 
 
+def require_rotator(attempt: Attempt, policy: RotationPolicy | None, before: Rotator | None, *, operator: str) -> None:
+    """Refuse a rotator whom the caller may not have asked: a program is the operator's alone to name, and whoever is
+    asked gets the secret's values, and posts signed by another secret. before: the one that is there already; operator:
+    whose store it is."""
+    rotator = policy.rotator if policy is not None else None
+    if rotator is None or rotator == before:
+        return
+    if rotator.command and attempt.caller.id != operator:
+        raise Forbidden(
+            "a program that is run on this machine is for the operator of its store to name",
+            "Have the rotator be a webhook, or declare it without `--as`.",
+            inner="ForbiddenByStore",
+        )
+    attempt.require(_GET, attempt.subject, data=True)
+    if rotator.secret:
+        home = attempt.registry.vault(rotator.secret_vault)
+        scope = replace(attempt.scope_of(home or rotator.secret_vault), item=f"secrets/{rotator.secret}")
+        attempt.require(_GET, scope, data=True)
+        if home is not None:
+            attempt.require_let_in(home)
+
+
+def without_attempt(attempt: Attempt, secret: Secret) -> Secret:
+    """Return a secret, without what is on its way where there is no rotator to go on with it."""
+    if secret.underway is None or (secret.rotation is not None and secret.rotation.rotator is not None):
+        return secret
+    attempt.details["discarded"] = "a rotation on its way"
+    ATTEMPTS.delete(attempt.tx, secret.vault_id, secret.folded)
+    return replace(secret, underway=None)
+
+
+def require_generated(secret: Secret) -> Generator:
+    """Return how a secret's next value is generated. Raises BadParameter where nothing says so."""
+    if secret.generator is None:
+        raise BadParameter(
+            f"nothing says how the value of the secret `{secret.name}` in vault `{secret.vault}` is generated",
+            f"Declare `value_from: {{generate: {{...}}}}` and apply it, or say it by hand: `kvstack secret "
+            f"rotation-policy update {secret.vault}/{secret.name} --every P30D --length 32`.",
+        )
+    return secret.generator
+
+
 def require_possible(policy: RotationPolicy | None, generator: Generator | None) -> None:
     """Refuse a secret's policy no vault would take, or that nothing can carry out. generator: the secret's."""
-    require_valid_policy(policy)
+    require_valid_policy(policy, with_rotator=True)
     if generator is not None:
         found = [(f"generate.{attribute}", words) for attribute, words in generator_rules.problems(generator)]
         if found:
             raise BadParameter.of(found)
-    elif rotation_rules.rotates(policy):
+    elif rotation_rules.rotates(policy) or (policy is not None and policy.rotator is not None):
         raise BadParameter(
             "rotation: only a secret whose value is generated is rotated: nothing says what the next value is",
             "Say how values are generated (`value_from: {generate: {...}}` in a stack, `--length N` by hand), or leave "
-            "`every` and `before_expiry` out.",
+            "`every`, `before_expiry` and `rotator` out.",
         )
 
 

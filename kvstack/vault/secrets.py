@@ -31,8 +31,9 @@ from kvstack.vault.items import (
     require_unmanaged,
     version_not_found,
 )
+from kvstack.vault.key_attributes import expiry_by_rotation
 from kvstack.vault.records import Secret, SecretVersion, Vault
-from kvstack.vault.rotation import require_possible
+from kvstack.vault.rotation import require_possible, require_rotator, without_attempt
 from kvstack.vault.superseded import note_version, superseded_since
 from kvstack.vault.versions import SECRET_VERSIONS, SecretVersionRow
 from kvstack.vault.warm import Warm
@@ -108,6 +109,8 @@ class SecretOperations(ItemOperations):
             )
             if rotation is not UNSET or generator is not UNSET:
                 require_possible(given.rotation, given.generator)
+            before = there.rotation.rotator if there is not None and there.rotation is not None else None
+            require_rotator(attempt, given.rotation, before, operator=self._settings.operator_id)
             return self._keep_value(attempt, home, there, name, value, given, by_rotation=by_rotation)
 
     def _keep_value(
@@ -120,9 +123,11 @@ class SecretOperations(ItemOperations):
         given: SecretAttributes,
         *,
         by_rotation: bool,
+        version: str = "",
     ) -> SecretVersion:
-        """Keep a value as a secret's newest version."""
-        key, version, now, revealed = folded(name), self._random(16).hex(), attempt.now, value.reveal()
+        """Keep a value as a secret's newest version. version: its id where it has one already."""
+        key, now, revealed = folded(name), attempt.now, value.reveal()
+        version = version or self._random(16).hex()
         fingerprint = self._barrier.fingerprint((home.folded, key), revealed)
         row = SecretVersionRow(
             vault_id=home.id,
@@ -160,7 +165,9 @@ class SecretOperations(ItemOperations):
             versions=row.number,
             previous_since=previous_since(there, now),
             generator=given.generator,
+            underway=there.underway if there is not None else None,
         )
+        item = without_attempt(attempt, item)
         SECRET_VERSIONS.put(attempt.tx, row)
         SECRETS.put(attempt.tx, item)
         emit_version(attempt, home, item, "NewVersionCreated")
@@ -306,6 +313,19 @@ class SecretOperations(ItemOperations):
                     attempt.require_let_in(there)
                 found.append(self._barrier.fingerprint((key, folded(name)), value.reveal()))
             return tuple(found)
+
+
+def next_attributes(secret: Secret, now: datetime) -> SecretAttributes:
+    """Return what the version that follows by rotation is to be like: as the newest one, with the policy's expiry."""
+    return SecretAttributes(
+        secret.content_type,
+        secret.enabled,
+        secret.not_before,
+        expiry_by_rotation(secret, now),
+        secret.tags,
+        secret.rotation,
+        secret.generator,
+    )
 
 
 def value_context(vault_id: str, name: str, version: str) -> tuple[str, ...]:

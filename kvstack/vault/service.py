@@ -30,6 +30,7 @@ from kvstack.vault.randomness import RandomOperations
 from kvstack.vault.retention import RetentionOperations
 from kvstack.vault.role_definitions import RoleDefinitionOperations
 from kvstack.vault.rotation import RotationOperations
+from kvstack.vault.rotation_status import RotationStatusOperations
 from kvstack.vault.secrets import SecretOperations
 from kvstack.vault.security_domains import SecurityDomainOperations
 from kvstack.vault.snapshot import SnapshotOperations
@@ -63,6 +64,7 @@ class VaultService(
     ImportOperations,
     IssuerOperations,
     RotationOperations,
+    RotationStatusOperations,
     ActivationOperations,
     RoleDefinitionOperations,
     DenialOperations,

@@ -110,11 +110,11 @@ class TransferOperations(VaultOperations, AssignmentOperations):
                 attempt.changes_registry().put_vault(attempt.tx, home)
                 here = placed(content, home)
                 self._put_keys(attempt, here)
-                self._put_secrets(attempt, here)
+                silenced = self._put_secrets(attempt, here)
                 self._put_certificates(attempt, here)
                 refused = self._put_policies(attempt, here)
                 given, not_given = self._put_access(attempt, here)
-                left = (*stuck.values(), *refused, *not_given)
+                left = (*stuck.values(), *silenced, *refused, *not_given)
                 attempt.details.update(_counts(content), left=str(len(left)), taken=content.taken.isoformat())
                 return Imported(
                     vault=home,
@@ -238,9 +238,11 @@ class TransferOperations(VaultOperations, AssignmentOperations):
         for key in content.keys:
             KEYS.put(attempt.tx, key)
 
-    def _put_secrets(self, attempt: Attempt, content: Content) -> None:
+    def _put_secrets(self, attempt: Attempt, content: Content) -> list[Left]:
+        """Keep the secrets. Returns what of them does not come along: nobody here has said whom to ask for values."""
         home = content.vault
         newest: dict[tuple[str, str], str] = {}
+        left = list[Left]()
         for row in content.secret_versions:
             # A fingerprint is made with a key of the store, and this is another one.
             own = self._barrier.fingerprint((home.folded, row.folded), row.sealed)
@@ -249,7 +251,15 @@ class TransferOperations(VaultOperations, AssignmentOperations):
             SECRET_VERSIONS.put(attempt.tx, replace(row, sealed=sealed, fingerprint=own))
         for secret in content.secrets:
             fingerprint = newest.get((secret.folded, secret.version), "")
-            SECRETS.put(attempt.tx, replace(secret, fingerprint=fingerprint))
+            kept = replace(secret, fingerprint=fingerprint, underway=None)
+            if kept.rotation is not None and kept.rotation.rotator is not None:
+                # Without it a rotation would make versions that work nowhere.
+                kept = replace(kept, rotation=replace(kept.rotation, rotator=None, enabled=False))
+                left.append(
+                    Left(f"secrets/{secret.name}", "its rotator is declared anew, its rotation is off until then")
+                )
+            SECRETS.put(attempt.tx, kept)
+        return left
 
     def _put_certificates(self, attempt: Attempt, content: Content) -> None:
         tx, home = attempt.tx, content.vault

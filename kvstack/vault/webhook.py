@@ -30,7 +30,7 @@ _EVENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 class Webhook:
     """A receiver, with the connection to it. key: what signs, None for nothing; random: draws random bytes; resolver:
-    says what its name means."""
+    says what its name means; most: bytes of an answer that are read."""
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Webhook:
         random: Callable[[int], bytes],
         seconds: tuple[float, float, float] = (_CONNECT_SECONDS, _READ_SECONDS, _TOTAL_SECONDS),
         resolver: Resolver = system_resolver,
+        most: int = _MOST_BYTES,
     ) -> None:
         self._place = urlsplit(url)
         self._port = self._place.port or (443 if self._place.scheme == "https" else 80)
@@ -51,6 +52,7 @@ class Webhook:
         self._random = random
         self._resolver = resolver
         self._connect_seconds, self._read_seconds, total = seconds
+        self._most = most
         self._connection: http.client.HTTPConnection | None = None
         self._watch = _Watch(total)
 
@@ -63,18 +65,26 @@ class Webhook:
 
     def post(self, identifier: str, event: bytes) -> Answer:
         """Post one event."""
-        headers = {"Content-Type": _EVENT_TYPE, **self._signed(identifier, event)}
-        try:
-            status, answered, _ = self._ask("POST", headers, event)
-        except (OSError, http.client.HTTPException) as error:
-            return Answer("later", _why(error))
-        if 200 <= status < 300:
+        status, failure, _, wait = self.exchange(identifier, event, _EVENT_TYPE)
+        if not failure:
             return TAKEN
         if status == 410:  # HTTP's own word: the receiver is gone for good
             return Answer("gone", "answered 410: it wants no events any more")
+        return Answer("later", failure, wait)
+
+    def exchange(self, identifier: str, body: bytes, kind: str) -> tuple[int, str, bytes, float | None]:
+        """Post something. kind: its media type. Returns the status, 0 where there was no answer; why it was not taken,
+        empty where it was; the beginning of what was answered; and the seconds it asks to be left alone for."""
+        headers = {"Content-Type": kind, **self._signed(identifier, body)}
+        try:
+            status, answered, content = self._ask("POST", headers, body)
+        except (OSError, http.client.HTTPException) as error:
+            return 0, _why(error), b"", None
+        if 200 <= status < 300:
+            return status, "", content, None
         wait = asked_to_wait(answered.get("retry-after", ""), self._now()) if status in (429, 503) else None
         redirect = ", and redirects are not followed" if 300 <= status < 400 else ""
-        return Answer("later", f"answered {status}{redirect}", wait)
+        return status, f"answered {status}{redirect}", content, wait
 
     def validated(self) -> Answer:
         """Ask whether it wants events of ours: nobody is to be flooded who did not say so."""
@@ -127,7 +137,7 @@ class Webhook:
                 connection = self._connected()
                 connection.request(method, path, body, {**headers, "User-Agent": "kvstack"})
                 response = connection.getresponse()
-                content, whole = _beginning(response)
+                content, whole = _beginning(response, self._most)
                 if self._watch.over:
                     raise TimeoutError
                 if not whole or response.will_close:
@@ -252,12 +262,12 @@ class _Watch:
                     continue  # it has ended by itself
 
 
-def _beginning(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
+def _beginning(response: http.client.HTTPResponse, most: int) -> tuple[bytes, bool]:
     """Return the beginning of a body, and whether it is the whole of it. Piece by piece: what the receiver says of
     sizes is never what memory is taken for."""
     content = b""
-    while len(content) <= _MOST_BYTES:
-        piece = response.read1(_MOST_BYTES + 1 - len(content))
+    while len(content) <= most:
+        piece = response.read1(most + 1 - len(content))
         if not piece:
             return content, not response.length
         content += piece

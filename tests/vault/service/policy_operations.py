@@ -184,6 +184,7 @@ SECRET_OPERATIONS = (
         "secrets/get secrets/list",
         lambda s, c, k: s.get_rotation_policy(c, LEGACY, "secrets", "s"),
     ),
+    Operation("rotation_status", "secrets/get secrets/list", lambda s, c, k: s.rotation_status(c, LEGACY, "s")),
     Operation(
         "set_rotation_policy of a secret",
         "secrets/set",
