@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kvstack.terms.key import KeySpecification
     from kvstack.terms.release_policy import ReleasePolicy
     from kvstack.terms.rotation import RotationPolicy
+    from kvstack.terms.rotator import Rotator
     from kvstack.vault.records import (
         ApprovalRule,
         Certificate,
@@ -226,12 +227,20 @@ def _public(public: "PublicKey") -> Document:
 
 def rotation_document(policy: "RotationPolicy") -> Document:
     """Return a policy in the shape a stack declares it in, without what is at its default."""
-    given = {field: getattr(policy, field) for field in policy.__struct_fields__}
-    return {
+    given = {field: getattr(policy, field) for field in policy.__struct_fields__ if field != "rotator"}
+    said = {
         field: value if isinstance(value, bool) else str(value)
         for field, value in given.items()
         if value is not None and value is not True
     }
+    return said if policy.rotator is None else {**said, "rotator": rotator_document(policy.rotator)}
+
+
+def rotator_document(rotator: "Rotator") -> Document:
+    """Return a rotator in the shape a stack declares it in."""
+    if rotator.command:
+        return {"command": list(rotator.command)}
+    return {"webhook": rotator.webhook, **({"secret": rotator.signed_by} if rotator.secret else {})}
 
 
 def _approval(rule: "ApprovalRule | None") -> Document | None:

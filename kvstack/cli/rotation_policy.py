@@ -20,6 +20,7 @@ from kvstack.terms.duration import Duration, duration
 from kvstack.terms.generator import Characters, Generator
 from kvstack.terms.limits import SECRET_BYTES
 from kvstack.terms.rotation import RotationPolicy
+from kvstack.terms.rotator import Rotator
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,9 +47,40 @@ def _generation(collection: Literal["keys", "secrets"]) -> Callable[[F], F]:
         characters = click.option(
             "--characters", type=click.Choice(get_args(Characters)), help="What they are drawn from; alphanumeric."
         )
-        return length(characters(function))
+        return _rotator_options(length(characters(function)))
 
     return options
+
+
+def _rotator_options(function: F) -> F:
+    """Return the options that say who makes a secret's new values known outside."""
+    command = click.option(
+        "--rotator-command",
+        metavar="WORDS",
+        type=text,
+        default="",
+        help="Who makes a new value known outside: a program with its arguments, each call on its standard input.",
+    )
+    webhook = click.option(
+        "--rotator-webhook", metavar="URL", type=text, default="", help="Or an address each call is posted to."
+    )
+    secret = click.option(
+        "--rotator-secret", metavar="VAULT/NAME", type=text, default="", help="The secret that signs what is posted."
+    )
+    return command(webhook(secret(function)))
+
+
+def _rotator(context: Context, command: str, webhook: str, secret: str) -> Rotator | None:
+    if not (command or webhook or secret):
+        return None
+    import shlex
+
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise click.BadParameter(f"--rotator-command: {error}") from None
+    signs = thing(context, secret, "secrets") if secret else None
+    return Rotator(words, webhook, signs.vault if signs else "", signs.name if signs else "")
 
 
 def add_rotation_policy(group: Verbs, collection: Literal["keys", "secrets"]) -> None:
@@ -98,10 +130,19 @@ def add_rotation_policy(group: Verbs, collection: Literal["keys", "secrets"]) ->
         as_json: bool,
         length: int | None = None,
         characters: Characters | None = None,
+        rotator_command: str = "",
+        rotator_webhook: str = "",
+        rotator_secret: str = "",
     ) -> int:
         wanted = thing(context, written, collection)
         given = RotationPolicy(
-            every, before_expiry, expire_after, notify_before_expiry, enabled=not off, keep_previous=keep_previous
+            every,
+            before_expiry,
+            expire_after,
+            notify_before_expiry,
+            enabled=not off,
+            keep_previous=keep_previous,
+            rotator=_rotator(context, rotator_command, rotator_webhook, rotator_secret),
         )
         if none != (given == RotationPolicy()):
             raise KvstackError("a rotation policy is set, or taken away by `--none`", "One of both is to be said.")
@@ -128,4 +169,7 @@ def _tell(policy: RotationPolicy | None, nothing: str, *, as_json: bool) -> None
     elif policy is None:
         answer(nothing)
     else:
-        answer(facts([(name.replace("_", " "), value) for name, value in shown.items()]))
+        rotator = policy.rotator
+        words = {**shown, **({"rotator": rotator.target} if rotator is not None else {})}
+        words |= {"signed by": rotator.signed_by} if rotator is not None and rotator.secret else {}
+        answer(facts([(name.replace("_", " "), value) for name, value in words.items()]))

@@ -17,6 +17,7 @@ from kvstack.cli.opened import opened
 from kvstack.cli.options import as_json, changed_attributes, given, new_attributes, version
 from kvstack.cli.output import answer, answer_json, say
 from kvstack.cli.rotation_policy import add_rotation_policy
+from kvstack.cli.rotation_status import status_document, status_facts
 from kvstack.cli.table import facts, table
 from kvstack.cli.thing import Thing, recover_hint, thing, vault_name
 from kvstack.cli.words import retagged, tag_values, text
@@ -191,14 +192,36 @@ def set_attributes(
 @as_json
 @pass_context
 def rotate(context: Context, written: str, as_json: bool) -> int:
-    """Generate a new value, of a secret whose value is generated; it expires as the rotation policy says."""
+    """Make a new value, of a secret whose value is generated; it expires as the rotation policy says.
+
+    Where it has a rotator that makes the value known outside first; what is on its way is gone on with.
+    """
     wanted = thing(context, written, "secrets")
     with opened(context) as vault, recover_hint("secret", wanted.written):
         made = vault.service.rotate_secret(vault.caller, wanted.vault, wanted.name)
+        status = vault.service.rotation_status(vault.caller, wanted.vault, wanted.name)
+    if status.stage == "finish":
+        say(f"note: the rotator did not take `finish` yet: {status.failure}. `kvstack run-due` asks it again.")
     if as_json:
         answer_json(version_document(made))
     else:
         answer(f"rotated secret {made.vault}/{made.name}, version {made.version}")
+    return 0
+
+
+@command.command("rotation-status")
+@_its_name
+@as_json
+@pass_context
+def rotation_status(context: Context, written: str, as_json: bool) -> int:
+    """Show how a secret's rotation by its rotator stands: the phase, the tries, the last failure; no value."""
+    wanted = thing(context, written, "secrets")
+    with opened(context) as vault, recover_hint("secret", wanted.written):
+        found = vault.service.rotation_status(vault.caller, wanted.vault, wanted.name)
+    if as_json:
+        answer_json(status_document(found))
+    else:
+        answer(facts(status_facts(found)))
     return 0
 
 

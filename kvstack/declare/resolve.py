@@ -191,7 +191,7 @@ class _Resolution:
             for problem in item.problems():
                 self.problems.append(_named_by_key(Located.below(path, problem), declared, path))
             if not self._failed_since(found):
-                item = item.resolved()
+                item = item.with_real_vaults(self._real_name).resolved()
             if not self.doubtful.get(path[:2], frozenset()) & item.looks_at_in_a_vault:
                 self.problems.extend(Located.below(path, problem) for problem in item.problems_within(vault))
             if item.lifecycle is not _ALWAYS:
@@ -199,6 +199,10 @@ class _Resolution:
             if isinstance(item.value_source, ValueFrom) and not self.allow_files:
                 self._check_file(path, item.value_source)
             self._add(Address(f"{key}/{collection}/{name}"), item, vault.name, Address(key), path)
+
+    def _real_name(self, written: str) -> str:
+        """Return the real name of a vault, of the stack's own by its key."""
+        return self._block(("vaults", written)).name or written if written in self.stack.vaults else written
 
     def _only_one(self, key: str, vault: Resource, resource: type[Resource], above: Path) -> None:
         """Add what a vault has one of, written as its one attribute; an empty one is none."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -69,7 +69,7 @@ class Alert(Resource, frozen=True, kw_only=True, kind="alert", collection="alert
             self, on=on, within=within, vault=self.vault.lower(), endpoint=self.endpoint.folded()
         )
 
-    def with_real_vaults(self, real: Callable[[str], str]) -> "Alert":
+    def with_real_vaults(self, real: Callable[[str], str]) -> Self:
         """Return it with the real names of vaults. real: returns one for what is written."""
         vault = real(self.vault) if self.vault else ""
         return msgspec.structs.replace(self, vault=vault, endpoint=self.endpoint.with_real_vault(real))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -83,7 +83,7 @@ class EventSubscription(Resource, frozen=True, kw_only=True, kind="event_subscri
         types = tuple(sorted(set(self.types)))
         return msgspec.structs.replace(self, types=types, vault=self.vault.lower(), endpoint=endpoint)
 
-    def with_real_vaults(self, real: Callable[[str], str]) -> "EventSubscription":
+    def with_real_vaults(self, real: Callable[[str], str]) -> Self:
         """Return it with the real names of vaults. real: returns one for what is written."""
         vault = real(self.vault) if self.vault else ""
         return msgspec.structs.replace(self, vault=vault, endpoint=self.endpoint.with_real_vault(real))

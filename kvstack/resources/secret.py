@@ -1,13 +1,13 @@
 """A secret in a vault."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated, Self
 
 import msgspec
 
 from kvstack.resources import tags
-from kvstack.resources.rotation import Rotation, problems_of_expiry
+from kvstack.resources.rotation import SecretRotation, problems_of_expiry
 from kvstack.resources.validity import Moment, problems_of_validity
 from kvstack.resources.value_source import ValueFrom
 from kvstack.resources.vault import Vault
@@ -51,9 +51,9 @@ class Secret(
     enabled: Annotated[bool, doc("Whether the current version can be read.")] = True
     not_before: Annotated[Moment | None, doc("The current version is meant for use from then on.")] = None
     expires: Annotated[Moment | None, doc("The current version is meant for use until then.")] = None
-    rotation: Annotated[Rotation | None, doc("When a new value is made; for generated values.", {"every": "P30D"})] = (
-        None
-    )
+    rotation: Annotated[
+        SecretRotation | None, doc("When a new value is made; for generated values.", {"every": "P30D"})
+    ] = None
     tags: Annotated[dict[str, str], doc("Up to 13 tags; a plan shows them in clear.", {"team": "payments"})] = {}  # noqa: RUF012  # msgspec copies it
 
     def resolved(self) -> Self:
@@ -69,7 +69,8 @@ class Secret(
         if self.rotation is not None:
             yield from self.rotation.problems()
             generated = self.value_from is not None and self.value_from.generate is not None
-            if not generated and (trigger := self.rotation.trigger) is not None:
+            trigger = self.rotation.trigger or ("rotator" if self.rotation.rotator is not None else None)
+            if not generated and trigger is not None:
                 yield Problem(
                     ("rotation",),
                     "only a generated value can be rotated",
@@ -78,6 +79,25 @@ class Secret(
         yield from problems_of_validity(self.not_before, self.expires)
         yield from problems_of_expiry(self.rotation, self.expires)
         yield from tags.problems(self.tags, secret=True)
+
+    def problems_within(self, container: Resource) -> Iterator[Problem]:
+        """Yield that its rotator's calls would be signed with the value that they are about to change."""
+        if self.rotation is None:
+            return
+        vault, name = self.rotation.signed_by
+        if (vault.lower(), name.lower()) == (container.name.lower(), self.name.lower()):
+            yield Problem(("rotation", "rotator", "secret"), "calls are not signed by the secret they are about")
+
+    def with_real_vaults(self, real: Callable[[str], str]) -> Self:
+        """Return it with the real name of the vault its rotator's secret is in."""
+        if self.rotation is None:
+            return self
+        return msgspec.structs.replace(self, rotation=self.rotation.with_real_vaults(real))
+
+    def made_after(self) -> tuple[str, ...]:
+        """Return the secret that signs its rotator's calls, and its vault."""
+        vault, name = self.rotation.signed_by if self.rotation is not None else ("", "")
+        return (f"vaults/{vault}".lower(), f"vaults/{vault}/secrets/{name}".lower()) if name else ()
 
     @property
     def value_source(self) -> ValueFrom | None:

@@ -179,6 +179,10 @@ class Resource(msgspec.Struct, metaclass=ResourceMeta, frozen=True, kw_only=True
         """Return it with what it refers to by real names. to: returns them for what is written."""
         return self
 
+    def with_real_vaults(self, real: Callable[[str], str]) -> Self:
+        """Return it with the real names of other vaults that it names. real: returns one for what is written."""
+        return self
+
     def problems_with(self, needed: "Resource") -> Iterator[Problem]:
         """Yield what is wrong with this and what it needs, where both are declared."""
         yield from ()

@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 MASK = "****"
 LONGEST_WORDS = 300
 _PASSWORD = re.compile(rb"(?i)(?:password|passwd|pwd|secret|token|key)\s*[=:]\s*('(?:[^'\\]|\\.)*'|[^\s;&]+)")
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 _DEEPEST = 20
 
 
@@ -17,10 +18,12 @@ def masked(text: bytes, secrets: Iterable[bytes]) -> str:
     """Return text with every secret replaced, in one line of at most 300 characters that can be shown. A secret is
     found as it is, in each of its lines, in its parts where it is a JSON document, a URL or a connection string, and in
     the spellings of JSON, URLs, base64 and hexadecimal."""
-    spellings = {spelling for secret in secrets for part in _parts(secret) for spelling in _spellings(part)}
+    parts = [part for secret in secrets for part in _parts(secret)]
     # The longest first: what is a part of another would leave the rest of that one standing.
-    for spelling in sorted(spellings, key=len, reverse=True):
+    for spelling in sorted({spelling for part in parts for spelling in _spellings(part)}, key=len, reverse=True):
         text = text.replace(spelling, MASK.encode())
+    for inner in sorted({inner for part in parts for inner in _within_base64(part)}, key=len, reverse=True):
+        text = _without_word(text, inner)
     shown = "".join(letter if letter.isprintable() else " " for letter in text.decode("utf-8", errors="replace"))
     words = " ".join(shown.split())
     return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 3] + "..."
@@ -73,17 +76,30 @@ def _spellings(part: bytes) -> Iterator[bytes]:
         yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quoted).encode()
     yield binascii.hexlify(part)
     yield binascii.hexlify(part).upper()
-    yield from _in_base64(part)
-
-
-def _in_base64(part: bytes) -> Iterator[bytes]:
-    """Yield what of a secret stands in base64 for certain, wherever it begins in what was encoded (`user:secret`)."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(part)
         yield encode(part).rstrip(b"=")
+
+
+def _within_base64(part: bytes) -> Iterator[bytes]:
+    """Yield what of a secret stands in base64 for certain, wherever it begins in what was encoded (`user:secret`)."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for before in range(3):
-            whole = encode(b"\0" * before + part)
             # The letters that hold bits of neighbours, too, are others each time.
             first, last = (before * 8 + 5) // 6, (before + len(part)) * 8 // 6
             if last - first >= 4:
-                yield whole[first:last]
+                yield encode(b"\0" * before + part)[first:last]
+
+
+def _without_word(text: bytes, inner: bytes) -> bytes:
+    """Return text without the whole words of base64 that something stands in: what is around it holds bits of it."""
+    at = text.find(inner)
+    while at >= 0:
+        first, last = at, at + len(inner)
+        while first and text[first - 1] in _BASE64:
+            first -= 1
+        while last < len(text) and text[last] in _BASE64:
+            last += 1
+        text = text[:first] + MASK.encode() + text[last:]
+        at = text.find(inner, first + len(MASK))
+    return text

@@ -23,7 +23,7 @@ from kvstack.resources.key import Key
 from kvstack.resources.release_policy import KeyReleasePolicy
 from kvstack.resources.role_assignment import RoleAssignment
 from kvstack.resources.role_definition import RoleDefinition
-from kvstack.resources.rotation import Rotation
+from kvstack.resources.rotation import Rotation, Rotator, SecretRotation
 from kvstack.resources.secret import Secret
 from kvstack.resources.value_source import Generate, ValueFrom
 from kvstack.resources.vault import Network, Vault
@@ -266,8 +266,9 @@ def test_another_stacks_thing_is_not_taken(backend: Backend, resource: Resource)
         (SECRET, {"enabled": False}),
         (SECRET, {"content_type": None}),
         (SECRET, {"content_type": "x", "expires": LATER, "tags": {}}),
-        (SECRET, {"rotation": Rotation(keep_previous="P30D")}),
-        (GENERATED, {"rotation": Rotation(every="P30D", enabled=False)}),
+        (SECRET, {"rotation": SecretRotation(keep_previous="P30D")}),
+        (GENERATED, {"rotation": SecretRotation(every="P30D", enabled=False)}),
+        (GENERATED, {"rotation": SecretRotation(every="P30D", rotator=Rotator(command=("rotate", "a b")))}),
         (CERTIFICATE, {"enabled": False}),
         (CERTIFICATE, {"tags": {}, "renew": None, "keep_previous": "P30D"}),
         (CERTIFICATE, {"notify": LifetimeTrigger(lifetime_percentage=80)}),

@@ -13,6 +13,8 @@ from kvstack.backends.embedded.snapshot import snapshot
 from kvstack.backends.protocol import Handler, LastChange, Offer, Snapshot
 from kvstack.resources.certificate import Certificate, CertificateKey
 from kvstack.resources.key import Key
+from kvstack.resources.rotation import Rotator, SecretRotation
+from kvstack.resources.secret import Secret
 from kvstack.schema.resource import Resource
 from kvstack.terms.approval import Deed, Given, Held
 from kvstack.terms.diagnostic import Diagnostic
@@ -153,6 +155,8 @@ class EmbeddedBackend:
     def is_slow(self, kind: str, resource: Resource) -> str | None:
         """Return what is being waited for where making this takes long."""
         match resource:
+            case Secret(rotation=SecretRotation(rotator=Rotator())):
+                return "asking its rotator"
             case Key(type="RSA" | "RSA-HSM" as type, size=size):
                 return f"generating {type} {size} key"
             case Key(type="EC-HSM" as type, curve=curve):

@@ -11,7 +11,7 @@ from kvstack.resources.identity import Identity
 from kvstack.resources.key import Key
 from kvstack.resources.release_policy import written as written_release
 from kvstack.resources.role_assignment import RoleAssignment
-from kvstack.resources.rotation import Rotation, written
+from kvstack.resources.rotation import Rotation, SecretRotation, secret_written, written
 from kvstack.resources.secret import Secret
 from kvstack.resources.vault import Approval, Network, Vault
 from kvstack.schema.obstacle import Hint
@@ -91,7 +91,7 @@ def of_key(
 def of_secret(
     secret: records.Secret | records.SecretVersion,
     vault_path: str,
-    rotation: Rotation | None,
+    rotation: SecretRotation | None,
     deletion: Deletion | None = None,
 ) -> Actual[Resource]:
     """Return a secret as read, with its newest version's attributes. vault_path: its vault's scope."""
@@ -221,6 +221,11 @@ def built_in_role_name(role_id: str) -> str | None:
     """Return the name of a built-in role, None for another's id."""
     definition = built_in_roles_by_id().get(role_id)
     return definition.name if definition is not None else None
+
+
+def secret_rotation_of(policy: RotationPolicy | None) -> SecretRotation | None:
+    """Return a secret's policy as a stack declares it."""
+    return None if policy is None else secret_written(policy)
 
 
 def rotation_of(policy: RotationPolicy | None) -> Rotation | None:

@@ -35,8 +35,15 @@ class SecretHandler:
             raise
 
     def rotate(self, actual: Actual[Secret], wanted: Wanted[Secret]) -> Actual[Resource]:
-        """Set another value: a new version."""
-        return self._set(wanted, only_if_absent=False)
+        """Set another value: a new version. One that has a rotator is rotated by it: nobody gets a value that does not
+        work."""
+        secret, name = wanted.resource, actual.resource.name
+        if secret.rotation is None or secret.rotation.rotator is None:
+            return self._set(wanted, only_if_absent=False)
+        around = frozenset({"rotation", "enabled", "not_before", "expires", "content_type", "tags"})
+        self.update(actual, wanted, around - secret.left_to_the_vault())
+        made = self._service.rotate_secret(self._caller, actual.vault, name)
+        return reading.of_secret(made, self._places.vault(actual.vault).path, secret.rotation)
 
     def update(self, actual: Actual[Secret], wanted: Wanted[Secret], changed: frozenset[str]) -> Actual[Resource]:
         """Change attributes of the current version, and the rotation policy."""

@@ -38,7 +38,7 @@ def snapshot(taken: VaultSnapshot, subscription: str, owner: str) -> Snapshot:
         things[f"vaults/{home.folded}/secrets/{secret.folded}"] = reading.of_secret(
             secret,
             paths[secret.vault_id],
-            reading.rotation_of(secret.rotation),
+            reading.secret_rotation_of(secret.rotation),
             reading.deletion_of(secret.deletion, home),
         )
     for certificate in taken.certificates:
