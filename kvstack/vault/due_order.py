@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from kvstack.vault.due_kind import Found
 from kvstack.vault.expiring import NOTICES
-from kvstack.vault.records import Certificate
+from kvstack.vault.records import Certificate, Secret
 
 # How much is committed at once: enough that a commit costs little a thing, and few enough that others wait for none.
 TOGETHER = 32
@@ -20,6 +20,13 @@ def turn(found: Found) -> tuple[bool, datetime, bool, str, str, str, str]:
     due, thing = found.due, found.thing
     signs = due.action == "renew" and isinstance(thing, Certificate) and thing.policy.authority is not None
     return not signs, due.since, due.action in NOTICES, due.vault, due.kind, due.name, due.action
+
+
+def apart(found: Found) -> bool:
+    """Tell whether it is done while the store is free for others, before what is committed together."""
+    due, thing = found.due, found.thing
+    asks = isinstance(thing, Secret) and thing.rotation is not None and thing.rotation.rotator is not None
+    return due.action in ("renew", "settle-rotation") or (due.action == "rotate" and asks)
 
 
 def together(found: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -13,7 +13,7 @@ from kvstack.vault import dates, errors
 from kvstack.vault.certificates.life import life
 from kvstack.vault.coming import Coming, Conflict, Known, Standing
 from kvstack.vault.due_kind import Action, Due, Found
-from kvstack.vault.due_order import together, turn
+from kvstack.vault.due_order import apart, together, turn
 from kvstack.vault.errors import BadParameter
 from kvstack.vault.expiring import noted
 from kvstack.vault.items import previous_since
@@ -115,8 +115,7 @@ class _Future:
             tried.update(one.due for one, _ in found)
             found.sort(key=_turn)
             for some in together(found):
-                # A certificate is renewed while the store is free for others, before what is committed together.
-                for one, way in sorted(some, key=_renewed_first):
+                for one, way in sorted(some, key=_committed_together):
                     self._do(way, one.due, now, coming)
             # What nothing was done with has the dates it had.
             looked_at = {way for _, way in found}
@@ -204,8 +203,8 @@ def _turn(found: tuple[Found, _Way]) -> tuple[Any, ...]:
     return turn(found[0])
 
 
-def _renewed_first(found: tuple[Found, _Way]) -> bool:
-    return found[0].due.action != "renew"
+def _committed_together(found: tuple[Found, _Way]) -> bool:
+    return not apart(found[0])
 
 
 def _followed(there: Standing, authority: Certificate | None, now: datetime) -> tuple[Conflict | None, Standing]:

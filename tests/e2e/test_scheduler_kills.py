@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kvstack.hsm.find import find_module
 from kvstack.terms.certificate import CertificateKey, CertificatePolicy, Trigger
@@ -14,6 +15,7 @@ from kvstack.terms.duration import duration
 from kvstack.terms.generator import Generator
 from kvstack.terms.key import KeySpecification
 from kvstack.terms.rotation import RotationPolicy
+from kvstack.terms.rotator import Rotator
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
@@ -37,6 +39,7 @@ DONE = {
     f"{VAULT}/keys/followed": 3,
     f"{VAULT}/keys/web": 2,
     f"{VAULT}/secrets/drawn": 2,
+    f"{VAULT}/secrets/asked": 2,
     f"{VAULT}/secrets/web": 2,
 }
 
@@ -56,6 +59,9 @@ class Due:
         service.create_key(me, VAULT, "followed", specification=IN_SOFTWARE, rotation=MONTHLY)
         service.rotate_key(me, VAULT, "followed")
         service.set_secret(me, VAULT, "drawn", SecretValue("first"), rotation=MONTHLY, generator=Generator())
+        # A program that takes every call, without a word.
+        asked = replace(MONTHLY, rotator=Rotator(command=("true",)))
+        service.set_secret(me, VAULT, "asked", SecretValue("first"), rotation=asked, generator=Generator())
         service.create_certificate(me, VAULT, "web", policy=WEB)
         service.set_secret(me, VAULT, "gone", SecretValue("v"))
         service.delete_secret(me, VAULT, "gone")
@@ -123,6 +129,7 @@ def test_four_processes_at_once_do_each_thing_once_between_them(due: Due, forks:
         ("disable-previous", "followed"),
         ("purge", "gone"),
         ("renew", "web"),
+        ("rotate", "asked"),
         ("rotate", "drawn"),
         ("rotate", "followed"),
         ("rotate", "in-hsm"),
