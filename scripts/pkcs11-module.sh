@@ -4,14 +4,7 @@
 # Where neither can be done it says so, and all but -HSM keys goes on with software keys.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-exists() { # a file by any of these patterns
-    local found
-    for found in "$@"; do
-        [ -e "$found" ] && return 0
-    done
-    return 1
-}
+. scripts/packages.sh
 
 # kvstack itself knows where modules lie (kvstack.hsm); before it is installed there is nothing to ask.
 softhsm_there() { .venv/bin/python -c 'import os, sys; from kvstack.hsm.find import find_module; sys.exit(find_module(os.environ) is None)'; }
@@ -20,54 +13,10 @@ nss_there() {
         /usr/local/lib/libsoftokn3.dylib /opt/homebrew/lib/libsoftokn3.dylib
 }
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    elif ! command -v sudo >/dev/null; then
-        echo "setup: not root, and there is no sudo" >&2
-        return 1
-    elif [ -t 0 ]; then
-        sudo "$@"
-    else
-        sudo --non-interactive "$@" # nobody there to type a password
-    fi
-}
-
-apt_install() {
-    export DEBIAN_FRONTEND=noninteractive
-    if ! exists /var/lib/apt/lists/*Packages*; then
-        as_root apt-get -qq update || return 1
-    fi
-    # Lists may be there and out of date: once more with new ones.
-    as_root apt-get -qq install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
-        { as_root apt-get -qq update && as_root apt-get -qq install -y --no-install-recommends "$@" >/dev/null; }
-}
-
-install_packages() { # softhsm2 and nss by the names of whoever is asked
-    local -a debian=() others=()
-    for wanted in "$@"; do
-        case $wanted in
-        softhsm) debian+=(softhsm2) others+=(softhsm) ;;
-        nss) debian+=(libnss3) others+=(nss) ;;
-        esac
-    done
-    echo "setup: installing ${debian[*]} by the system's package manager"
-    if command -v apt-get >/dev/null; then
-        apt_install "${debian[@]}"
-    elif command -v dnf >/dev/null; then
-        as_root dnf --quiet --assumeyes install "${others[@]}" >/dev/null
-    elif command -v brew >/dev/null; then
-        brew install --quiet "${others[@]}" >/dev/null # as the user: brew refuses root
-    else
-        echo "setup: none of apt-get, dnf and brew is there" >&2
-        return 1
-    fi
-}
-
 wanted=()
-softhsm_there || wanted+=(softhsm)
+softhsm_there || wanted+=(softhsm2:softhsm)
 if [ "${1:-}" = --nss ]; then
-    nss_there || wanted+=(nss)
+    nss_there || wanted+=(libnss3:nss)
 fi
 [ ${#wanted[@]} -eq 0 ] && exit 0
 

@@ -11,6 +11,8 @@ MASK = "****"
 LONGEST_WORDS = 300
 _PASSWORD = re.compile(rb"(?i)(?:password|passwd|pwd|secret|token|key)\s*[=:]\s*('(?:[^'\\]|\\.)*'|[^\s;&]+)")
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
+# What a document of credentials says beside the password: without it no error could be understood.
+_SAID_OPENLY = frozenset({"user", "username", "host", "hostname", "port", "dbname", "database", "engine", "schema"})
 _DEEPEST = 20
 
 
@@ -51,8 +53,9 @@ def _scalars(document: object, depth: int) -> Iterator[bytes]:
         case _ if not depth:
             return
         case dict():
-            for value in document.values():
-                yield from _scalars(value, depth - 1)
+            for name, value in document.items():
+                if name.lower() not in _SAID_OPENLY:
+                    yield from _scalars(value, depth - 1)
         case list():
             for value in document:
                 yield from _scalars(value, depth - 1)

@@ -25,6 +25,7 @@ CASES = [
     pytest.param("payments", "prod", 15, ["signing_key=RSA", "archive_key=oct"], id="payments-prod"),
     pytest.param("envelope", None, 2, ["key_type=RSA"], id="envelope"),
     pytest.param("consumer", None, 4, [], id="consumer"),
+    pytest.param("rotator-postgresql", None, 2, [], id="rotator-postgresql"),
     pytest.param("platform", None, 200, ["rsa=RSA", "ec=EC", "oct=oct"], id="platform"),
 ]
 NO_HSM = "no PKCS#11 module is found: the examples' keys of type -HSM were made as software keys"

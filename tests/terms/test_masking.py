@@ -67,6 +67,13 @@ def test_its_parts_are_secrets_too(secret: str, text: str) -> None:
         assert part not in shown
 
 
+def test_whom_a_document_of_credentials_is_for_may_be_told() -> None:
+    document = b'{"user": "app_b", "host": "db", "port": 5432, "password": "hunter22"}'
+    assert masked(b"app_b may not log in to db:5432 with hunter22", [document]) == (
+        "app_b may not log in to db:5432 with ****"
+    )
+
+
 def test_one_that_is_a_part_of_another_leaves_no_rest_of_it() -> None:
     assert masked(b"x abcdef y", [b"abc", b"abcdef"]) == "x **** y"
 
