@@ -69,11 +69,13 @@ ATTEMPTS = Table("rotation_attempts", RotationAttempt, ("vault_id", "folded"))
 
 class Answer(msgspec.Struct, frozen=True):
     """What a rotator answered. outcome: taken, failed (and tried again), or refused for good; why: of what was not
-    taken, without values; value: what it wants the value to be, None where it says nothing."""
+    taken, without values; value: what it wants the value to be, None where it says nothing; wait: seconds it asks
+    to be left alone for."""
 
     outcome: Literal["taken", "failed", "refused"]
     why: str = ""
     value: SecretValue | None = None
+    wait: float = 0.0
 
 
 def value_place(row: RotationAttempt, which: Literal["generated", "pending"]) -> tuple[str, ...]:
@@ -86,7 +88,8 @@ def after_failure(row: RotationAttempt, answer: Answer, now: datetime) -> Rotati
     failed = replace(row, tries=row.tries + 1, failure=answer.why[:_LONGEST_WORDS], failed_in=row.stage)
     if row.stage in BEFORE and (answer.outcome == "refused" or failed.tries >= MOST_TRIES):
         return given_up(failed, now)
-    return replace(failed, next_try=now + PAUSES[min(row.tries, len(PAUSES) - 1)])
+    pause = max(PAUSES[min(row.tries, len(PAUSES) - 1)], timedelta(seconds=answer.wait))
+    return replace(failed, next_try=now + pause)
 
 
 def given_up(row: RotationAttempt, now: datetime) -> RotationAttempt:

@@ -35,6 +35,8 @@ class RotatorCommand:
             )
         except OSError as error:
             return Answer("failed", f"cannot be run: {error.strerror}")
+        except ValueError:
+            return Answer("failed", "cannot be run: its name or an argument holds a character no program is given")
         assert process.stdin is not None  # noqa: S101
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
@@ -47,6 +49,9 @@ class RotatorCommand:
             over = True
             _end(process.pid)
             process.wait()
+        except BaseException:
+            _end(process.pid)
+            raise
         if not (printed.drained() and errors.drained()):
             _end(process.pid)  # something it started still holds its output open
             printed.drained()

@@ -20,7 +20,7 @@ from kvstack.vault.items import SECRET, SECRETS, live, require_unmanaged
 from kvstack.vault.records import Secret, SecretVersion, Vault
 from kvstack.vault.rotation_attempt import Answer, RotationAttempt
 from kvstack.vault.rotator_call import RotatorPort
-from kvstack.vault.rotator_steps import RotatorStep, RotatorStepOperations
+from kvstack.vault.rotator_steps import RotatorStep, RotatorStepOperations, waits
 from kvstack.vault.secrets import SET
 from kvstack.vault.signing_keys import SigningKeyOperations
 from kvstack.vault.still_due import still_due
@@ -136,11 +136,11 @@ class RotatorOperations(RotatorStepOperations, SigningKeyOperations):
         return home, item
 
     def _still_there(self, attempt: Attempt, vault: str, name: str) -> tuple[Vault, Secret] | None:
-        """Return a secret between two phases; None for one that was deleted meanwhile: the rest waits until it is
-        back."""
+        """Return a secret between two phases; None for one that was deleted or disabled meanwhile: the rest waits
+        until it is back."""
         home = attempt.registry.vault(vault)
         item = SECRETS.get(attempt.tx, home.id, folded(name)) if home is not None else None
-        if home is None or home.deletion is not None or item is None or item.deletion is not None:
+        if home is None or home.deletion is not None or item is None or waits(attempt, item):
             attempt.details["phase"] = "none"
             return None
         return self._rotated(attempt, vault, name, None)

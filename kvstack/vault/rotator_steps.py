@@ -15,7 +15,7 @@ from kvstack.terms.generator import generated
 from kvstack.terms.name import folded
 from kvstack.terms.rotator import Phase, Rotator
 from kvstack.terms.secret import SecretValue
-from kvstack.vault.caller import Caller
+from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import VaultError
 from kvstack.vault.events import emit
@@ -166,7 +166,7 @@ class RotatorStepOperations(SecretOperations):
                 return self._keep_attempt(attempt, item, after), None
             case "test" if item.version != row.previous:
                 return self._abandoned(attempt, home, item, row), None
-            case "test" if item.deletion is not None or home.deletion is not None:
+            case "test" if home.deletion is not None or waits(attempt, item):
                 return None, None  # it is tested anew once it is back
             case "test":
                 return self._committed(attempt, home, item, row)
@@ -196,3 +196,8 @@ class RotatorStepOperations(SecretOperations):
         if item.underway != row.underway:
             SECRETS.put(attempt.tx, replace(item, underway=row.underway))
         return row
+
+
+def waits(attempt: Attempt, item: Secret) -> bool:
+    """Tell whether a secret is to be left alone until it is back. By hand what is disabled may be rotated, too."""
+    return item.deletion is not None or (attempt.caller == SYSTEM and not item.enabled)

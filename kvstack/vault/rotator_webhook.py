@@ -44,11 +44,13 @@ class RotatorWebhook:
             most=MOST_BYTES,
         )
         try:
-            status, failure, content, _ = webhook.exchange(f"{call.id}.{call.phase}", call.document, "application/json")
+            status, failure, content, wait = webhook.exchange(
+                f"{call.id}.{call.phase}", call.document, "application/json"
+            )
         finally:
             webhook.close()
         if failure:
-            return Answer("refused" if status == REFUSED else "failed", failure)
+            return Answer("refused" if status == REFUSED else "failed", failure, wait=wait or 0.0)
         if len(content) > MOST_BYTES:
             return Answer("failed", f"answered more than {MOST_BYTES} bytes")
         return answered(call, content)

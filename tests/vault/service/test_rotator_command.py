@@ -124,7 +124,11 @@ def test_what_it_leaves_running_with_its_output_open_holds_nobody_up(ask: Any) -
 
 @pytest.mark.parametrize(
     ("command", "why"),
-    [(("/nowhere/at-all",), "cannot be run: No such file or directory"), (("/",), "cannot be run: Permission denied")],
+    [
+        (("/nowhere/at-all",), "cannot be run: No such file or directory"),
+        (("/",), "cannot be run: Permission denied"),
+        (("true", "\udcff\ud800"), "cannot be run: its name or an argument holds a character no program is given"),
+    ],
 )
 def test_what_cannot_be_run_is_said(tmp_path: Path, command: tuple[str, ...], why: str) -> None:
     assert RotatorCommand(command, tmp_path, 5).ask(call("set")) == Answer("failed", why)

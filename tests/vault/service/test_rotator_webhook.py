@@ -108,6 +108,19 @@ def test_what_it_answers_wrongly_is_tried_again_and_not_repeated(dev: World, tol
     assert len(dev.service.list_secret_versions(dev.operator, VAULT, "s")) == 2
 
 
+def test_who_asks_to_be_left_alone_is(dev: World) -> None:
+    answers = [Told(status=503, headers={"Retry-After": "600"})]
+    with receiving(lambda _: answers.pop() if answers else OK) as receiver:
+        declare(dev, receiver.url)
+        allow(dev, receiver, http=[f"127.0.0.1:{receiver.port}"])
+        dev.days(31)
+        assert len(failures(dev)) == 1
+        for minutes, calls in ((9, 1), (2, 5)):
+            dev.clock.advance(timedelta(minutes=minutes))
+            assert failures(dev) == []
+            assert len(receiver.got) == calls
+
+
 def test_422_is_for_good(dev: World) -> None:
     def answer(posted: Posted) -> Told:
         return Told(status=422) if posted.event["phase"] == "set" else OK

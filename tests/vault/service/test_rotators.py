@@ -253,6 +253,23 @@ def test_what_is_disabled_waits_and_goes_on_when_it_is_back(dev: World, database
     assert database.phases == ["create", "set", "test", "test", "finish"]
 
 
+@pytest.mark.parametrize("phase", ["create", "set", "test"])
+def test_what_is_disabled_while_the_rotator_works_waits_there(dev: World, database: Database, phase: str) -> None:
+    def disable(call: RotatorCall) -> None:
+        if call.phase == phase and database.phases.count(phase) == 1:
+            dev.service.update_secret(dev.operator, VAULT, "s", enabled=False)
+
+    database.hears = disable
+    dev.days(31)
+    assert run(dev).failed == ()
+    assert versions(dev) == 1
+    later(dev, hours=1)
+    assert did(dev) == []
+    dev.service.update_secret(dev.operator, VAULT, "s", enabled=True)
+    assert did(dev) == ["rotate"]
+    assert (versions(dev), value(dev) in database.works) == (2, True)
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_what_is_deleted_meanwhile_waits_until_it_is_back(dev: World, database: Database, whole: bool) -> None:
     def delete(call: RotatorCall) -> None:
@@ -364,6 +381,22 @@ def test_the_value_is_what_the_rotator_says_it_is(dev: World, database: Database
     dev.service.rotate_secret(dev.operator, VAULT, "s")
     found = dev.service.get_secret(dev.operator, VAULT, "s").value
     assert found == answer.value
+
+
+def test_a_pending_value_in_another_place_is_refused(dev: World, database: Database) -> None:
+    answers = [FAILED]
+    database.hears = lambda call: answers.pop() if call.phase == "test" and answers else None
+    dev.days(31)
+    run(dev)
+    pending = database.calls[-1].pending.reveal()
+    assert not any(pending in path.read_bytes() for path in dev.unlocked.paths.root.rglob("*") if path.is_file())
+    with dev.unlocked.store.transaction() as tx:
+        (row,) = ATTEMPTS.scan(tx)
+        assert repr(row) == f"RotationAttempt(s, {row.id}, test, ****)"
+        ATTEMPTS.put(tx, replace(row, pending=row.generated))
+    later(dev, minutes=1)
+    assert len(failures(dev)) == 1
+    assert (versions(dev), value(dev)) == (1, "user:first")
 
 
 # Who may declare one
