@@ -76,8 +76,9 @@ class CalendarOperations(RotatingOperations):
             for row in kind.table.scan(attempt.tx)
             if row.vault_id in homes
         ]
+        signers = {one.authority for one in things}
         return Known(
-            things,
+            [replace(one, signs=_signs(attempt, one.row)) if _named(one.row) in signers else one for one in things],
             [home for home in vaults if home.deletion is not None],
             tuple(_endings(attempt)),
             tuple(map(_heard, subscriptions(attempt.tx))),
@@ -107,10 +108,17 @@ class CalendarOperations(RotatingOperations):
             require_same_issuer(attempt, row, signer)
         except VaultError as error:
             return None, error.summary
-        authority = CERTIFICATE.table.get(attempt.tx, *signer)
-        if authority is not None and authority.policy.authority is None:
-            return signer, f"the certificate `{vault}/{authority.name}` is no certificate authority"
         return signer, ""
+
+
+def _named(row: Key | Secret | Certificate) -> tuple[str, str] | None:
+    """Return under which name a certificate is somebody's authority."""
+    return (row.vault_id, row.folded) if isinstance(row, Certificate) else None
+
+
+def _signs(attempt: Attempt, row: Key | Secret | Certificate) -> bool:
+    version = CERTIFICATE_VERSIONS.get(attempt.tx, row.vault_id, row.folded, row.version)
+    return version is not None and version.policy.authority is not None
 
 
 def _heard(subscriber: Subscription) -> Filter:

@@ -39,12 +39,14 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
     """A thing as it stands. followed: when each of its versions that is still to be disabled was followed by another
-    one; authority: id of the vault and folded name of what signs it; barred: why no new version can be made."""
+    one; authority: id of the vault and folded name of what signs it; barred: why no new version can be made; signs:
+    of what others are signed by, whether its newest version is an authority's: its policy may have changed since."""
 
     row: Key | Secret | Certificate
     followed: tuple[datetime, ...] = ()
     authority: tuple[str, str] | None = None
     barred: str = ""
+    signs: bool = True
 
 
 class Known(msgspec.Struct, frozen=True):

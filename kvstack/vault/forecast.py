@@ -157,9 +157,9 @@ class _Future:
             waiting[way] = there.row.version
             yield replace(_coming(due, now, (wrong,)), done=False)
 
-    def _authority(self, there: Standing) -> Certificate | None:
+    def _authority(self, there: Standing) -> Standing | None:
         way = self._certificates.get(there.authority) if there.authority is not None else None
-        return cast(Certificate, way.standing.row) if way is not None and way.standing is not None else None
+        return way.standing if way is not None else None
 
     def _unfollowed(self, way: _Way, there: Standing, now: datetime) -> Iterator[Conflict]:
         """Yield what is wrong with a version that expires."""
@@ -172,9 +172,9 @@ class _Future:
         elif expires is not None and due > expires:
             yield Conflict("expires-before-rotation", f"the next version is made on {errors.day(due)}, after that")
         authority = self._authority(there)
-        ends = authority.expires if authority is not None else None
+        ends = authority.row.expires if authority is not None else None
         if authority is not None and ends is not None and expires is not None and ends < expires:
-            yield _outlives(authority)
+            yield _outlives(authority.row)
 
     def _enqueue(self, way: _Way, after: datetime | None = None) -> None:
         """Wait for a thing's next date. What stays due after a run was tried in vain."""
@@ -207,19 +207,22 @@ def _committed_together(found: tuple[Found, _Way]) -> bool:
     return not apart(found[0])
 
 
-def _followed(there: Standing, authority: Certificate | None, now: datetime) -> tuple[Conflict | None, Standing]:
+def _followed(there: Standing, authority: Standing | None, now: datetime) -> tuple[Conflict | None, Standing]:
     """Return the thing with its next version, or why there can be none."""
     if there.barred:
         return Conflict("not-done", there.barred), there
     row = there.row
     new: dict[str, Any] = {}
+    signs = there.signs
     if isinstance(row, Certificate):
         if there.authority is not None and (wrong := _unsigned(authority, now)) is not None:
             return wrong, there
-        begins, ends = life(row.policy.validity_months, now, authority.not_before if authority is not None else None)
-        if authority is not None and authority.expires is not None and ends > authority.expires:
-            return _outlives(authority), there
+        above = cast(Certificate, authority.row) if authority is not None else None
+        begins, ends = life(row.policy.validity_months, now, above.not_before if above is not None else None)
+        if above is not None and above.expires is not None and ends > above.expires:
+            return _outlives(above), there
         new = {"not_before": begins, "expires": ends}
+        signs = row.policy.authority is not None
     else:
         new = {"expires": expiry_by_rotation(row, now), **({"underway": None} if isinstance(row, Secret) else {})}
     after = replace(
@@ -233,22 +236,25 @@ def _followed(there: Standing, authority: Certificate | None, now: datetime) -> 
         told=(),
         **new,
     )
-    return None, replace(there, row=after, followed=(*there.followed, now))
+    return None, replace(there, row=after, followed=(*there.followed, now), signs=signs)
 
 
-def _unsigned(authority: Certificate | None, now: datetime) -> Conflict | None:
+def _unsigned(authority: Standing | None, now: datetime) -> Conflict | None:
     """Return why an authority signs nothing at this time."""
-    if authority is None or authority.deletion is not None:
+    if authority is None or authority.row.deletion is not None:
         return Conflict("not-done", "its certificate authority is not there")
-    name = f"the certificate authority `{authority.vault}/{authority.name}`"
-    if not authority.enabled:
+    row = authority.row
+    if not authority.signs:
+        return Conflict("not-done", f"the certificate `{row.vault}/{row.name}` is no certificate authority")
+    name = f"the certificate authority `{row.vault}/{row.name}`"
+    if not row.enabled:
         return Conflict("not-done", f"{name} is disabled")
-    if authority.expires is not None and now >= authority.expires:
-        return Conflict("outlives-authority", f"{name} has expired, on {errors.day(authority.expires)}")
+    if row.expires is not None and now >= row.expires:
+        return Conflict("outlives-authority", f"{name} has expired, on {errors.day(row.expires)}")
     return None
 
 
-def _outlives(authority: Certificate) -> Conflict:
+def _outlives(authority: Key | Secret | Certificate) -> Conflict:
     ends = errors.day(authority.expires) if authority.expires is not None else ""
     return Conflict(
         "outlives-authority",

@@ -1,5 +1,6 @@
 """`kvstack calendar`: the year ahead as a table, JSON, Markdown and a file that calendars read."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from kvstack.render.calendar import icalendar, markdown
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
+from tests.render.icalendar_reader import read
 from tests.render.test_json import invalid
 from tests.vault.service.world import START
 
@@ -52,14 +54,27 @@ def test_it_ends_with_the_day_that_is_named(rotating: Shell) -> None:
         assert rotating("calendar", *wrong).code == 1
 
 
-def test_the_calendar_file_is_the_same_but_for_its_stamp_and_has_an_entry_each(rotating: Shell) -> None:
-    lines = rotating.good("calendar", "--all", "--ics").text.splitlines()
-    assert (lines[0], lines[-1]) == ("BEGIN:VCALENDAR", "END:VCALENDAR")
-    uids = [line for line in lines if line.startswith("UID:")]
-    assert len(set(uids)) == lines.count("BEGIN:VEVENT") == lines.count("END:VEVENT") == 3
-    assert uids == [
-        line for line in rotating.good("calendar", "--all", "--ics").text.splitlines() if line.startswith("UID:")
+def test_the_calendar_file_is_taken_by_calendars_and_has_the_same_entries_each_time(rotating: Shell) -> None:
+    found = read(rotating.good("calendar", "--all", "--ics").out)
+    assert [one.summary for one in found] == [f"rotate: secret {SECRET}"] * 3
+    assert [one.start for one in found] == [
+        datetime.fromisoformat(one["at"]).replace(microsecond=0) for one in document(rotating, "--all")["coming"]
     ]
+    assert [one.uid for one in read(rotating.good("calendar", "--all", "--ics").out)] == [one.uid for one in found]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Pacific/Apia", "Asia/Kathmandu"])
+def test_the_year_is_the_same_wherever_the_machine_stands(rotating: Shell, zone: str) -> None:
+    """Daylight saving, and the date line: everything is computed and said in UTC."""
+
+    def everything(time_zone: str) -> list[bytes]:
+        ways = ((), ("--json",), ("--ics",))
+        until = ("calendar", "--all", "--until", "2030-03-31")
+        return [rotating.process(*until, *way, environment={"TZ": time_zone}).out for way in ways]
+
+    here, there = everything(zone), everything("UTC")
+    assert here == there
+    assert b"rotate" in here[0]
 
 
 def test_a_line_of_a_calendar_has_75_octets_at_most_and_is_whole_again_unfolded() -> None:

@@ -207,6 +207,57 @@ def test_a_certificate_that_would_outlive_its_authority_is_a_conflict_until_that
     assert (second.done, second.at) == (True, authority.at)
 
 
+@pytest.mark.parametrize("away", ["disabled", "deleted", "renewed as no authority"])
+def test_what_nothing_can_renew_is_a_conflict_and_so_is_its_end(dev: World, away: str) -> None:
+    service, me = dev.service, dev.operator
+    service.create_certificate(me, VAULT, "ca", policy=policy("ca", 60, 30, authority=CertificateAuthority()))
+    leaf = policy("leaf", 4, 40, issuer=f"{VAULT}/certificates/ca")
+    service.create_certificate(me, VAULT, "leaf", policy=leaf)
+    match away:
+        case "disabled":
+            service.update_certificate(me, VAULT, "ca", enabled=False)
+        case "deleted":
+            service.delete_certificate(me, VAULT, "ca")
+        case _:
+            service.set_certificate_policy(me, VAULT, "ca", policy("ca", 60, 30))
+            service.renew_certificate(me, VAULT, "ca")
+    coming = [one for one in service.calendar(me, START + 150 * DAY).coming if one.name == "leaf"]
+    assert [(one.action, one.done) for one in coming] == [("renew", False), ("near-expiry", True), ("expired", True)]
+    assert [{conflict.code for conflict in one.conflicts} for one in coming] == [{"not-done"}] * 3
+    for one in coming:
+        while one.at - dev.clock.now() > 20 * DAY:  # a vault that is looked after
+            dev.clock.advance(20 * DAY)
+            service.run_due(SYSTEM)
+        dev.clock.set(one.at)
+        report = service.run_due(SYSTEM)
+        done = {due.action for due in report.done if due.name == "leaf"}
+        failed = {one.due.action for one in report.failed if one.due.name == "leaf"}
+        assert (one.action in done, "renew" in failed) == (one.done, True)
+
+
+@pytest.mark.parametrize("authority", [None, CertificateAuthority()], ids=["is to be none", "is to be one"])
+def test_whether_an_authority_is_one_says_its_version_and_not_what_its_next_one_will_be(
+    dev: World, authority: CertificateAuthority | None
+) -> None:
+    service, me = dev.service, dev.operator
+    root = policy("ca", 5, 30, authority=CertificateAuthority())
+    service.create_certificate(me, VAULT, "ca", policy=root)
+    leaf = policy("leaf", 1, 10, issuer=f"{VAULT}/certificates/ca")
+    service.create_certificate(me, VAULT, "leaf", policy=leaf)
+    if authority is not None:
+        service.set_certificate_policy(me, VAULT, "ca", policy("ca", 5, 30))
+        service.renew_certificate(me, VAULT, "ca")
+    service.set_certificate_policy(me, VAULT, "ca", policy("ca", 5, 30, authority=authority))
+    coming = service.calendar(me, START + 200 * DAY).coming
+    (turned,) = (one.at for one in coming if one.action == "renew" and one.name == "ca")
+    renewals = [one for one in coming if one.action == "renew" and one.name == "leaf"]
+    assert {one.done for one in renewals if one.at < turned} == {authority is None}
+    assert {one.done for one in renewals if one.at > turned} == {authority is not None}
+    did = history(dev, coming, 200 * DAY)
+    said = {at: {due(one) for one in coming if one.done and one.at == at} for at in did}
+    assert did == said
+
+
 def test_a_rotation_nobody_is_told_of_is_a_conflict(dev: World) -> None:
     monthly = RotationPolicy(every=Duration(days=200))
     dev.service.create_key(dev.operator, VAULT, "k", specification=EC256, rotation=monthly)

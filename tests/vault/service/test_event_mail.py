@@ -13,6 +13,7 @@ from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.caller import SYSTEM
 from kvstack.vault.certificates.rows import Contact
 from kvstack.vault.errors import BadParameter, Forbidden
+from kvstack.vault.outbox import AlertRule
 from tests.vault.service.mail_server import MailServer, mail_server
 from tests.vault.service.receiver import certified
 from tests.vault.service.test_events import VAULT, deliver, set_secret
@@ -42,6 +43,27 @@ def test_people_are_mailed_what_happened_and_no_value(dev: World) -> None:
     assert mail.recipients == ("ann@example.com", "bob@example.com")
     assert "Subject: [kvstack] Secret db in payments-dev has a new version" in mail.content
     assert "canary-77" not in mail.content
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        (AlertRule(operation="SecretSet"), "SecretSet Success"),
+        (AlertRule(event="*NewVersionCreated"), "Microsoft.KeyVault.SecretNewVersionCreated"),
+    ],
+)
+def test_people_named_in_an_alert_are_mailed_what_raised_it(dev: World, rule: AlertRule, what: str) -> None:
+    with mail_server() as server:
+        configure(dev, server)
+        dev.service.put_alert(dev.operator, "changes", rule, mail=["ann@example.com"])
+        set_secret(dev, "db", "canary-78")
+        assert deliver(dev).delivered == 1
+    (mail,) = server.got
+    assert mail.recipients == ("ann@example.com",)
+    assert "Subject: [kvstack] Alert changes was raised" in mail.content
+    assert f"What      {what}" in mail.content
+    assert "/secrets/db" in mail.content
+    assert "canary-78" not in mail.content
 
 
 def test_the_password_goes_over_tls_to_who_is_trusted(
