@@ -79,8 +79,14 @@ class DueOperations(RotatingOperations, ExpiryOperations):
             if not found:
                 break
             # What is done may make the next thing due at once; what failed is due since the same date as before.
+            before = len(done)
             for some in together(found):
                 self._do(some, done, failed)
+            if _authority_renewed(found, done[before:]):
+                # What it could not sign before may be signed now.
+                again = {one.due for one in failed if one.due.action == "renew"}
+                failed = [one for one in failed if one.due not in again]
+                tried -= again
         # Those whose making or purge was cut short some time ago, too.
         left: list[str] = []
         self._destroy_tokens(left)
@@ -216,6 +222,17 @@ def _dated(
             continue
         if row is not None:
             yield kind, row
+
+
+def _authority_renewed(found: Iterable[Found], done: Iterable[Due]) -> bool:
+    finished = set(done)
+    return any(
+        one.due.action == "renew"
+        and one.due in finished
+        and isinstance(one.thing, Certificate)
+        and one.thing.policy.authority is not None
+        for one in found
+    )
 
 
 def _over(deletion: Deletion, at: datetime) -> bool:

@@ -52,6 +52,11 @@ class _Way:
         """Work out the dates anew: it has changed."""
         self.dates = _dates(self.standing, self.vault)
 
+    def renewal(self) -> Due | None:
+        """Return the renewal that is due, or will be."""
+        since = self.dates.get("renew")
+        return self.found("renew", since).due if since is not None else None
+
     def end(self) -> None:
         """It is no more."""
         self.standing = self.vault = None
@@ -102,6 +107,7 @@ class _Future:
             ways.update(way.waiting)
         coming = list[Coming]()
         tried = set[Due]()
+        in_vain = dict[_Way, Coming]()
         looked_at = ways
         while True:
             found = [
@@ -114,14 +120,19 @@ class _Future:
                 return coming
             tried.update(one.due for one, _ in found)
             found.sort(key=_turn)
-            for some in together(found):
-                for one, way in sorted(some, key=_committed_together):
-                    self._do(way, one.due, now, coming)
             # What nothing was done with has the dates it had.
             looked_at = {way for _, way in found}
+            for some in together(found):
+                for one, way in sorted(some, key=_committed_together):
+                    self._do(way, one.due, now, coming, in_vain)
+                    if one.due.action == "renew" and way not in in_vain:
+                        # What an authority could not sign before may be signed now.
+                        tried.difference_update(waiting.renewal() for waiting in way.waiting)
+                        looked_at.update(way.waiting)
 
-    def _do(self, way: _Way, due: Due, now: datetime, coming: list[Coming]) -> None:
-        """Do one thing, if it still is due; what happens is added to what is coming."""
+    def _do(self, way: _Way, due: Due, now: datetime, coming: list[Coming], in_vain: dict[_Way, Coming]) -> None:
+        """Do one thing, if it still is due; what happens is added to what is coming. in_vain: what was tried so in this
+        run."""
         at = way.dates.get(due.action)
         if at is None or at > now:
             return
@@ -135,8 +146,12 @@ class _Future:
             case "rotate" | "renew":
                 wrong, after = _followed(there, self._authority(there), now)
                 if wrong is not None:
-                    coming += self._in_vain(way, there, due, now, wrong)
+                    in_vain[way] = replace(_coming(due, now, (wrong,)), done=False)
+                    if self._is_news(way, there):
+                        coming.append(in_vain[way])
                     return
+                if (failed := in_vain.pop(way, None)) in coming:
+                    coming.remove(failed)
                 conflicts = tuple(_unheard(due, there.row, self._wanted))
             case "settle-rotation":
                 after = replace(there, row=settled(cast(Secret, there.row), now))
@@ -149,13 +164,13 @@ class _Future:
         way.look()
         coming.append(_coming(due, now, conflicts))
 
-    def _in_vain(self, way: _Way, there: Standing, due: Due, now: datetime, wrong: Conflict) -> Iterator[Coming]:
-        """Yield what cannot be done once for a version: each run tries it, and only the authority's renewal helps."""
+    def _is_news(self, way: _Way, there: Standing) -> bool:
+        """Tell whether this version is tried in vain for the first time. Each run tries it, and only the renewal of its
+        authority helps, for which it waits from then on."""
         signer = self._certificates.get(there.authority) if there.authority is not None else None
         waiting = (signer or way).waiting
-        if waiting.get(way) != there.row.version:
-            waiting[way] = there.row.version
-            yield replace(_coming(due, now, (wrong,)), done=False)
+        before, waiting[way] = waiting.get(way), there.row.version
+        return before != there.row.version
 
     def _authority(self, there: Standing) -> Standing | None:
         way = self._certificates.get(there.authority) if there.authority is not None else None

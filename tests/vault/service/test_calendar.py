@@ -19,6 +19,7 @@ from kvstack.terms.rotation import RotationPolicy, rotates
 from kvstack.terms.rotator import Rotator
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import SYSTEM
+from kvstack.vault.certificates.rows import Contact
 from kvstack.vault.coming import Coming, Known, Standing
 from kvstack.vault.due import Due
 from kvstack.vault.errors import BadParameter, Forbidden
@@ -116,28 +117,51 @@ def fill(world: World, data: st.DataObject) -> None:
             case "deleted":
                 service.delete_secret(me, VAULT, f"s{number}")
     if data.draw(st.booleans(), label="certificates"):
-        authority = CertificateAuthority()
-        months = data.draw(st.integers(2, 14))
-        service.create_certificate(
-            me, VAULT, "ca", policy=policy("ca", months, data.draw(st.integers(1, 50)), authority=authority)
-        )
-        for number in range(data.draw(st.integers(0, 2))):
-            issuer = data.draw(st.sampled_from(["Self", f"{VAULT}/certificates/ca"]))
-            lasts = data.draw(st.integers(1, min(months, 6)))
-            leaf = policy(
-                f"c{number}",
-                lasts,
-                data.draw(st.integers(1, 27 * lasts)),
-                issuer=issuer,
-                keep_previous=data.draw(keep),
-            )
-            service.create_certificate(me, VAULT, f"c{number}", policy=leaf)
+        certificates(world, data)
     if data.draw(st.booleans(), label="time has passed since"):
         world.days(data.draw(st.floats(0, 60)))
     if data.draw(st.booleans(), label="a deleted vault"):
         service.create_vault(me, "gone-dev")
         service.set_secret(me, "gone-dev", "s", SecretValue("v"), expires=START + 40 * DAY)
         service.delete_vault(me, "gone-dev")
+
+
+def certificates(world: World, data: st.DataObject) -> None:
+    """Put an authority, one below it perhaps, and what they sign into the vault; something may have become of them."""
+    service, me = world.service, world.operator
+    months = data.draw(st.integers(2, 14))
+    root = policy("ca", months, data.draw(st.integers(1, 50)), authority=CertificateAuthority())
+    service.create_certificate(me, VAULT, "ca", policy=root)
+    issuers = ["Self", f"{VAULT}/certificates/ca"]
+    if data.draw(st.booleans(), label="an authority below it"):
+        below = policy(
+            "sub", data.draw(st.integers(1, months)), 20, issuer=issuers[1], authority=CertificateAuthority()
+        )
+        service.create_certificate(me, VAULT, "sub", policy=below)
+        months = below.validity_months
+        issuers.append(f"{VAULT}/certificates/sub")
+    if data.draw(st.booleans(), label="contacts"):
+        service.set_contacts(me, VAULT, (Contact("ann@example.com"),))
+    triggers = st.builds(Trigger, lifetime_percentage=st.integers(1, 99))
+    for number in range(data.draw(st.integers(0, 2))):
+        lasts = data.draw(st.integers(1, min(months, 6)))
+        renew = data.draw(triggers | st.builds(Trigger, days_before_expiry=st.integers(1, 27 * lasts)) | st.none())
+        leaf = replace(
+            policy(f"c{number}", lasts, 1, issuer=data.draw(st.sampled_from(issuers)), keep_previous=data.draw(keep)),
+            renew=renew,
+            notify=data.draw(triggers) if renew is None else None,
+        )
+        service.create_certificate(me, VAULT, f"c{number}", policy=leaf)
+    for name in [one.name for one in service.list_certificates(me, VAULT)]:
+        match data.draw(st.sampled_from(["alive"] * 4 + ["disabled", "deleted", "changed"]), label=name):
+            case "disabled":
+                service.update_certificate(me, VAULT, name, enabled=False)
+            case "deleted":
+                service.delete_certificate(me, VAULT, name)
+            case "changed":
+                there = service.get_certificate(me, VAULT, name).policy
+                other = replace(there, authority=None, dns_names=frozenset({f"{name}.example.com"}))
+                service.set_certificate_policy(me, VAULT, name, other)
 
 
 def history(world: World, coming: tuple[Coming, ...], until: timedelta) -> dict[object, set[Due]]:
@@ -154,7 +178,7 @@ def history(world: World, coming: tuple[Coming, ...], until: timedelta) -> dict[
     return did
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_the_calendar_says_is_what_run_due_does(data: st.DataObject) -> None:
     with vault() as world:
@@ -205,6 +229,24 @@ def test_a_certificate_that_would_outlive_its_authority_is_a_conflict_until_that
     (authority,) = (one for one in coming if one.action == "renew" and one.name == "ca")
     assert (first.done, [one.code for one in first.conflicts]) == (False, ["outlives-authority"])
     assert (second.done, second.at) == (True, authority.at)
+
+
+def test_a_chain_of_authorities_is_renewed_from_its_root_in_one_run(dev: World) -> None:
+    """What waited for the one above it is due longer than that, and is tried before it: in vain."""
+    service, me = dev.service, dev.operator
+    service.create_certificate(me, VAULT, "ca", policy=policy("ca", 2, 1, authority=CertificateAuthority()))
+    issuer = f"{VAULT}/certificates/ca"
+    below = policy("sub", 1, 20, issuer=issuer, authority=CertificateAuthority())
+    service.create_certificate(me, VAULT, "sub", policy=below)
+    leaf = policy("leaf", 1, 25, issuer=f"{VAULT}/certificates/sub")
+    service.create_certificate(me, VAULT, "leaf", policy=leaf)
+    coming = service.calendar(me, START + 70 * DAY).coming
+    (turned,) = (one.at for one in coming if one.action == "renew" and one.name == "ca")
+    renewed = [(one.name, one.done) for one in coming if one.action == "renew" and one.at == turned]
+    assert sorted(renewed) == [("ca", True), ("leaf", True), ("sub", True)]
+    said = {one.at: {due(other) for other in coming if other.at == one.at and other.done} for one in coming}
+    did = history(dev, coming, 70 * DAY)
+    assert {at: some for at, some in said.items() if some} == did
 
 
 @pytest.mark.parametrize("away", ["disabled", "deleted", "renewed as no authority"])
