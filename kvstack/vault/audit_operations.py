@@ -2,17 +2,18 @@
 
 from datetime import datetime
 
+from kvstack.vault.alerts import AlertOperations
 from kvstack.vault.audit_anchor import anchor_text
 from kvstack.vault.audit_archiving import Archived, forget_archived, require_whole, written_segment
 from kvstack.vault.audit_destinations import destinations
 from kvstack.vault.audit_forwarding import require_forwarded
 from kvstack.vault.audit_verification import Known
-from kvstack.vault.caller import Caller
-from kvstack.vault.engine import Attempt, Engine
+from kvstack.vault.caller import SYSTEM, Caller
+from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import Forbidden
 
 
-class AuditOperations(Engine):
+class AuditOperations(AlertOperations):
     """What is done with the audit. It is the operator's: no right of Azure's gives it to anybody else."""
 
     def audit_anchor(self, caller: Caller) -> bytes:
@@ -26,10 +27,12 @@ class AuditOperations(Engine):
 
     def archive_audit(self, caller: Caller, until: datetime, file: str) -> Archived:
         """Move the oldest records, up to the newest checkpoint before a moment, into a file. They are verified and on
-        the disk before the store forgets them. Interrupted at any instant, it is called again with the same file."""
+        the disk before the store forgets them, and alerts have looked at them. Interrupted at any instant, it is called
+        again with the same file."""
         with self._attempt(caller, "AuditArchive", self.top) as attempt:
             with attempt.look():
                 self._require_operator(attempt)
+            self.watch_audit(SYSTEM)
             segment = written_segment(self._audit, until, file, destinations(self._paths))
             signer = self._checkpointing.signer
             require_whole(self._audit, segment, Known(signer.store, signer.public_keys()))

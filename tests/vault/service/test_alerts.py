@@ -1,6 +1,7 @@
 """Alerts on the audit: what counts is told once, whoever looks and however seldom, and nobody's own watching counts."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -181,6 +182,20 @@ def test_what_was_recorded_before_an_alert_was_on_the_audit_does_not_count(store
     alert(stored, AlertRule(event="kvstack.DriftFound"))
     read(stored)
     alert(stored, AlertRule(operation="SecretGet"))
+    assert told(stored) == 0
+    read(stored)
+    assert told(stored) == 1
+
+
+def test_what_is_archived_was_looked_at_before(stored: World, tmp_path: Path) -> None:
+    alert(stored, AlertRule(operation="SecretGet"))
+    read(stored, 3)
+    stored.clock.advance(timedelta(minutes=2))
+    read(stored)  # with it a checkpoint is made: all before it can be archived
+    stored.clock.advance(timedelta(minutes=2))
+    done = stored.service.archive_audit(stored.operator, stored.clock.now(), str(tmp_path / "archive"))
+    assert done.records > 3
+    assert [one.type for one in stored.service.list_events(stored.operator)] == ["kvstack.Alert"] * 4
     assert told(stored) == 0
     read(stored)
     assert told(stored) == 1
