@@ -2,10 +2,13 @@
 
 import msgspec
 
+from kvstack.terms.name import folded
 from kvstack.terms.recovery import RecoveryLevel
+from kvstack.vault.certificates.rows import CERTIFICATE_VERSIONS, CERTIFICATES
+from kvstack.vault.certificates.trio import certificate_record
 from kvstack.vault.errors import NotFound
 from kvstack.vault.keys import KeyOperations, key_record
-from kvstack.vault.records import Key, KeyVersion
+from kvstack.vault.records import Certificate, CertificateVersion, Key, KeyVersion
 from kvstack.vault.versions import KEY_VERSIONS
 
 
@@ -41,3 +44,22 @@ class RetentionOperations(KeyOperations):
         if home is None or row is None:
             raise NotFound(f"there is no key `{key.name}` any more", code="KeyNotFound")
         return key_record(home, key, row)
+
+    def newest_certificate(self, certificate: Certificate) -> CertificateVersion:
+        """Return the newest version of a certificate, deleted or not, that an operation has just given to its
+        caller."""
+        return self.told_certificate(certificate.vault, certificate.name, None)
+
+    def told_certificate(self, vault: str, name: str, version: str | None) -> CertificateVersion:
+        """Return a version of a certificate, the newest where none is named, that an operation has just changed."""
+        with self._store.transaction() as tx:
+            home = self._current_registry(tx).vault(vault)
+            item = CERTIFICATES.get(tx, home.id, folded(name)) if home is not None else None
+            row = (
+                CERTIFICATE_VERSIONS.get(tx, item.vault_id, item.folded, version or item.version)
+                if item is not None
+                else None
+            )
+        if home is None or item is None or row is None:
+            raise NotFound(f"there is no certificate `{name}` any more", code="CertificateNotFound")
+        return certificate_record(home, item, row)

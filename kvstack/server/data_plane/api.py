@@ -98,7 +98,7 @@ def _shapes(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
         case 2:
             return (first, parts[1].lower()), (first, "{}")
         case 3:
-            return (first, "{}", parts[2].lower()), (first, parts[1].lower(), "{}"), (first, "{}", "{}")
+            return (first, parts[1].lower(), "{}"), (first, "{}", parts[2].lower()), (first, "{}", "{}")
         case 4:
             return (first, "{}", "{}", parts[3].lower()), (first, "{}", parts[2].lower(), parts[3].lower())
         case _:

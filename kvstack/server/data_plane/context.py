@@ -99,9 +99,16 @@ def moment(attribute: str, second: int | None) -> datetime | None:
         raise bad_parameter(f"`attributes.{attribute}` is no number of seconds since 1970.") from None
 
 
-def page(asked: Asked, things: Sequence[T], key: Callable[[T], str], item: Callable[[T], Any], path: str) -> Answer:
+def page(
+    asked: Asked,
+    things: Sequence[T],
+    key: Callable[[T], str],
+    item: Callable[[T], Any],
+    path: str,
+    more: str = "",
+) -> Answer:
     """Return one page of a list, and where the next one is. key: what the list is in the order of; path: the list's
-    own."""
+    own; more: what else its query has."""
     query = asked.request.query
     size = _size(query)
     after = _after(query)
@@ -112,7 +119,7 @@ def page(asked: Asked, things: Sequence[T], key: Callable[[T], str], item: Calla
         start = bisect.bisect_right(things, after, key=key)
     shown = things[start : start + size]
     following = key(shown[-1]) if start + size < len(things) else None
-    return _answered(asked, [item(one) for one in shown], following, path, size)
+    return _answered(asked, [item(one) for one in shown], following, path, size, more)
 
 
 def item_page(
@@ -130,11 +137,11 @@ def item_page(
     return _answered(asked, [item(one) for one in found.items], following, path, size)
 
 
-def _answered(asked: Asked, value: list[Any], after: str | None, path: str, size: int) -> Answer:
+def _answered(asked: Asked, value: list[Any], after: str | None, path: str, size: int, more: str = "") -> Answer:
     following = None
     if after is not None:
         token = base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
-        named = f"api-version={asked.request.query['api-version']}&$skiptoken={token}&maxresults={size}"
+        named = f"api-version={asked.request.query['api-version']}&$skiptoken={token}&maxresults={size}{more}"
         following = f"{asked.base}{path}?{named}"
     return answered({"value": value, "nextLink": following})
 

@@ -6,7 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kvstack.server.answer import Answer, Refusal, refusal_of, refused
-from kvstack.server.data_plane import key_rotation, key_use, keys, secrets
+from kvstack.server.data_plane import (
+    certificate_people,
+    certificate_requests,
+    certificates,
+    key_rotation,
+    key_use,
+    keys,
+    secrets,
+)
 from kvstack.server.data_plane.api import NEWEST, Operation, Routes, require_version
 from kvstack.server.data_plane.context import Asked
 from kvstack.server.identity.tokens import TokenRefused
@@ -28,7 +36,17 @@ _ALWAYS: Final = (
     (b"x-ms-keyvault-region", b"local"),
     (b"x-ms-keyvault-service-version", NEWEST.encode()),
 )
-ROUTES: Final = Routes((*secrets.OPERATIONS, *keys.OPERATIONS, *key_use.OPERATIONS, *key_rotation.OPERATIONS))
+ROUTES: Final = Routes(
+    (
+        *secrets.OPERATIONS,
+        *keys.OPERATIONS,
+        *key_use.OPERATIONS,
+        *key_rotation.OPERATIONS,
+        *certificates.OPERATIONS,
+        *certificate_requests.OPERATIONS,
+        *certificate_people.OPERATIONS,
+    )
+)
 
 
 class DataPlane:

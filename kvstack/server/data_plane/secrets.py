@@ -1,5 +1,6 @@
 """The operations on secrets, in Azure's words. Source: azure/openapi/data-plane, secrets.json."""
 
+import base64
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from kvstack.server.data_plane.context import (
     seconds,
     text_of,
 )
+from kvstack.terms.certificate import PKCS12
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.records import Secret, SecretVersion
 
@@ -67,11 +69,7 @@ def get_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
     """GetSecret: with its value."""
     name, version = place(names)
     found = asked.service.get_secret(asked.caller, asked.vault, name, version=version)
-    value = found.value.reveal() if found.value is not None else b""
-    try:
-        return answered(_bundle(asked, found, value.decode()))
-    except UnicodeDecodeError:
-        raise bad_parameter("The value of this secret is not text in UTF-8: JSON cannot hold it.") from None
+    return answered(_bundle(asked, found, _text(found)))
 
 
 def set_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
@@ -165,6 +163,17 @@ def restore_secret(asked: Asked, _: tuple[str, ...]) -> Answer:
     """RestoreSecret."""
     blob = bytes_of("value", asked.request.document(Backup).value)
     return answered(_item(asked, asked.service.restore_secret(asked.caller, asked.vault, blob), versioned=True))
+
+
+def _text(one: SecretVersion) -> str:
+    """Return a secret's value as JSON holds it. That of a certificate is a file: a PFX is given in base64."""
+    value = one.value.reveal() if one.value is not None else b""
+    if one.managed and one.content_type == PKCS12:
+        return base64.b64encode(value).decode()
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise bad_parameter("The value of this secret is not text in UTF-8: JSON cannot hold it.") from None
 
 
 def _bundle(asked: Asked, one: SecretVersion, value: str | None = None) -> SecretBundle:
