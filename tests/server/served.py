@@ -68,7 +68,8 @@ class Served:
 
     def stop(self, number: int = signal.SIGTERM) -> Ran:
         """Have it stop. Returns how it ended."""
-        self.process.send_signal(number)
+        if self.process.poll() is None:
+            self.process.send_signal(number)
         out, err = self.process.communicate(timeout=60)
         return without_defects(Ran(self.process.returncode, out, err))
 

@@ -16,6 +16,7 @@ from kvstack.server.data_plane.context import (
     Backup,
     GivenAttributes,
     bytes_of,
+    item_page,
     page,
     place,
     seconds,
@@ -112,10 +113,11 @@ def update_certificate(asked: Asked, names: tuple[str, ...]) -> Answer:
 
 
 def get_certificates(asked: Asked, _: tuple[str, ...]) -> Answer:
-    """GetCertificates: a page of those that are alive."""
-    pending = asked.request.query.get("includePending", "").lower() == "true"
-    found = asked.service.list_certificates(asked.caller, asked.vault, include_pending=pending)
-    more = "&includePending=true" if pending else ""
+    """GetCertificates: a page of those that are alive, and of those that are pending where they are asked for."""
+    if asked.request.query.get("includePending", "").lower() != "true":
+        return item_page(asked, "certificates", lambda one: _item(asked, one), "/certificates")
+    found = asked.service.list_certificates(asked.caller, asked.vault, include_pending=True)
+    more = "&includePending=true"
     return page(asked, found, lambda one: one.folded, lambda one: _item(asked, one), "/certificates", more)
 
 
@@ -134,8 +136,7 @@ def delete_certificate(asked: Asked, names: tuple[str, ...]) -> Answer:
 
 def get_deleted_certificates(asked: Asked, _: tuple[str, ...]) -> Answer:
     """GetDeletedCertificates: a page of those that can be recovered."""
-    found = asked.service.list_deleted_certificates(asked.caller, asked.vault)
-    return page(asked, found, lambda one: one.folded, lambda one: _item(asked, one), "/deletedcertificates")
+    return item_page(asked, "certificates", lambda one: _item(asked, one), "/deletedcertificates", deleted=True)
 
 
 def get_deleted_certificate(asked: Asked, names: tuple[str, ...]) -> Answer:

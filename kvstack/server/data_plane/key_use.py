@@ -7,7 +7,7 @@ import msgspec
 from kvstack.server.answer import Answer, answered
 from kvstack.server.data_plane.api import Operation
 from kvstack.server.data_plane.context import Asked, bytes_of, place, text_of
-from kvstack.server.data_plane.keys import key_id
+from kvstack.server.data_plane.key_documents import key_id
 from kvstack.terms.release import DEFAULT_WRAPPING
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.key_use import Decrypted, Encrypted

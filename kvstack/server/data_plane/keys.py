@@ -6,13 +6,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from kvstack.hsm.jwk import plain_key_of_jwk
-from kvstack.hsm.protocol import InputUnfit, PublicKey
+from kvstack.hsm.protocol import InputUnfit
 from kvstack.server.answer import NOTHING, Answer, Refusal, answered, bad_parameter
 from kvstack.server.data_plane.api import Operation
 from kvstack.server.data_plane.context import (
     NO_ATTRIBUTES,
     Asked,
-    Attributes,
     Backup,
     GivenAttributes,
     bytes_of,
@@ -20,28 +19,19 @@ from kvstack.server.data_plane.context import (
     moment,
     page,
     place,
-    seconds,
     text_of,
 )
+from kvstack.server.data_plane.key_documents import GivenReleasePolicy, bundle, item, version_item, whole
 from kvstack.terms import key as key_terms
 from kvstack.terms import release_policy as release_terms
 from kvstack.terms.key import CURVES, KEY_TYPES
 from kvstack.terms.key import OPERATIONS as KEY_OPERATIONS
 from kvstack.terms.key import Operation as KeyOperation
 from kvstack.terms.release_policy import ReleasePolicy
-from kvstack.vault.records import Key, KeyVersion
 
 _EXPONENT: Final = 65537
 # What it was called before there was a name for it.
 _OLD_CURVES: Final = {"SECP256K1": "P-256K"}
-
-
-class GivenReleasePolicy(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A release policy. data: base64url."""
-
-    data: str | None = None
-    contentType: str | None = None  # noqa: N815
-    immutable: bool | None = None
 
 
 class CreateKey(msgspec.Struct, frozen=True):
@@ -77,33 +67,6 @@ class UpdateKey(msgspec.Struct, frozen=True):
     attributes: GivenAttributes | None = None
     tags: dict[str, str] | None = None
     release_policy: GivenReleasePolicy | None = None
-
-
-class JsonWebKey(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The half of a key everybody may see."""
-
-    kid: str
-    kty: str
-    key_ops: list[str]
-    n: str | None = None
-    e: str | None = None
-    crv: str | None = None
-    x: str | None = None
-    y: str | None = None
-
-
-class KeyBundle(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A key as clients get it, alive or deleted. kid: in a list, in place of the key itself."""
-
-    kid: str | None = None
-    key: JsonWebKey | None = None
-    attributes: Attributes
-    tags: dict[str, str] | None = None
-    managed: bool | None = None
-    release_policy: GivenReleasePolicy | None = None
-    recoveryId: str | None = None  # noqa: N815
-    deletedDate: int | None = None  # noqa: N815
-    scheduledPurgeDate: int | None = None  # noqa: N815
 
 
 def create_key(asked: Asked, names: tuple[str, ...]) -> Answer:
@@ -200,34 +163,36 @@ def update_key(asked: Asked, names: tuple[str, ...]) -> Answer:
 
 def get_keys(asked: Asked, _: tuple[str, ...]) -> Answer:
     """GetKeys: a page of those that are alive."""
-    return item_page(asked, "keys", lambda one: _item(asked, one), "/keys")
+    return item_page(asked, "keys", lambda one: item(asked, one), "/keys")
 
 
 def get_key_versions(asked: Asked, names: tuple[str, ...]) -> Answer:
     """GetKeyVersions: a page of a key's versions; of none there is an empty one."""
     found = asked.service.list_key_versions(asked.caller, asked.vault, names[0])
     ordered = sorted(found, key=lambda one: one.version)
-    return page(asked, ordered, lambda one: one.version, lambda one: _version(asked, one), f"/keys/{names[0]}/versions")
+    return page(
+        asked, ordered, lambda one: one.version, lambda one: version_item(asked, one), f"/keys/{names[0]}/versions"
+    )
 
 
 def delete_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     """DeleteKey: it can be recovered."""
-    return answered(_whole(asked, asked.service.delete_key(asked.caller, asked.vault, names[0])))
+    return answered(whole(asked, asked.service.delete_key(asked.caller, asked.vault, names[0])))
 
 
 def get_deleted_keys(asked: Asked, _: tuple[str, ...]) -> Answer:
     """GetDeletedKeys: a page of those that can be recovered."""
-    return item_page(asked, "keys", lambda one: _item(asked, one), "/deletedkeys", deleted=True)
+    return item_page(asked, "keys", lambda one: item(asked, one), "/deletedkeys", deleted=True)
 
 
 def get_deleted_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     """GetDeletedKey."""
-    return answered(_whole(asked, asked.service.get_deleted_key(asked.caller, asked.vault, names[0])))
+    return answered(whole(asked, asked.service.get_deleted_key(asked.caller, asked.vault, names[0])))
 
 
 def recover_deleted_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     """RecoverDeletedKey."""
-    return answered(_whole(asked, asked.service.recover_key(asked.caller, asked.vault, names[0])))
+    return answered(whole(asked, asked.service.recover_key(asked.caller, asked.vault, names[0])))
 
 
 def purge_deleted_key(asked: Asked, names: tuple[str, ...]) -> Answer:
@@ -244,96 +209,7 @@ def backup_key(asked: Asked, names: tuple[str, ...]) -> Answer:
 def restore_key(asked: Asked, _: tuple[str, ...]) -> Answer:
     """RestoreKey."""
     blob = bytes_of("value", asked.request.document(Backup).value)
-    return answered(_whole(asked, asked.service.restore_key(asked.caller, asked.vault, blob)))
-
-
-def key_id(asked: Asked, name: str, version: str) -> str:
-    """Return a version's id."""
-    return f"{asked.base}/keys/{name}/{version}"
-
-
-def bundle(asked: Asked, one: KeyVersion) -> KeyBundle:
-    """Return a version as clients get it."""
-    return KeyBundle(
-        key=_jwk(asked, one),
-        attributes=_attributes(asked, one),
-        tags=dict(one.tags) or None,
-        managed=True if one.managed else None,
-        release_policy=_told_policy(one.release_policy),
-    )
-
-
-def _version(asked: Asked, one: KeyVersion) -> KeyBundle:
-    return KeyBundle(
-        kid=key_id(asked, one.name, one.version),
-        attributes=_attributes(asked, one),
-        tags=dict(one.tags) or None,
-        managed=True if one.managed else None,
-    )
-
-
-def _whole(asked: Asked, item: Key) -> KeyBundle:
-    """Return a key with its newest version's public half, and since when it is deleted."""
-    found = bundle(asked, asked.service.newest_version(item))
-    deletion = item.deletion
-    if deletion is None:
-        return found
-    return msgspec.structs.replace(
-        found,
-        recoveryId=f"{asked.base}/deletedkeys/{item.name}",
-        deletedDate=seconds(deletion.deleted),
-        scheduledPurgeDate=seconds(deletion.scheduled_purge),
-    )
-
-
-def _item(asked: Asked, one: Key) -> KeyBundle:
-    retention, deletion = asked.retention, one.deletion
-    return KeyBundle(
-        kid=f"{asked.base}/keys/{one.name}",
-        attributes=Attributes(
-            enabled=one.enabled,
-            nbf=seconds(one.not_before),
-            exp=seconds(one.expires),
-            created=seconds(one.version_created),
-            updated=seconds(one.updated),
-            recoveryLevel=retention.level if retention is not None else None,
-            recoverableDays=retention.days if retention is not None else None,
-            exportable=one.exportable,
-        ),
-        tags=dict(one.tags) or None,
-        managed=True if one.managed else None,
-        recoveryId=f"{asked.base}/deletedkeys/{one.name}" if deletion is not None else None,
-        deletedDate=seconds(deletion.deleted) if deletion is not None else None,
-        scheduledPurgeDate=seconds(deletion.scheduled_purge) if deletion is not None else None,
-    )
-
-
-def _attributes(asked: Asked, one: KeyVersion) -> Attributes:
-    retention = asked.retention
-    return Attributes(
-        enabled=one.enabled,
-        nbf=seconds(one.not_before),
-        exp=seconds(one.expires),
-        created=seconds(one.created),
-        updated=seconds(one.updated),
-        recoveryLevel=one.recovery_level,
-        recoverableDays=retention.days if retention is not None else None,
-        exportable=one.exportable,
-    )
-
-
-def _jwk(asked: Asked, one: KeyVersion) -> JsonWebKey:
-    public: PublicKey = one.public
-    return JsonWebKey(
-        kid=key_id(asked, one.name, one.version),
-        kty=one.specification.type,
-        key_ops=sorted(one.operations),
-        n=text_of(public.n) if public.n else None,
-        e=text_of(public.e) if public.e else None,
-        crv=public.curve,
-        x=text_of(public.x) if public.x else None,
-        y=text_of(public.y) if public.y else None,
-    )
+    return answered(whole(asked, asked.service.restore_key(asked.caller, asked.vault, blob)))
 
 
 def _operations(given: list[Any] | None) -> frozenset[KeyOperation] | None:
@@ -357,12 +233,6 @@ def _policy(given: GivenReleasePolicy | None) -> ReleasePolicy | UnsetType:
 
 def _unfit_policy(error: ValueError) -> Refusal:
     return bad_parameter(f"`release_policy.data`: {error}.")
-
-
-def _told_policy(policy: ReleasePolicy | None) -> GivenReleasePolicy | None:
-    if policy is None:
-        return None
-    return GivenReleasePolicy(text_of(policy.data), policy.content_type, policy.immutable)
 
 
 OPERATIONS: Final = (
