@@ -133,8 +133,8 @@ def counted(times: "Sequence[datetime]", time: "datetime", rule: AlertRule) -> "
 
 
 def _is_about(alert: Subscription, rule: AlertRule, kind: str, vault: str) -> bool:
-    """Tell whether an alert is on such an event. None is on alerts, its own would be among them."""
-    return bool(rule.event) and kind != ALERTED and event_matches(rule.event, kind) and alert.wanted.is_in(vault)
+    """Tell whether an alert is on such an event. Alerts are none that could be counted: they are put, not emitted."""
+    return bool(rule.event) and event_matches(rule.event, kind) and alert.wanted.is_in(vault)
 
 
 def _count(attempt: "Attempt", alert: Subscription, rule: AlertRule, kind: str, resource: str) -> None:

@@ -129,6 +129,7 @@ class _Future:
                         # What an authority could not sign before may be signed now.
                         tried.difference_update(waiting.renewal() for waiting in way.waiting)
                         looked_at.update(way.waiting)
+                        ways.update(way.waiting)
 
     def _do(self, way: _Way, due: Due, now: datetime, coming: list[Coming], in_vain: dict[_Way, Coming]) -> None:
         """Do one thing, if it still is due; what happens is added to what is coming. in_vain: what was tried so in this

@@ -234,19 +234,20 @@ def test_a_certificate_that_would_outlive_its_authority_is_a_conflict_until_that
 def test_a_chain_of_authorities_is_renewed_from_its_root_in_one_run(dev: World) -> None:
     """What waited for the one above it is due longer than that, and is tried before it: in vain."""
     service, me = dev.service, dev.operator
-    service.create_certificate(me, VAULT, "ca", policy=policy("ca", 2, 1, authority=CertificateAuthority()))
+    service.create_certificate(me, VAULT, "ca", policy=policy("ca", 7, 1, authority=CertificateAuthority()))
     issuer = f"{VAULT}/certificates/ca"
-    below = policy("sub", 1, 20, issuer=issuer, authority=CertificateAuthority())
+    below = policy("sub", 3, 20, issuer=issuer, authority=CertificateAuthority())
     service.create_certificate(me, VAULT, "sub", policy=below)
     leaf = policy("leaf", 1, 25, issuer=f"{VAULT}/certificates/sub")
     service.create_certificate(me, VAULT, "leaf", policy=leaf)
-    coming = service.calendar(me, START + 70 * DAY).coming
+    coming = service.calendar(me, START + 240 * DAY).coming
     (turned,) = (one.at for one in coming if one.action == "renew" and one.name == "ca")
     renewed = [(one.name, one.done) for one in coming if one.action == "renew" and one.at == turned]
     assert sorted(renewed) == [("ca", True), ("leaf", True), ("sub", True)]
     said = {one.at: {due(other) for other in coming if other.at == one.at and other.done} for one in coming}
-    did = history(dev, coming, 70 * DAY)
+    did = history(dev, coming, 240 * DAY)
     assert {at: some for at, some in said.items() if some} == did
+    assert [one.at for one in coming if one.action == "renew" and one.name == "leaf"][-1] > turned, "and goes on"
 
 
 @pytest.mark.parametrize("away", ["disabled", "deleted", "renewed as no authority"])
