@@ -66,7 +66,7 @@ class Engine:
     def batch(self, *, reading: bool = False) -> AbstractContextManager[None]:
         """Make everything done in the block durable in one commit. Each operation stands for itself: one that is
         refused undoes only itself. Generate keys before it (`prepare_key`): other threads wait for the block's end.
-        reading: nothing in it changes anything."""
+        reading: nothing is changed in it, so that other processes neither wait for it nor keep it waiting."""
         return _Step(self, reading=reading)
 
     def _forget(self, reference: KeyReference) -> None:

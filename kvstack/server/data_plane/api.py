@@ -28,8 +28,9 @@ _KNOWN: Final = frozenset(VERSIONS)
 
 
 # A short read is done on the event loop, together with others; a change in a round of its own, which waits for the disk
-# once; what takes long, as making or using a key does, on a thread, while the store is free for others.
-Lane = Literal["reading", "changing", "working"]
+# once; what takes long, as making a key does, on a thread, while the store is free for others; the use of a key where
+# that key is best used.
+Lane = Literal["reading", "changing", "working", "using"]
 
 
 class Operation(msgspec.Struct, frozen=True):

@@ -200,7 +200,7 @@ _USES: Final = (
 
 OPERATIONS: Final = (
     *(
-        Operation(name, "POST", ("keys", "{}", "{}", word), answer, "working", since)
+        Operation(name, "POST", ("keys", "{}", "{}", word), answer, "working" if word == "release" else "using", since)
         for name, answer, word, since in _USES
     ),
     Operation("GetRandomBytes", "POST", ("rng",), random_bytes, "working", "7.2"),

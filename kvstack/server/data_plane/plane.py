@@ -1,6 +1,7 @@
 """The data plane: from a request at a vault's host to the operation on the vault, and back."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ from kvstack.server.data_plane import (
     secrets,
 )
 from kvstack.server.data_plane.api import NEWEST, Operation, Routes, require_version
-from kvstack.server.data_plane.context import Asked
+from kvstack.server.data_plane.context import Asked, place
 from kvstack.server.identity.tokens import TokenRefused
 from kvstack.server.request import Request
 from kvstack.server.together import Together
@@ -89,12 +90,22 @@ class DataPlane:
                 return await self._reading.done(work)
             case "changing":
                 return await self._changing.done(work)
+            case "using":
+                done = await self._reading.done(partial(self._used_briefly, work, asked, names))
+                if done is not None:
+                    return done
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
             case "working":
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _worked(self, asked: Asked, operation: Operation, names: tuple[str, ...]) -> Answer:
         self._require_kind(asked)
         return operation.answer(asked, names)
+
+    def _used_briefly(self, work: Callable[[], Answer], asked: Asked, names: tuple[str, ...]) -> Answer | None:
+        """Use a key here and now where that is quick, as handing it to a thread would take longer; None where not."""
+        name, version = place(names)
+        return work() if self._service.is_used_briefly(asked.vault, name, version) else None
 
     def _require_kind(self, asked: Asked) -> None:
         """Refuse a Managed HSM at a vault's host, and the other way round, as if there were none."""

@@ -111,6 +111,41 @@ def test_a_batch_that_is_left_by_an_error_did_nothing(dev: World) -> None:
     assert dev.unlocked.audit.verify().problem is None
 
 
+def test_a_batch_that_only_reads_is_audited_and_waits_for_no_other_process(dev: World, tmp_path: Path) -> None:
+    dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("v"))
+    for _ in range(50):  # a process that reads a little writes no file of its own
+        dev.service.get_secret(dev.operator, VAULT, "s")
+    other = unlock(tmp_path)
+    try:
+        with other.store.transaction(), dev.service.batch(reading=True):
+            assert dev.service.get_secret(dev.operator, VAULT, "s").value == SecretValue("v")
+            with pytest.raises(NotFound):
+                dev.service.get_secret(dev.operator, VAULT, "none")
+    finally:
+        other.close()
+    told = [(one.operation, one.result) for one in records(dev)]
+    assert told[-2:] == [("SecretGet", "Success"), ("SecretGet", "SecretNotFound")]
+    assert dev.unlocked.audit.verify().problem is None
+
+
+def test_nothing_is_changed_in_a_batch_that_only_reads(dev: World) -> None:
+    with pytest.raises(RuntimeError), dev.service.batch(reading=True):
+        dev.service.set_secret(dev.operator, VAULT, "s", SecretValue("v"))
+    assert dev.service.list_secrets(dev.operator, VAULT) == ()
+
+
+@pytest.mark.parametrize(("specification", "brief"), [(EC256, True), (KeySpecification("EC", None, "P-521"), False)])
+def test_a_key_is_used_briefly_where_its_use_takes_no_longer_than_reading_it(
+    dev: World, specification: KeySpecification, brief: bool
+) -> None:
+    dev.service.create_key(dev.operator, VAULT, "k", specification=specification)
+    assert not dev.service.is_used_briefly(VAULT, "k", None)
+    algorithm, length = ("ES256", 32) if brief else ("ES512", 64)
+    dev.service.sign(dev.operator, VAULT, "k", algorithm=algorithm, digest=bytes(length))
+    assert dev.service.is_used_briefly(VAULT, "K", None) == brief
+    assert not dev.service.is_used_briefly("nowhere", "k", None)
+
+
 def test_another_process_sees_at_once_what_changed_about_access(dev: World, tmp_path: Path) -> None:
     # Two stores on one file are two processes to each other.
     other = unlock(tmp_path)
