@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test test-toolchain test-all bench lint format docs requirements clean
+.PHONY: help setup demo demo-server quick test test-toolchain test-all bench lint format docs requirements clean
 
 BIN := .venv/bin
 
@@ -23,6 +23,9 @@ setup: .venv/.installed ## Virtual environment, dependencies, and a PKCS#11 modu
 
 demo: setup ## The whole story on real data: plan, apply, drift, an HSM key at work, purge protection, a year with its events
 	@scripts/demo.sh
+
+demo-server: setup ## The vault over HTTPS: a program written for Azure's clients reads a secret and signs with a key
+	@scripts/demo-server.sh
 
 quick: setup ## The tests one runs without thinking
 	@$(BIN)/python -m pytest -q -n auto -m "not slow and not toolchain"
