@@ -52,7 +52,7 @@ class RetentionOperations(KeyOperations):
 
     def told_certificate(self, vault: str, name: str, version: str | None) -> CertificateVersion:
         """Return a version of a certificate, the newest where none is named, that an operation has just changed."""
-        with self._store.transaction() as tx:
+        with self._store.reading() as tx:
             home = self._current_registry(tx).vault(vault)
             item = CERTIFICATES.get(tx, home.id, folded(name)) if home is not None else None
             row = (

@@ -55,7 +55,8 @@ NOT_ON_DATA = {
     # Who comes in over HTTPS, and by what; what a server asks for itself: it tells no caller anything of it.
     *("create_client_secret", "list_client_secrets", "delete_client_secret", "signed_in"),
     *("prepare_token_signer", "sign_token", "token_keys"),
-    *("next_due", "retention", "is_managed_hsm", "newest_version"),
+    *("next_due", "retention", "is_managed_hsm", "newest_version", "newest_certificate", "told_certificate"),
+    "is_used_briefly",
     # Makes a vault of its own; key material in memory, of no vault yet; reads what it may and says what it could not.
     *("import_vault", "prepare_key", "discard_key", "snapshot"),
 }
