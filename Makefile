@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-server quick test test-toolchain test-all bench lint format docs requirements clean
+.PHONY: help setup demo demo-server quick test test-toolchain test-all bench bench-server lint format docs requirements clean
 
 BIN := .venv/bin
 
@@ -42,6 +42,9 @@ test-all: setup ## Everything, with the tests that need other toolchains
 
 bench: setup ## Measure, next to terraform and tofu where they are on the PATH; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-server: setup ## Measure `kvstack serve` over TLS, by wrk; BENCH_BESIDE names other servers to be asked in the same run
+	@$(BIN)/python -m benchmarks.server $(BENCH)
 
 lint: setup ## ruff, mypy --strict, and the layers of the design
 	@$(BIN)/ruff format --quiet --diff .

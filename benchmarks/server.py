@@ -128,6 +128,11 @@ def _wrk(url: str, connections: int, seconds: int, script: Path) -> Answered:
         text=True,
         check=True,
     ).stdout
+    return read(printed)
+
+
+def read(printed: str) -> Answered:
+    """Return what wrk printed. Raises RuntimeError where it measured nothing."""
     rate, failed = _RATE.search(printed), _FAILED.search(printed)
     if rate is None:
         raise RuntimeError(printed)
