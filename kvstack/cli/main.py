@@ -37,7 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Serve the vault over HTTPS, as Azure Key Vault is served."),
     "trust": ("trust", "The certificate authority of `kvstack serve`."),
     "env": ("env", "Print the environment by which Azure's clients find the server."),
-    "credential": ("credential", "Client secrets: how programs sign in to the server."),
+    "credential": ("credential", "What programs sign in to the server with: secrets, certificates."),
     "run": ("run", "Start a program with chosen secrets in its environment."),
     "vault": ("vault", "Vaults, alive and soft-deleted."),
     "secret": ("secret", "Secrets and their values."),

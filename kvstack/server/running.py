@@ -139,7 +139,7 @@ class _Run:
 
     def _application(self, threads: ThreadPoolExecutor) -> Application:
         provider = Provider(self._service, self._names, self._tenant, time.time)
-        callers = Callers(self._service.token_keys, provider.issuer, self._tenant, time.time)
+        callers = Callers(self._service, provider.issuer, self._tenant, time.time)
         return Application(
             self._service, callers, provider, self._names, self._configuration, self._state, self._log, threads
         )

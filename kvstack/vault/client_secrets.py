@@ -1,40 +1,41 @@
-"""Client secrets: what a program shows to get a token. Made by the vault, told once, kept as salted hashes."""
+"""Client secrets: what a program shows to get a token. Made by the vault, told once, kept as salted hashes.
+
+A managed identity has none: what it has in their place is what its programs send as `X-IDENTITY-HEADER`.
+"""
 
 import base64
 import hmac
 import os
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kvstack.terms.principal import is_guid
 from kvstack.terms.secret import SecretValue
 from kvstack.vault import errors
 from kvstack.vault.audit_signer import CheckpointSignerRow, SignerPurpose, StoreSigner
-from kvstack.vault.caller import Caller, CallerRequest
+from kvstack.vault.caller import Caller
+from kvstack.vault.credentials import READ, WRITE, tell_sign_in_changed
 from kvstack.vault.engine import Attempt, Engine
-from kvstack.vault.errors import BadParameter, Conflict, NotFound, VaultError
+from kvstack.vault.errors import BadParameter, Conflict
 from kvstack.vault.items import moment
 from kvstack.vault.registry import PrincipalRow
+from kvstack.vault.service_principals import principal_of_type
 from kvstack.vault.table import Row, Table
 
 if TYPE_CHECKING:
     from kvstack.hsm.protocol import PublicKey
     from kvstack.vault.unlock import Unlocked
 
-READ: Final = "Microsoft.Authorization/principals/credentials/read"
-WRITE: Final = "Microsoft.Authorization/principals/credentials/write"
 MOST: Final = 20
 LONGEST_LIFE: Final = timedelta(days=731)
 DEFAULT_LIFE: Final = timedelta(days=180)
 # Drawn, never chosen: 256 bits are guessed by nobody. Slow hashes are for what people choose.
-_DRAWN: Final = 32
-_SALT: Final = 16
+DRAWN: Final = 32
+SALT: Final = 16
 _HINT: Final = 4
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ClientSecretRow(Row, frozen=True, kw_only=True):
@@ -70,31 +71,11 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     value: SecretValue | None = None
 
 
-class SignInRefused(VaultError):
-    """These are not the credentials of anybody: one refusal, whatever was wrong."""
-
-    status = 401
-    code = "invalid_client"
-
-    def __init__(self) -> None:
-        super().__init__("the client id and the client secret are not those of a principal of this vault")
-
-
 class ClientSecretOperations(Engine):
-    """Who may sign in as a service principal, and what signs the tokens that are given for it."""
+    """Which client secrets there are, and what signs the tokens that are given for them."""
 
     def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__(unlocked, random=random)
-        # What is compared with where there is nothing to compare with, so that this takes as long.
-        self._nobody = ClientSecretRow(
-            principal_id="",
-            id="",
-            hint="",
-            salt=os.urandom(_SALT),
-            digest=os.urandom(_DRAWN),
-            created=_LONG_AGO,
-            expires=_LONG_AGO,
-        )
         self._token_signer = StoreSigner(
             unlocked.store,
             unlocked.barrier,
@@ -112,11 +93,12 @@ class ClientSecretOperations(Engine):
         description: str = "",
         expires: datetime | None = None,
     ) -> ClientSecret:
-        """Make a client secret of a service principal. Whoever has it is that principal. principal: its object id;
-        expires: in 180 days where None, in two years at most. Raises NotFound, Conflict where it has too many."""
+        """Make a client secret of a service principal, or an identity header of a managed identity. Whoever has it is
+        that principal. principal: its object id; expires: in 180 days where None, in two years at most. Raises
+        NotFound, Conflict where it has too many."""
         with self._attempt(caller, "ClientSecretCreate", self.top) as attempt, attempt.transaction():
             attempt.require(WRITE, self.top, data=False)
-            row = _service_principal(attempt, principal)
+            row = _holder(attempt, principal)
             ends = moment("expires", expires) or attempt.now + DEFAULT_LIFE
             if not attempt.now < ends <= attempt.now + LONGEST_LIFE:
                 raise BadParameter(f"expires: a client secret lives up to {LONGEST_LIFE.days} days from now")
@@ -124,61 +106,46 @@ class ClientSecretOperations(Engine):
                 raise BadParameter("description: it has at most 256 characters")
             if CLIENT_SECRETS.count(attempt.tx, principal_id=row.id) >= MOST:
                 raise Conflict(f"{row.id} has {MOST} client secrets", "Delete one that is not needed any more.")
-            value = base64.urlsafe_b64encode(self._random(_DRAWN)).rstrip(b"=")
-            salt = self._random(_SALT)
+            value = base64.urlsafe_b64encode(self._random(DRAWN)).rstrip(b"=")
+            if row.type == "managed_identity":
+                # Nothing comes with it that says whose it is.
+                value = f"{row.id}.".encode() + value
+            salt = self._random(SALT)
             made = ClientSecretRow(
                 principal_id=row.id,
                 id=str(uuid.UUID(bytes=self._random(16), version=4)),
-                hint=value[:_HINT].decode(),
+                hint=value.rpartition(b".")[2][:_HINT].decode(),
                 salt=salt,
-                digest=_digest(salt, value),
+                digest=digest_of(salt, value),
                 description=description,
                 created=attempt.now,
                 expires=ends,
             )
             attempt.details.update(principal=row.id, client_secret=made.id)
             CLIENT_SECRETS.put(attempt.tx, made)
-            return _told(made, SecretValue(value))
+            tell_sign_in_changed(attempt.tx)
+            return told(made, SecretValue(value))
 
     def list_client_secrets(self, caller: Caller, principal: str) -> tuple[ClientSecret, ...]:
         """Return what is known of a service principal's client secrets, oldest first."""
         with self._attempt(caller, "ClientSecretList", self.top) as attempt, attempt.transaction():
             attempt.require(READ, self.top, data=False)
-            row = _service_principal(attempt, principal)
+            row = _holder(attempt, principal)
             found = CLIENT_SECRETS.scan(attempt.tx, principal_id=row.id)
-            return tuple(_told(one) for one in sorted(found, key=lambda one: (one.created, one.id)))
+            return tuple(told(one) for one in sorted(found, key=lambda one: (one.created, one.id)))
 
     def delete_client_secret(self, caller: Caller, principal: str, secret_id: str) -> ClientSecret:
-        """Delete a client secret: nobody gets a token for it any more; those that were given run out."""
+        """Delete a client secret: nobody gets a token for it any more, and those given for it are good for nothing."""
         with self._attempt(caller, "ClientSecretDelete", self.top) as attempt, attempt.transaction():
             attempt.require(WRITE, self.top, data=False)
-            row = _service_principal(attempt, principal)
+            row = _holder(attempt, principal)
             there = CLIENT_SECRETS.get(attempt.tx, row.id, secret_id.lower())
             if there is None:
                 raise errors.not_found("client secret", secret_id, f" of {row.id}")
             attempt.details.update(principal=row.id, client_secret=there.id)
             CLIENT_SECRETS.delete(attempt.tx, there.principal_id, there.id)
-            return _told(there)
-
-    def signed_in(
-        self, client_id: str, secret: SecretValue, *, address: str | None = None, request: CallerRequest | None = None
-    ) -> Caller:
-        """Return the service principal whose client secret this is. Raises SignInRefused, the same for a wrong secret
-        and for one of nobody."""
-        claimed = client_id.lower() if is_guid(client_id) else ""
-        caller = Caller(claimed, address=address, request=request)
-        with self._attempt(caller, "SignIn", self.top) as attempt, attempt.transaction():
-            row = attempt.registry.principals.get(claimed)
-            there = CLIENT_SECRETS.scan(attempt.tx, principal_id=claimed)
-            fitting = None
-            for one in there or (self._nobody,):
-                same = hmac.compare_digest(_digest(one.salt, secret.reveal()), one.digest)
-                if same and attempt.now < one.expires:
-                    fitting = one
-            if fitting is None or row is None or row.type != "service_principal":
-                raise SignInRefused
-            attempt.details.update(client_secret=fitting.id)
-            return Caller(row.id, row.name, address=address, request=request)
+            tell_sign_in_changed(attempt.tx)
+            return told(there)
 
     def prepare_token_signer(self) -> str:
         """Return the id of the key that signs tokens, made where there is none. Raises HsmError, StoreFault."""
@@ -193,23 +160,17 @@ class ClientSecretOperations(Engine):
         return self._token_signer.public_keys()
 
 
-def _service_principal(attempt: Attempt, principal: str) -> PrincipalRow:
-    row = attempt.registry.principals.get(principal.lower())
-    if row is None:
-        raise NotFound(f"there is no principal `{principal}`", "Principals are told by their object id.")
-    if row.type != "service_principal":
-        raise BadParameter(
-            f"{row.id} is a {row.type.replace('_', ' ')}: only a service principal has client secrets",
-            "Give the program a service principal of its own.",
-        )
-    return row
+def _holder(attempt: Attempt, principal: str) -> PrincipalRow:
+    return principal_of_type(attempt, principal, "service_principal", "managed_identity", what="client secrets")
 
 
-def _digest(salt: bytes, value: bytes) -> bytes:
+def digest_of(salt: bytes, value: bytes) -> bytes:
+    """Return what is kept of a secret."""
     return hmac.digest(salt, value, "sha256")
 
 
-def _told(row: ClientSecretRow, value: SecretValue | None = None) -> ClientSecret:
+def told(row: ClientSecretRow, value: SecretValue | None = None) -> ClientSecret:
+    """Return what may be known of a client secret. value: where it was just made."""
     return ClientSecret(
         principal_id=row.principal_id,
         id=row.id,

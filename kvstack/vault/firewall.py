@@ -21,7 +21,7 @@ def lets_in(rules: NetworkRules, caller: Caller) -> bool:
         return True
     if caller.trusted and rules.bypass == "trusted_services":
         return True
-    return _listed(rules.ip_rules, caller.address)
+    return listed(rules.ip_rules, caller.address)
 
 
 def problems(rules: NetworkRules) -> Iterator[tuple[str, str]]:
@@ -38,7 +38,8 @@ def problems(rules: NetworkRules) -> Iterator[tuple[str, str]]:
 
 
 @lru_cache(maxsize=4096)
-def _listed(rules: tuple[str, ...], address: str) -> bool:
+def listed(rules: tuple[str, ...], address: str) -> bool:
+    """Tell whether an address is one of these, or in one of these ranges; what is no address is not."""
     import ipaddress
 
     try:

@@ -13,6 +13,8 @@ from kvstack.terms.name import folded, resource_group_name_problem
 from kvstack.vault import errors
 from kvstack.vault.assignments import require_another_owner
 from kvstack.vault.caller import Caller
+from kvstack.vault.client_secrets import CLIENT_SECRETS
+from kvstack.vault.credentials import delete_credentials
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS
 from kvstack.vault.engine import READ_HSM, Attempt, Engine, near
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden
@@ -147,6 +149,9 @@ class IdentityOperations(Engine):
             ELIGIBLE.delete(attempt.tx, eligible.id)
         for request in [one for one in REQUESTS.scan(attempt.tx) if one.principal_id == principal_id]:
             REQUESTS.delete(attempt.tx, request.id)
+        for secret in CLIENT_SECRETS.scan(attempt.tx, principal_id=principal_id):
+            CLIENT_SECRETS.delete(attempt.tx, principal_id, secret.id)
+        delete_credentials(attempt.tx, principal_id)
 
     def _require_another_administrator(
         self, attempt: Attempt, local: LocalAccess, given: LocalAssignment, home: Vault

@@ -11,10 +11,13 @@ from kvstack.vault.calendar import CalendarOperations
 from kvstack.vault.certificates.backup import CertificateBackupOperations
 from kvstack.vault.certificates.importing import ImportOperations
 from kvstack.vault.certificates.issuers import IssuerOperations
+from kvstack.vault.client_certificates import ClientCertificateOperations
 from kvstack.vault.client_secrets import ClientSecretOperations
+from kvstack.vault.credential_operations import CredentialOperations
 from kvstack.vault.deliveries import DeliveryOperations
 from kvstack.vault.denials import DenialOperations
 from kvstack.vault.due import DueOperations
+from kvstack.vault.federated_credentials import FederatedCredentialOperations
 from kvstack.vault.identities import IdentityOperations
 from kvstack.vault.key_import import KeyImportOperations
 from kvstack.vault.key_release import KeyReleaseOperations
@@ -33,6 +36,7 @@ from kvstack.vault.rotation import RotationOperations
 from kvstack.vault.rotation_status import RotationStatusOperations
 from kvstack.vault.secrets import SecretOperations
 from kvstack.vault.security_domains import SecurityDomainOperations
+from kvstack.vault.sign_in import SignInOperations
 from kvstack.vault.snapshot import SnapshotOperations
 from kvstack.vault.transfer import TransferOperations
 from kvstack.vault.vaults import VaultOperations
@@ -71,6 +75,10 @@ class VaultService(
     AccessQuestions,
     AccessReviewOperations,
     PrincipalOperations,
+    SignInOperations,
+    CredentialOperations,
+    FederatedCredentialOperations,
+    ClientCertificateOperations,
     ClientSecretOperations,
     IdentityOperations,
     SnapshotOperations,

@@ -18,7 +18,7 @@ from kvstack.server.data_plane import (
 )
 from kvstack.server.data_plane.api import NEWEST, Operation, Routes, require_version
 from kvstack.server.data_plane.context import Asked, place
-from kvstack.server.identity.tokens import TokenRefused
+from kvstack.server.identity.signed_json import TokenRefused
 from kvstack.server.request import Request
 from kvstack.server.together import Together
 from kvstack.terms.diagnostic import KvstackError

@@ -3,46 +3,51 @@
 Source: OpenID Connect Discovery 1.0; RFC 6749, 4.4 and 5; the Microsoft identity platform's client credentials flow.
 """
 
-import uuid
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import parse_qsl
 
-from kvstack.server.answer import JSON, Answer, Refusal, answered, refused
-from kvstack.server.identity.tokens import Claims, json_web_key, signed_token
+from kvstack.server.answer import Answer, Refusal, answered, refused
+from kvstack.server.identity.client_assertions import ALLOWED, proven_by_certificate
+from kvstack.server.identity.issuing import Issuer, Signer, never_kept
+from kvstack.server.identity.oauth import client_secret_of, form_of, oauth_refusal
+from kvstack.server.identity.signed_json import TokenRefused, taken_apart
+from kvstack.server.identity.tokens import json_web_key
 from kvstack.server.names import LOGIN, Host, ServerNames
 from kvstack.server.request import Request
 from kvstack.terms.secret import SecretValue
-from kvstack.vault.caller import Caller, CallerRequest
-from kvstack.vault.client_secrets import SignInRefused
+from kvstack.vault.caller import CallerRequest
+from kvstack.vault.sign_in import Proven, SignedIn, SignInKeys, SignInRefused
 
 if TYPE_CHECKING:
     from kvstack.hsm.protocol import PublicKey
 
-LIFE: Final = 3600
 _COMMON: Final = ("common", "organizations")
 _DEFAULT: Final = "/.default"
-_NEVER_KEPT: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
-_FORM: Final = "application/x-www-form-urlencoded"
-_MOST_FIELDS: Final = 40
+_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-class SignIns(Protocol):
+class SignIns(Signer, Protocol):
     """What a provider needs of a vault: `VaultService` is one."""
 
     def signed_in(
         self, client_id: str, secret: SecretValue, *, address: str | None = None, request: CallerRequest | None = None
-    ) -> Caller:
+    ) -> SignedIn:
         """Return whose client secret this is."""
         ...
 
-    def prepare_token_signer(self) -> str:
-        """Return the id of the key that signs."""
+    def signed_in_by_assertion(
+        self,
+        client_id: str,
+        proven: Proven | None,
+        *,
+        address: str | None = None,
+        request: CallerRequest | None = None,
+    ) -> SignedIn:
+        """Return whose assertion it is."""
         ...
 
-    def sign_token(self, digest: bytes) -> bytes:
-        """Sign a digest."""
+    def sign_in_keys(self, client_id: str) -> SignInKeys:
+        """Return what a client's assertions are checked by."""
         ...
 
     def token_keys(self) -> "Mapping[str, PublicKey]":
@@ -58,7 +63,10 @@ class Provider:
         self._names = names
         self._tenant = tenant
         self._now = now
-        self.issuer = issuer(names, tenant)
+        self._issuer = Issuer(vault, names, tenant, now)
+        self.issuer = self._issuer.name
+        here = f"https://{LOGIN}.{names.domain}/{tenant}"
+        self._audiences = frozenset((f"{here}/v2.0", f"{here}/oauth2/v2.0/token", f"{here}/oauth2/token", here))
 
     def authority(self, host: Host) -> str:
         """Return where a vault's clients get their tokens: the sign-in's host, at the port they came to."""
@@ -109,49 +117,55 @@ class Provider:
             "grant_types_supported": ["client_credentials"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["ES256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported": sorted(ALLOWED),
             "tenant_region_scope": None,
             "cloud_instance_name": self._names.domain,
         }
 
     def _token(self, request: Request, tenant: str) -> Answer:
         self._require_tenant(request, tenant)
-        form = _form(request)
-        client_id, secret = _credentials(request, form)
-        if form.get("grant_type") != "client_credentials":
-            raise _refusal(request, 400, "unsupported_grant_type", 70003, "The grant type is not client_credentials.")
+        form = form_of(request)
+        if "grant_type" not in form:
+            raise oauth_refusal(request, 400, "invalid_request", 900144, "The body has to have a `grant_type`.")
+        if form["grant_type"] != "client_credentials":
+            raise oauth_refusal(
+                request, 400, "unsupported_grant_type", 70003, "The grant type is not client_credentials."
+            )
         audience = self._audience(request, form)
-        asked = CallerRequest(client=request.client, uri=request.uri, correlation_id=request.correlation_id)
         try:
-            caller = self._vault.signed_in(client_id, SecretValue(secret), address=request.address, request=asked)
+            signed_in = self._signed_in(request, form, audience)
         except SignInRefused:
             # One answer, whatever was wrong.
-            raise _refusal(request, 401, "invalid_client", 7000215, "The client or its secret is not right.") from None
-        second = int(self._now())
-        claims = Claims(
-            aud=audience,
-            iss=self.issuer,
-            iat=second,
-            nbf=second,
-            exp=second + LIFE,
-            oid=caller.id,
-            sub=caller.id,
-            tid=self._tenant,
-            appid=client_id.lower(),
-            app_displayname=caller.name,
-            uti=request.id,
-        )
-        token = signed_token(claims, self._vault.prepare_token_signer(), self._vault.sign_token)
-        made = {
-            "token_type": "Bearer",
-            "expires_in": LIFE,
-            "ext_expires_in": LIFE,
-            "expires_on": str(claims.exp),
-            "resource": audience,
-            "access_token": token,
-        }
-        found = answered(made)
-        return Answer(found.status, found.body, (*found.headers, *_NEVER_KEPT))
+            raise oauth_refusal(
+                request, 401, "invalid_client", 7000215, "The client or its secret is not right."
+            ) from None
+        return never_kept(self._issuer.token(signed_in, audience, request.id))
+
+    def _signed_in(self, request: Request, form: Mapping[str, str], audience: str) -> SignedIn:
+        """Return who asks for a token. Raises SignInRefused, Refusal."""
+        by = CallerRequest(client=request.client, uri=request.uri, correlation_id=request.correlation_id)
+        if "client_assertion" not in form and "client_assertion_type" not in form:
+            client_id, secret = client_secret_of(request, form)
+            return self._vault.signed_in(client_id, SecretValue(secret), address=request.address, request=by)
+        if form.get("client_assertion_type") != _ASSERTION or "client_secret" in form or request.authorization:
+            raise oauth_refusal(
+                request, 400, "invalid_request", 900144, f"An assertion comes alone, and its type is {_ASSERTION}."
+            )
+        client_id, proven = self._proven(form, audience)
+        return self._vault.signed_in_by_assertion(client_id, proven, address=request.address, request=by)
+
+    def _proven(self, form: Mapping[str, str], audience: str) -> tuple[str, Proven | None]:
+        """Return which client an assertion is of, and by what; None where it is not right."""
+        client_id = form.get("client_id", "")
+        try:
+            token = taken_apart(form.get("client_assertion", "").encode("ascii", "replace"))
+            # RFC 7521, 4.2: the client's id may be left to the assertion.
+            client_id = client_id or token.text("sub")
+            keys = self._vault.sign_in_keys(client_id)
+            return client_id, proven_by_certificate(token, keys, self._audiences, audience, self._now())
+        except TokenRefused:
+            return client_id, None
 
     def _audience(self, request: Request, form: Mapping[str, str]) -> str:
         scope, resource = form.get("scope", ""), form.get("resource", "")
@@ -159,70 +173,18 @@ class Provider:
         if not resource:
             wanted = scope.split()[0] if scope.split() else ""
             if not wanted.endswith(_DEFAULT):
-                raise _refusal(
+                raise oauth_refusal(
                     request, 400, "invalid_scope", 70011, "The scope is not that of a resource: RESOURCE/.default."
                 )
             wanted = wanted.removesuffix(_DEFAULT)
         audience = self._names.audience(wanted)
         if audience is None:
             known = " or ".join(self._names.audiences)
-            raise _refusal(
+            raise oauth_refusal(
                 request, 400, "invalid_resource", 500011, f"This tenant has no such resource; it has {known}."
             )
         return audience
 
     def _require_tenant(self, request: Request, tenant: str) -> None:
         if tenant.lower() != self._tenant:
-            raise _refusal(request, 400, "invalid_tenant", 90002, "There is no such tenant here.")
-
-
-def issuer(names: ServerNames, tenant: str) -> str:
-    """Return who issues a tenant's tokens, without a port: a token is the same by whatever port its client came."""
-    return f"https://{LOGIN}.{names.domain}/{tenant}/v2.0"
-
-
-def _form(request: Request) -> dict[str, str]:
-    if request.content_type.partition(";")[0].strip().lower() != _FORM:
-        raise _refusal(request, 400, "invalid_request", 900144, f"The body has to be of type {_FORM}.")
-    try:
-        pairs = parse_qsl(
-            request.body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
-        )
-    except ValueError:
-        raise _refusal(request, 400, "invalid_request", 900144, "The body cannot be read.") from None
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise _refusal(request, 400, "invalid_request", 900144, "A field stands twice in the body.")
-    return form
-
-
-def _credentials(request: Request, form: Mapping[str, str]) -> tuple[str, str]:
-    """Return the client's id and secret, from the body or from its `Authorization` header."""
-    client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
-    if not secret and request.authorization[:6].lower() == b"basic ":
-        from base64 import b64decode
-        from urllib.parse import unquote
-
-        try:
-            text = b64decode(request.authorization[6:], validate=True).decode()
-        except ValueError:
-            raise _refusal(request, 401, "invalid_client", 7000215, "The client or its secret is not right.") from None
-        given, _, secret = text.partition(":")
-        client_id, secret = unquote(given), unquote(secret)
-    if not client_id or not secret:
-        raise _refusal(request, 401, "invalid_client", 7000216, "The client's id and its secret are both needed.")
-    return client_id, secret
-
-
-def _refusal(request: Request, status: int, error: str, number: int, words: str) -> Refusal:
-    """Return a refusal as RFC 6749, 5.2 has it, with the numbers Azure's clients know."""
-    document = {
-        "error": error,
-        "error_description": f"AADSTS{number}: {words}",
-        "error_codes": [number],
-        "timestamp": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}",
-        "trace_id": request.id,
-        "correlation_id": request.correlation_id or str(uuid.uuid4()),
-    }
-    found = answered(document, status)
-    return Refusal(Answer(status, found.body, (JSON, *_NEVER_KEPT)))
+            raise oauth_refusal(request, 400, "invalid_tenant", 90002, "There is no such tenant here.")

@@ -3,29 +3,25 @@
 Source: RFC 7515, 7518, 7519, 8725.
 """
 
-import binascii
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from kvstack.hsm.protocol import PublicKey
 from kvstack.hsm.public_half import verified
+from kvstack.server.identity.signed_json import LEEWAY, LONGEST, TokenRefused, base64url, from_base64url, part_of
 from kvstack.terms.algorithm import ALGORITHMS
 from kvstack.terms.principal import is_guid
-from kvstack.terms.release_policy import unambiguous_json
 
-T = TypeVar("T")
-LONGEST: Final = 16 << 10
-# Two machines' clocks are never quite the same.
-LEEWAY: Final = 60
 ALGORITHM: Final = ALGORITHMS["ES256"]
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What a token says. aud: what it is for; oid: the principal's object id; appid: the client's; app_displayname: its
-    name; exp, nbf, iat: seconds since 1970; tid: the tenant."""
+    name; exp, nbf, iat: seconds since 1970; tid: the tenant; credential: what the token was given for, as the vault
+    names it."""
 
     aud: str
     iss: str
@@ -39,6 +35,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     app_displayname: str = ""
     idtyp: str = "app"
     appidacr: str = "1"
+    credential: str = ""
     uti: str = ""
     ver: str = "1.0"
 
@@ -51,10 +48,6 @@ class Expected(msgspec.Struct, frozen=True):
     audience: str
 
 
-class TokenRefused(Exception):
-    """A token nobody accepts. The words are for who sent it: they repeat nothing of it."""
-
-
 class _Header(msgspec.Struct, frozen=True):
     alg: str
     kid: str
@@ -65,8 +58,8 @@ class _Header(msgspec.Struct, frozen=True):
 def signed_token(claims: Claims, kid: str, sign: Callable[[bytes], bytes]) -> str:
     """Return a token. kid: the key's id; sign: signs a SHA-256 digest, r and s side by side."""
     header = msgspec.json.encode({"typ": "JWT", "alg": ALGORITHM.name, "kid": kid})
-    content = f"{_text(header)}.{_text(msgspec.json.encode(claims))}"
-    return f"{content}.{_text(sign(hashlib.sha256(content.encode()).digest()))}"
+    content = f"{base64url(header)}.{base64url(msgspec.json.encode(claims))}"
+    return f"{content}.{base64url(sign(hashlib.sha256(content.encode()).digest()))}"
 
 
 def checked_claims(token: bytes, keys: Mapping[str, PublicKey], expected: Expected, now: float) -> Claims:
@@ -77,7 +70,7 @@ def checked_claims(token: bytes, keys: Mapping[str, PublicKey], expected: Expect
     parts = token.split(b".")
     if len(parts) != 3:
         raise TokenRefused("this is no JSON Web Token: three parts with dots between them")
-    header = _part(parts[0], _Header)
+    header = part_of(parts[0], _Header)
     # The algorithm is the key's, not the token's: what the token names is only compared (RFC 8725, 3.1).
     if header.alg != ALGORITHM.name or header.crit is not None:
         raise TokenRefused("the token is not signed as tokens of this vault are")
@@ -85,9 +78,9 @@ def checked_claims(token: bytes, keys: Mapping[str, PublicKey], expected: Expect
     if key is None:
         raise TokenRefused("the token is signed by no key of this vault")
     digest = hashlib.sha256(parts[0] + b"." + parts[1]).digest()
-    if not verified(key, ALGORITHM, digest, _bytes(parts[2])):
+    if not verified(key, ALGORITHM, digest, from_base64url(parts[2])):
         raise TokenRefused("the signature of the token is not this vault's")
-    claims = _part(parts[1], Claims)
+    claims = part_of(parts[1], Claims)
     if claims.iss != expected.issuer or claims.tid != expected.tenant:
         raise TokenRefused("the token is of another issuer or tenant")
     if claims.aud != expected.audience:
@@ -109,34 +102,6 @@ def json_web_key(kid: str, public: PublicKey) -> dict[str, str]:
         "use": "sig",
         "alg": ALGORITHM.name,
         "kid": kid,
-        "x": _text(public.x),
-        "y": _text(public.y),
+        "x": base64url(public.x),
+        "y": base64url(public.y),
     }
-
-
-def _part(part: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.convert(unambiguous_json(_bytes(part)), kind)
-    except (ValueError, RecursionError):
-        raise TokenRefused("a part of the token is not what a token has there") from None
-
-
-def _bytes(part: bytes) -> bytes:
-    """Return what base64url without padding stands for, only in the one spelling an encoder writes."""
-    try:
-        if any(sign in part for sign in (b"=", b"+", b"/")):
-            raise ValueError
-        padded = part.replace(b"-", b"+").replace(b"_", b"/") + b"=" * (-len(part) % 4)
-        found = binascii.a2b_base64(padded, strict_mode=True)
-    except ValueError:
-        raise TokenRefused("a part of the token is not base64url without padding") from None
-    if _text(found).encode() != part:
-        raise TokenRefused("a part of the token is not base64url without padding")
-    return found
-
-
-def _text(value: bytes) -> str:
-    return binascii.b2a_base64(value, newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
-
-
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstack.hsm.protocol import PublicKey
-from kvstack.server.identity.tokens import LEEWAY, Claims, Expected, TokenRefused, checked_claims, signed_token
+from kvstack.server.identity.signed_json import LEEWAY, TokenRefused
+from kvstack.server.identity.tokens import Claims, Expected, checked_claims, signed_token
 
 NOW = 1_800_000_000
 KEY = ec.derive_private_key(7, ec.SECP256R1())

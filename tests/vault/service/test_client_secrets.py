@@ -6,8 +6,9 @@ import pytest
 
 from kvstack.terms.principal import Principal, PrincipalType
 from kvstack.terms.secret import SecretValue
-from kvstack.vault.client_secrets import CLIENT_SECRETS, MOST, ClientSecret, SignInRefused
+from kvstack.vault.client_secrets import CLIENT_SECRETS, MOST, ClientSecret
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
+from kvstack.vault.sign_in import SignInRefused
 from tests.vault.service.world import World
 
 APP = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
@@ -32,7 +33,7 @@ def shown(made: ClientSecret) -> SecretValue:
 
 def test_whoever_has_the_secret_is_the_principal(app: World) -> None:
     made = make(app)
-    caller = app.service.signed_in(APP.upper(), shown(made), address="192.0.2.1")
+    caller = app.service.signed_in(APP.upper(), shown(made), address="192.0.2.1").caller
     assert (caller.id, caller.name, caller.address) == (APP, "app", "192.0.2.1")
 
 
@@ -56,7 +57,7 @@ def test_two_secrets_of_one_principal_hold_beside_each_other(app: World) -> None
     app.service.delete_client_secret(app.operator, APP, one.id)
     with pytest.raises(SignInRefused):
         app.service.signed_in(APP, shown(one))
-    assert app.service.signed_in(APP, shown(two)).id == APP
+    assert app.service.signed_in(APP, shown(two)).caller.id == APP
 
 
 @pytest.mark.parametrize("who", [APP, ABSENT, "nobody", ""])
@@ -71,7 +72,7 @@ def test_a_wrong_secret_and_an_absent_principal_are_refused_alike(app: World, wh
 def test_a_secret_ends_when_it_was_said_to(app: World) -> None:
     made = make(app, expires=app.clock.now() + timedelta(days=1))
     app.clock.advance(timedelta(hours=23, minutes=59))
-    assert app.service.signed_in(APP, shown(made)).id == APP
+    assert app.service.signed_in(APP, shown(made)).caller.id == APP
     app.clock.advance(timedelta(minutes=1))
     with pytest.raises(SignInRefused):
         app.service.signed_in(APP, shown(made))

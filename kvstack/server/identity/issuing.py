@@ -1,0 +1,70 @@
+"""A token for somebody who signed in, and what he is told with it."""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from kvstack.server.answer import Answer, answered
+from kvstack.server.identity.tokens import Claims, signed_token
+from kvstack.server.names import LOGIN, ServerNames
+from kvstack.vault.sign_in import SignedIn
+
+NEVER_KEPT: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
+
+
+class Signer(Protocol):
+    """What signs tokens: `VaultService` does."""
+
+    def prepare_token_signer(self) -> str:
+        """Return the id of the key that signs."""
+        ...
+
+    def sign_token(self, digest: bytes) -> bytes:
+        """Sign a digest."""
+        ...
+
+
+class Issuer:
+    """Makes tokens for one tenant. now: seconds since 1970."""
+
+    def __init__(self, signer: Signer, names: ServerNames, tenant: str, now: Callable[[], float]) -> None:
+        self._signer = signer
+        self._names = names
+        self.tenant = tenant
+        self._now = now
+        # Without a port: a token is the same by whatever port its client came.
+        self.name = f"https://{LOGIN}.{names.domain}/{tenant}/v2.0"
+
+    def token(self, signed_in: SignedIn, audience: str, identifier: str) -> dict[str, Any]:
+        """Return a token and what a client is told of it. audience: as tokens have it; identifier: the token's own."""
+        second = int(self._now())
+        life = int(signed_in.life.total_seconds())
+        claims = Claims(
+            aud=audience,
+            iss=self.name,
+            iat=second,
+            nbf=second,
+            exp=second + life,
+            oid=signed_in.caller.id,
+            sub=signed_in.caller.id,
+            tid=self.tenant,
+            appid=signed_in.client_id,
+            app_displayname=signed_in.caller.name,
+            appidacr="1" if signed_in.credential.startswith("secret/") else "2",
+            credential=signed_in.credential,
+            uti=identifier,
+        )
+        return {
+            "token_type": "Bearer",
+            "expires_in": life,
+            "ext_expires_in": life,
+            "expires_on": str(claims.exp),
+            "not_before": str(claims.nbf),
+            "resource": audience,
+            "access_token": signed_token(claims, self._signer.prepare_token_signer(), self._signer.sign_token),
+        }
+
+
+def never_kept(document: dict[str, Any], status: int = 200) -> Answer:
+    """Return an answer that no cache keeps."""
+    found = answered(document, status)
+    return Answer(found.status, found.body, (*found.headers, *NEVER_KEPT))
