@@ -21,6 +21,13 @@ from kvstack.cli.words import text
     help="Run a CONNECT proxy to these names, where they do not resolve; 0 for a port that is free.",
 )
 @click.option(
+    "--imds",
+    metavar="IDENTITY=ADDRESS:PORT",
+    type=text,
+    multiple=True,
+    help="Whoever reaches this loopback address is this managed identity; may stand several times.",
+)
+@click.option(
     "--due-every", metavar="SECONDS", type=float, default=30.0, help="Look at what is due at least so often; 30."
 )
 @click.option(
@@ -33,6 +40,7 @@ def command(
     port: int,
     domain: str,
     proxy_port: int | None,
+    imds: tuple[str, ...],
     due_every: float,
     pin_fd: int | None,
 ) -> int:
@@ -44,13 +52,19 @@ def command(
     import gc
 
     from kvstack.server.configuration import ServerConfiguration, domain_of, require_valid
+    from kvstack.server.identity.metadata_endpoint import metadata_endpoint
     from kvstack.server.log import Log
     from kvstack.server.running import serve
     from kvstack.vault.unlock import simulated_clock_note, unlock
 
     require_operator(context, "serve")
     configuration = ServerConfiguration(
-        address=address, port=port, domain=domain_of(domain), proxy_port=proxy_port, due_every=due_every
+        address=address,
+        port=port,
+        domain=domain_of(domain),
+        proxy_port=proxy_port,
+        imds=tuple(metadata_endpoint(one) for one in imds),
+        due_every=due_every,
     )
     require_valid(configuration)
     from kvstack.cli.pin import pin_environment

@@ -28,12 +28,14 @@ _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
 )
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_ONCE: Final = frozenset({b"host", b"authorization", b"content-length", b"content-type", b"x-identity-header"})
 _LONGEST_PATH: Final = 2048
 _LONGEST_CLIENT: Final = 512
 _LONGEST_ID: Final = 100
 # A refused sign-in is answered this long after it was asked for, whatever was wrong with it.
 _REFUSED_AFTER: Final = 0.1
 _UNAUTHORISED: Final = 401
+_SIGN_IN_THREADS: Final = 16
 
 
 class Application:
@@ -54,7 +56,8 @@ class Application:
         self._configuration = configuration
         self._state = state
         self._log = log
-        self._threads = threads
+        # Whoever signs in may have to wait for the keys of somebody else: nobody else's work waits with him.
+        self._sign_in_threads = ThreadPoolExecutor(_SIGN_IN_THREADS, thread_name_prefix="sign-in")
         self._provider = provider
         self._data_plane = DataPlane(service, callers, provider, threads)
         self._ids: list[str] = []
@@ -83,7 +86,7 @@ class Application:
     async def _answer(self, scope: Scope, receive: Receive, identifier: str) -> Answer:
         given: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            if name in given and name in (b"host", b"authorization", b"content-length", b"content-type"):
+            if name in given and name in _ONCE:
                 raise bad_parameter("A header stands twice in the request.")
             given[name] = value
         host = self._names.host(given.get(b"host", b""))
@@ -128,6 +131,7 @@ class Application:
             authorization=given.get(b"authorization", b""),
             content_type=given.get(b"content-type", b"").decode("latin-1"),
             body=body,
+            identity_header=given.get(b"x-identity-header", b""),
         )
 
     def _local(self, method: str, path: bytes) -> Answer:
@@ -145,7 +149,7 @@ class Application:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            return await loop.run_in_executor(self._threads, self._provider.answer, request)
+            return await loop.run_in_executor(self._sign_in_threads, self._provider.answer, request)
         except Refusal as refusal:
             if refusal.answer.status == _UNAUTHORISED:
                 await asyncio.sleep(max(0.0, began + _REFUSED_AFTER - loop.time()))

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from kvstack.server.identity.metadata_endpoint import MetadataEndpoint
 from kvstack.terms.diagnostic import KvstackError
 
 DEFAULT_ADDRESS: Final = "127.0.0.1"
@@ -16,13 +17,15 @@ _DOMAIN = re.compile(r"(?=.{1,180}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-
 
 class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """One server. domain: in lower case; a vault is `NAME.vault.<domain>`, a Managed HSM `NAME.managedhsm.<domain>`.
-    proxy_port: of the CONNECT proxy for names that do not resolve, None for no proxy. due_every: seconds the scheduler
-    sleeps at most. longest_body: bytes of a request; seconds_to_send: that a client has for sending one."""
+    proxy_port: of the CONNECT proxy for names that do not resolve, None for no proxy. imds: addresses of this machine
+    that stand for an identity. due_every: seconds the scheduler sleeps at most. longest_body: bytes of a request;
+    seconds_to_send: that a client has for sending one."""
 
     address: str = DEFAULT_ADDRESS
     port: int = DEFAULT_PORT
     domain: str = DEFAULT_DOMAIN
     proxy_port: int | None = None
+    imds: tuple[MetadataEndpoint, ...] = ()
     due_every: float = 30.0
     longest_body: int = 1 << 20
     seconds_to_send: float = 30.0
@@ -38,6 +41,9 @@ def require_valid(configuration: ServerConfiguration) -> None:
     for option, port in (("--port", configuration.port), ("--proxy-port", configuration.proxy_port)):
         if port is not None and not 0 <= port <= 65535:
             raise KvstackError(f"`{option} {port}` is no port: 0 to 65535")
+    places = [(one.address, one.port) for one in configuration.imds if one.port]
+    if len(set(places)) != len(places):
+        raise KvstackError("`--imds` gives two identities one address", "An address stands for one identity.")
     if configuration.due_every <= 0:
         raise KvstackError("`--due-every` is a number of seconds above 0")
 

@@ -21,7 +21,8 @@ _MOST_PARAMETERS: Final = 20
 
 class Request(msgspec.Struct, frozen=True):
     """One request. path: in its parts, as they were sent; query: the last of each name; id: drawn for it; client: the
-    program, as it names itself; address: the caller's; correlation_id: the client's own, empty for none."""
+    program, as it names itself; address: the caller's; correlation_id: the client's own, empty for none;
+    identity_header: what a managed identity's programs show."""
 
     method: str
     host: Host
@@ -35,6 +36,7 @@ class Request(msgspec.Struct, frozen=True):
     authorization: bytes
     content_type: str
     body: bytes = b""
+    identity_header: bytes = b""
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.id}, ****)"

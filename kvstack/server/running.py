@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,11 @@ from kvstack.hsm.private_file import write_private
 from kvstack.server.app import Application
 from kvstack.server.configuration import ServerConfiguration, require_valid
 from kvstack.server.identity.callers import Callers
+from kvstack.server.identity.issuer_keys import IssuerKeys
+from kvstack.server.identity.issuing import Issuer
+from kvstack.server.identity.metadata_listeners import MetadataListeners
 from kvstack.server.identity.provider import Provider
+from kvstack.server.listening import ended_by_itself, free_port, no_port, until_ended, until_listening
 from kvstack.server.log import Log
 from kvstack.server.names import ServerNames
 from kvstack.server.proxy import Proxy
@@ -27,6 +30,7 @@ from kvstack.server.state import ServerState
 from kvstack.server.trust import TrustFiles, ready_trust, trust_files
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.exclusive import exclusive
+from kvstack.vault.identity_configuration import identity_configuration
 from kvstack.vault.service import VaultService
 
 if TYPE_CHECKING:
@@ -36,8 +40,6 @@ if TYPE_CHECKING:
 
 # Changes wait for the disk, signatures for the HSM: while some wait, others work.
 _THREADS: Final = 16
-_SECONDS_TO_END: Final = 20.0
-_LOOK_AGAIN: Final = 0.005
 _LONGEST_HEADERS: Final = 64 << 10
 
 
@@ -104,7 +106,9 @@ class _Run:
         self._log = log
         self._root = unlocked.paths.root
         self._tenant = unlocked.settings.tenant_id
+        self._identity = identity_configuration(unlocked.paths)
         self._service = VaultService(unlocked)
+        self._issuer = Issuer(self._service, names, self._tenant, time.time)
         self._scheduler = Scheduler(self._service, log, longest=configuration.due_every)
         self._state = ServerState(self._why_not_ready)
 
@@ -114,16 +118,20 @@ class _Run:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        port = _free_port(self._configuration.address, self._configuration.port)
+        port = free_port(self._configuration.address, self._configuration.port)
         # Made now rather than by the first client, so that what is wrong with the HSM is told at the start.
         self._service.prepare_token_signer()
         threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault")
         proxy = Proxy(self._names, (self._configuration.address, port))
         server = _granian(self._application(threads), self._configuration.address, port, self._files)
+        metadata = MetadataListeners(
+            self._service, self._issuer, self._names, threads, self._log, self._configuration.imds
+        )
         serving = asyncio.ensure_future(server.serve())
         try:
-            await _listening(serving, self._configuration.address, port)
+            await until_listening(serving, self._configuration.address, port)
             proxy_port = await self._proxy(proxy)
+            await metadata.start()
             with self._told(port, proxy_port):
                 self._scheduler.start()
                 await _first(serving, stop)
@@ -131,18 +139,23 @@ class _Run:
                 self._log.tell("info", "stopping", in_flight=self._state.in_flight)
                 await asyncio.to_thread(self._scheduler.stop)
         finally:
+            await metadata.stop()
             await proxy.stop()
             server.stop()  # type: ignore[no-untyped-call]  # Granian's own
-            await _ended(serving)
+            await until_ended(serving)
             threads.shutdown()
         self._log.tell("info", "stopped")
 
     def _application(self, threads: ThreadPoolExecutor) -> Application:
-        provider = Provider(self._service, self._names, self._tenant, time.time)
+        issuers = IssuerKeys(self._identity, time.monotonic, self._no_keys)
+        provider = Provider(self._service, self._names, self._issuer, time.time, issuers)
         callers = Callers(self._service, provider.issuer, self._tenant, time.time)
         return Application(
             self._service, callers, provider, self._names, self._configuration, self._state, self._log, threads
         )
+
+    def _no_keys(self, issuer: str, why: str) -> None:
+        self._log.tell("warning", "the keys of an issuer cannot be fetched", issuer=issuer, why=why)
 
     async def _proxy(self, proxy: Proxy) -> int | None:
         wanted = self._configuration.proxy_port
@@ -151,7 +164,7 @@ class _Run:
         try:
             return await proxy.start(wanted)
         except OSError as error:
-            raise _no_port("127.0.0.1", wanted, error) from None
+            raise no_port("127.0.0.1", wanted, error) from None
 
     @contextlib.contextmanager
     def _told(self, port: int, proxy_port: int | None) -> Iterator[None]:
@@ -211,43 +224,6 @@ def _granian(application: Application, address: str, port: int, files: TrustFile
     )
 
 
-def _free_port(address: str, port: int) -> int:
-    """Return the port to listen on, one that is free for 0. Granian shares a port with whoever else does: that another
-    server has it has to be found out here. Raises KvstackError."""
-    try:
-        family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][0]
-    except OSError:
-        raise KvstackError(f"`--address {address}` is no IP address", "Leave it out for 127.0.0.1.") from None
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-            probe.listen(1)
-        except OSError as error:
-            raise _no_port(address, port, error) from None
-        return int(probe.getsockname()[1])
-
-
-def _no_port(address: str, port: int, error: OSError) -> KvstackError:
-    return KvstackError(
-        f"the server cannot listen on {address}:{port}: {error.strerror}", "Name another port: `--port NUMBER`."
-    )
-
-
-async def _listening(serving: "asyncio.Future[None]", address: str, port: int) -> None:
-    """Return when the port answers. Raises KvstackError where the server ended instead."""
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  # compared, not listened on
-    while not serving.done():
-        try:
-            _, writer = await asyncio.open_connection(here, port)
-        except OSError:
-            await asyncio.sleep(_LOOK_AGAIN)
-            continue
-        writer.close()
-        return
-    raise _ended_by_itself()
-
-
 async def _first(serving: "asyncio.Future[None]", stop: asyncio.Event) -> None:
     """Return when the server is to stop. Raises KvstackError where it stopped by itself."""
     told = asyncio.ensure_future(stop.wait())
@@ -256,15 +232,4 @@ async def _first(serving: "asyncio.Future[None]", stop: asyncio.Event) -> None:
     finally:
         told.cancel()
     if serving.done():
-        raise _ended_by_itself()
-
-
-def _ended_by_itself() -> KvstackError:
-    return KvstackError("the HTTP server has ended by itself", "Its port may have been taken: start it again.")
-
-
-async def _ended(serving: "asyncio.Future[None]") -> None:
-    """Return when the requests in flight have ended, or at the latest after a while."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_SECONDS_TO_END):
-            await asyncio.wait((serving,))
+        raise ended_by_itself()

@@ -1,13 +1,11 @@
 """What the operator allows events and rotators to reach: a file of `.kvstack`, that no stack can change."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from kvstack.hsm.private_file import readable_by_others
-from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.layout import Layout
+from kvstack.vault.operator_file import names_host, operator_file
 
 
 class MailServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,32 +43,13 @@ class EventConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     def allows(self, host: str, port: int) -> bool:
         """Tell whether a host may be one that is not on the public internet."""
-        return _named(self.allow, host, port)
+        return names_host(self.allow, host, port)
 
     def allows_http(self, host: str, port: int) -> bool:
         """Tell whether a host may be spoken to without TLS."""
-        return _named(self.http, host, port) and self.allows(host, port)
+        return names_host(self.http, host, port) and self.allows(host, port)
 
 
 def event_configuration(paths: Layout) -> EventConfiguration:
     """Return what the operator's file says; nothing is allowed where there is none. Raises KvstackError."""
-    file: Path = paths.events
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return EventConfiguration()
-    except OSError as error:
-        raise KvstackError(f"{file} cannot be read: {error.strerror}") from error
-    if readable_by_others(file):
-        raise KvstackError(f"{file} can be read or changed by others", f"Run `chmod 600 {file}`.")
-    try:
-        return msgspec.json.decode(content, type=EventConfiguration)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise KvstackError(
-            f"{file} is not as it has to be: {error}", 'Write it as {"allow": ["hooks.internal:8443"]}.'
-        ) from None
-
-
-def _named(hosts: tuple[str, ...], host: str, port: int) -> bool:
-    name = host.lower().rstrip(".")
-    return any(one.lower() in (name, f"{name}:{port}", f"[{name}]:{port}") for one in hosts)
+    return operator_file(paths.events, EventConfiguration, '{"allow": ["hooks.internal:8443"]}')

@@ -53,6 +53,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.root / "rotators.lock"
 
     @property
+    def identity(self) -> Path:
+        """Whose tokens are taken, and where their keys may be fetched: the operator's own file."""
+        return self.root / "identity.json"
+
+    @property
     def lock(self) -> Path:
         """The file whoever makes or recovers the vault holds locked."""
         return self.root / "init.lock"

@@ -183,8 +183,11 @@ class Served:
             return received
 
 
-def client_program(served: Served, program: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that knows nothing of kvstack, in the environment that `kvstack env` prints."""
+def client_program(
+    served: Served, program: str, *, secret: bool = True, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that knows nothing of kvstack, in the environment that `kvstack env` prints. secret: whether there
+    is a client secret in it."""
     import shlex
     import sys
 
@@ -195,9 +198,9 @@ def client_program(served: Served, program: str, **more: str) -> subprocess.Comp
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": os.environ["HOME"],
-        "AZURE_CLIENT_ID": APP,
-        "AZURE_CLIENT_SECRET": served.secret(),
     }
+    if secret:
+        environment |= {"AZURE_CLIENT_ID": APP, "AZURE_CLIENT_SECRET": served.secret()}
     return subprocess.run(
         ["sh", "-c", script],
         cwd=folder,

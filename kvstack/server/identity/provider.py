@@ -4,67 +4,45 @@ Source: OpenID Connect Discovery 1.0; RFC 6749, 4.4 and 5; the Microsoft identit
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from kvstack.server.answer import Answer, Refusal, answered, refused
 from kvstack.server.identity.client_assertions import ALLOWED, proven_by_certificate
-from kvstack.server.identity.issuing import Issuer, Signer, never_kept
+from kvstack.server.identity.federation import proven_by_federation
+from kvstack.server.identity.issuer_keys import IssuerKeys, KeysUnavailable
+from kvstack.server.identity.issuing import Issuer, never_kept
+from kvstack.server.identity.managed_identity import app_service_token
 from kvstack.server.identity.oauth import client_secret_of, form_of, oauth_refusal
+from kvstack.server.identity.sign_ins import SignIns
 from kvstack.server.identity.signed_json import TokenRefused, taken_apart
 from kvstack.server.identity.tokens import json_web_key
 from kvstack.server.names import LOGIN, Host, ServerNames
 from kvstack.server.request import Request
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import CallerRequest
-from kvstack.vault.sign_in import Proven, SignedIn, SignInKeys, SignInRefused
+from kvstack.vault.sign_in import Proven, SignedIn, SignInRefused
 
 if TYPE_CHECKING:
-    from kvstack.hsm.protocol import PublicKey
+    pass
 
 _COMMON: Final = ("common", "organizations")
 _DEFAULT: Final = "/.default"
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-class SignIns(Signer, Protocol):
-    """What a provider needs of a vault: `VaultService` is one."""
-
-    def signed_in(
-        self, client_id: str, secret: SecretValue, *, address: str | None = None, request: CallerRequest | None = None
-    ) -> SignedIn:
-        """Return whose client secret this is."""
-        ...
-
-    def signed_in_by_assertion(
-        self,
-        client_id: str,
-        proven: Proven | None,
-        *,
-        address: str | None = None,
-        request: CallerRequest | None = None,
-    ) -> SignedIn:
-        """Return whose assertion it is."""
-        ...
-
-    def sign_in_keys(self, client_id: str) -> SignInKeys:
-        """Return what a client's assertions are checked by."""
-        ...
-
-    def token_keys(self) -> "Mapping[str, PublicKey]":
-        """Return the public keys."""
-        ...
-
-
 class Provider:
-    """Answers for one tenant. now: seconds since 1970."""
+    """Answers for one tenant. now: seconds since 1970; issuers: the keys of others whose tokens are shown."""
 
-    def __init__(self, vault: SignIns, names: ServerNames, tenant: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, vault: SignIns, names: ServerNames, issuer: Issuer, now: Callable[[], float], issuers: IssuerKeys
+    ) -> None:
+        self._issuers = issuers
         self._vault = vault
         self._names = names
-        self._tenant = tenant
+        self._tenant = tenant = issuer.tenant
         self._now = now
-        self._issuer = Issuer(vault, names, tenant, now)
-        self.issuer = self._issuer.name
+        self._issuer = issuer
+        self.issuer = issuer.name
         here = f"https://{LOGIN}.{names.domain}/{tenant}"
         self._audiences = frozenset((f"{here}/v2.0", f"{here}/oauth2/v2.0/token", f"{here}/oauth2/token", here))
 
@@ -88,6 +66,8 @@ class Provider:
                 return answered({"keys": keys})
             case "POST", (tenant, "oauth2", "token") | (tenant, "oauth2", "v2.0", "token"):
                 return self._token(request, tenant)
+            case "GET", ("msi", "token"):
+                return app_service_token(request, self._vault, self._issuer, self._names)
             case _, (_, "oauth2", "token") | (_, "oauth2", "v2.0", "token"):
                 raise Refusal(
                     refused(405, "MethodNotAllowed", "A token is asked for by POST.", headers=((b"allow", b"POST"),))
@@ -152,7 +132,12 @@ class Provider:
             raise oauth_refusal(
                 request, 400, "invalid_request", 900144, f"An assertion comes alone, and its type is {_ASSERTION}."
             )
-        client_id, proven = self._proven(form, audience)
+        try:
+            client_id, proven = self._proven(form, audience)
+        except KeysUnavailable:
+            raise oauth_refusal(
+                request, 503, "temporarily_unavailable", 90033, "The keys of the token's issuer cannot be had now."
+            ) from None
         return self._vault.signed_in_by_assertion(client_id, proven, address=request.address, request=by)
 
     def _proven(self, form: Mapping[str, str], audience: str) -> tuple[str, Proven | None]:
@@ -163,7 +148,9 @@ class Provider:
             # RFC 7521, 4.2: the client's id may be left to the assertion.
             client_id = client_id or token.text("sub")
             keys = self._vault.sign_in_keys(client_id)
-            return client_id, proven_by_certificate(token, keys, self._audiences, audience, self._now())
+            if token.text("iss").lower() == keys.client_id:
+                return client_id, proven_by_certificate(token, keys, self._audiences, audience, self._now())
+            return client_id, proven_by_federation(token, keys, self._issuers, self._now())
         except TokenRefused:
             return client_id, None
 

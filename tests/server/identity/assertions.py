@@ -77,3 +77,25 @@ def signing_by(key: rsa.RSAPrivateKey, algorithm: str) -> Any:
         pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
         return lambda data: key.sign(data, pss, hashes.SHA256())
     return lambda data: key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+
+
+def server_certificate(name: str) -> tuple[bytes, bytes]:
+    """Return key and certificate of a server of this name in one PEM, and the certificate alone."""
+    key = rsa.generate_private_key(65537, 2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(
+        subject,
+        subject,
+        key.public_key(),
+        x509.random_serial_number(),
+        now - timedelta(days=1),
+        now + timedelta(days=9),
+    )
+    certificate = (
+        builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    made = Certified(key, certificate)
+    return made.pem, made.public_pem
