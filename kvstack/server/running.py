@@ -17,6 +17,7 @@ from kvstack.hsm.private_file import write_private
 from kvstack.server.app import Application
 from kvstack.server.configuration import ServerConfiguration, require_valid
 from kvstack.server.identity.callers import Callers
+from kvstack.server.identity.external import ExternalTokens
 from kvstack.server.identity.issuer_keys import IssuerKeys
 from kvstack.server.identity.issuing import Issuer
 from kvstack.server.identity.metadata_listeners import MetadataListeners
@@ -149,7 +150,13 @@ class _Run:
     def _application(self, threads: ThreadPoolExecutor) -> Application:
         issuers = IssuerKeys(self._identity, time.monotonic, self._no_keys)
         provider = Provider(self._service, self._names, self._issuer, time.time, issuers)
-        callers = Callers(self._service, provider.issuer, self._tenant, time.time)
+        callers = Callers(
+            self._service,
+            provider.issuer,
+            self._tenant,
+            time.time,
+            ExternalTokens(self._identity.providers, issuers),
+        )
         return Application(
             self._service, callers, provider, self._names, self._configuration, self._state, self._log, threads
         )

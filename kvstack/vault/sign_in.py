@@ -56,6 +56,13 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     life: timedelta
 
 
+class Held(msgspec.Struct, frozen=True):
+    """Whose token it is that still holds. name: as the directory has it; rules: how he may sign in."""
+
+    name: str
+    rules: SignInRulesRow
+
+
 class SignInKeys(msgspec.Struct, frozen=True):
     """What assertions of a client are checked by, nothing for one that nobody knows. client_id: as the vault spells
     it."""
@@ -183,28 +190,32 @@ class SignInOperations(Engine):
                 FEDERATED_CREDENTIALS.scan(tx, principal_id=row.id),
             )
 
-    def standing(self, principal_id: str, credential: str) -> bool:
-        """Tell whether a token of a principal still holds: he is there and enabled, and so is what it was given for."""
+    def standing(self, principal_id: str, credential: str) -> Held | None:
+        """Return how a token of a principal holds, None where it does not any more: he has to be there and enabled, and
+        so has what it was given for."""
         kind, _, identifier = credential.partition("/")
         with self._store.reading() as tx:
-            if principal_id not in self._current_registry(tx).principals:
+            row = self._current_registry(tx).principals.get(principal_id)
+            if row is None or not self._held(tx, principal_id, kind, identifier):
+                return None
+            rules = SIGN_IN_RULES.get(tx, principal_id) or SignInRulesRow(principal_id=principal_id)
+            return Held(row.name, rules) if rules.enabled else None
+
+    def _held(self, tx: Transaction, principal_id: str, kind: str, identifier: str) -> bool:
+        """Tell whether a credential is still there."""
+        match kind:
+            case "secret":
+                secret = CLIENT_SECRETS.get(tx, principal_id, identifier)
+                return secret is not None and self._clock.now() < secret.expires
+            case "certificate":
+                certificate = CLIENT_CERTIFICATES.get(tx, principal_id, identifier)
+                return certificate is not None and self._clock.now() < certificate.expires
+            case "federated":
+                return FEDERATED_CREDENTIALS.get(tx, principal_id, identifier) is not None
+            case "address" | "external":  # what the operator said when he started the server
+                return True
+            case _:
                 return False
-            rules = SIGN_IN_RULES.get(tx, principal_id)
-            if rules is not None and not rules.enabled:
-                return False
-            match kind:
-                case "secret":
-                    secret = CLIENT_SECRETS.get(tx, principal_id, identifier)
-                    return secret is not None and self._clock.now() < secret.expires
-                case "certificate":
-                    certificate = CLIENT_CERTIFICATES.get(tx, principal_id, identifier)
-                    return certificate is not None and self._clock.now() < certificate.expires
-                case "federated":
-                    return FEDERATED_CREDENTIALS.get(tx, principal_id, identifier) is not None
-                case "address":
-                    return True
-                case _:
-                    return False
 
     def sign_in_mark(self) -> tuple[int, int]:
         """Return a value that is another one whenever what `standing` says may be: in whatever process it changed."""

@@ -67,7 +67,7 @@ class DataPlane:
     async def answer(self, request: Request) -> Answer:
         """Answer one request. Who asks is found out before anything else of it is looked at."""
         try:
-            principal = self._callers.principal(request.authorization, request.host)
+            principal = await self._callers.of(request, self._threads)
         except TokenRefused as error:
             return self._told(request, self._challenge(request, error))
         try:
@@ -137,4 +137,4 @@ class DataPlane:
 
 def _caller(request: Request, principal: "Principal") -> Caller:
     asked_by = CallerRequest(request.client, request.uri, "", request.correlation_id)
-    return Caller(principal.id, principal.name, address=request.address, request=asked_by)
+    return Caller(principal.id, principal.name, address=request.address, mfa=principal.mfa, request=asked_by)

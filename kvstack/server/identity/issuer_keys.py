@@ -82,6 +82,12 @@ class IssuerKeys:
             raise TokenRefused("the token is signed by no key of its issuer, or does not say by which")
         return found[0]
 
+    def kept_key(self, issuer: str, token: SignedJson) -> AuthorityKey | None:
+        """Return the same where it is known without asking anybody, None where it is not."""
+        kept = self._of(issuer)
+        found = _fitting(kept.keys, token) if self._younger(kept.fetched, FRESH) else ()
+        return found[0] if len(found) == 1 else None
+
     def _of(self, issuer: str) -> _Kept:
         with self._lock:
             kept = self._kept.pop(issuer, None) or _Kept()

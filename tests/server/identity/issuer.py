@@ -84,10 +84,16 @@ class Issuer:
         """How often its keys were asked for."""
         return self.log.read_text().count(f"/{KEYS}\n")
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         """End it."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it, where it still runs, and leave nothing behind."""
+        self.kill()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         shutil.rmtree(self.folder)
 
 

@@ -7,8 +7,13 @@ import pytest
 
 from kvstack.hsm.protocol import PublicKey
 from kvstack.server.identity.callers import Callers
+from kvstack.server.identity.external import ExternalTokens
+from kvstack.server.identity.issuer_keys import IssuerKeys
 from kvstack.server.identity.signed_json import TokenRefused
 from kvstack.server.names import Host
+from kvstack.vault.credentials import SignInRulesRow
+from kvstack.vault.identity_configuration import IdentityConfiguration
+from kvstack.vault.sign_in import Held
 from tests.server.identity.test_tokens import EXPECTED, GOOD, KEYS, NOW, TENANT, token
 
 HOST = Host("vault", "shop.vault.localhost", "shop", EXPECTED.audience, EXPECTED.audience)
@@ -20,6 +25,7 @@ class Vault:
 
     def __init__(self) -> None:
         self.holds = True
+        self.rules = SignInRulesRow(principal_id=GOOD.oid)
         self.mark = 0
         self.asked = 0
         self.looked = 0
@@ -29,12 +35,12 @@ class Vault:
         """Return the keys."""
         return KEYS
 
-    def standing(self, principal_id: str, credential: str) -> bool:
+    def standing(self, principal_id: str, credential: str) -> Held | None:
         """Tell whether it holds."""
         assert (principal_id, credential) == (GOOD.oid, "secret/1")
         self.asked += 1
         holds, self.mark = self.holds, self.mark + self.meanwhile
-        return holds
+        return Held("app", self.rules) if holds else None
 
     def sign_in_mark(self) -> int:
         """Return the mark."""
@@ -54,7 +60,17 @@ class Clock:
 
 def world() -> tuple[Vault, Clock, Callers]:
     vault, clock = Vault(), Clock()
-    return vault, clock, Callers(vault, EXPECTED.issuer, TENANT, clock)
+    return (
+        vault,
+        clock,
+        Callers(
+            vault,
+            EXPECTED.issuer,
+            TENANT,
+            clock,
+            ExternalTokens((), IssuerKeys(IdentityConfiguration(), clock, lambda *_: None)),
+        ),
+    )
 
 
 def test_a_token_is_checked_once_while_nothing_changes() -> None:
@@ -103,3 +119,12 @@ def test_a_token_whose_credential_is_gone_is_never_remembered() -> None:
         with pytest.raises(TokenRefused):
             callers.principal(GIVEN, HOST)
     assert vault.asked == 2
+
+
+def test_a_token_is_used_only_from_where_its_principal_may_be() -> None:
+    vault, _, callers = world()
+    vault.rules = SignInRulesRow(principal_id=GOOD.oid, networks=("203.0.113.0/24",))
+    for _ in range(2):
+        assert callers.principal(GIVEN, HOST, "203.0.113.7").id == GOOD.oid
+        with pytest.raises(TokenRefused, match="from this address"):
+            callers.principal(GIVEN, HOST, "192.0.2.1")
