@@ -19,7 +19,7 @@ from kvstack.terms.diagnostic import KvstackError
 
 if TYPE_CHECKING:
     from kvstack.vault.client_secrets import ClientSecret
-    from kvstack.vault.credentials import ClientCertificateRow, FederatedCredentialRow
+    from kvstack.vault.credentials import ClientCertificateRow, FederatedCredentialRow, PersonCredentialRow
 
 _principal = click.argument("principal", metavar="PRINCIPAL", type=text)
 
@@ -58,6 +58,40 @@ def create(
     if file is None:
         say("It is shown this once, and kept nowhere:")
         answer(value)
+    return 0
+
+
+@command.command(help="Make what a person signs in with: a secret, and a code generator; shown once, here.")
+@_principal
+@click.option("--description", metavar="TEXT", type=text, default="", help="What it is for.")
+@click.option("--expires", metavar="TIME", type=moment, help="In 180 days by default, in two years at most.")
+@click.option("--file", metavar="FILE", type=text, help="Write both there, 0600, instead of printing them.")
+@as_json
+@pass_context
+def person(
+    context: Context, principal: str, description: str, expires: datetime | None, file: str | None, as_json: bool
+) -> int:
+    """Make a person's credential."""
+    if file is not None and Path(file).exists():
+        raise KvstackError(f"{file} is there already", "Name a file that is not: both are shown once only.")
+    with opened(context) as vault:
+        identifier = vault.service.acting(principal).id
+        made = vault.service.create_person_credential(
+            vault.caller, identifier, description=description, expires=expires
+        )
+        secret, enrolment = (one.reveal().decode() for one in (made.secret, made.enrolment))
+        if file is not None:
+            from kvstack.hsm.private_file import write_private
+
+            write_private(Path(file), f"{secret}\n{enrolment}\n".encode())
+    if as_json:
+        shown = {"principal_id": made.principal_id, "id": made.id, "expires": made.expires}
+        answer_json(shown | ({} if file is not None else {"value": secret, "enrolment": enrolment}))
+        return 0
+    say(f"credential {made.id} of {made.principal_id} made; it ends at {made.expires:%Y-%m-%d %H:%M} UTC")
+    if file is None:
+        say("Both are shown this once: the secret, and the address an authenticator reads the code's key from:")
+        answer(f"{secret}\n{enrolment}")
     return 0
 
 
@@ -124,6 +158,7 @@ def list_(context: Context, principal: str, as_json: bool) -> int:
                 "client_secrets": [_document(one) for one in found.secrets],
                 "certificates": [_certificate(one) for one in found.certificates],
                 "federated": [_federated(one) for one in found.federated],
+                "people": [_person(one) for one in found.people],
             }
         )
         return 0
@@ -133,6 +168,7 @@ def list_(context: Context, principal: str, as_json: bool) -> int:
             (one.id, "certificate", f"{one.sha256[:8]}...", one.description, one.created, one.expires)
             for one in found.certificates
         ),
+        *((one.id, "person", f"{one.hint}...", one.description, one.created, one.expires) for one in found.people),
         *((one.id, "federated", one.issuer, one.subject, one.created, None) for one in found.federated),
     ]
     answer(table(("ID", "KIND", "WHICH", "WHAT FOR", "CREATED", "EXPIRES"), rows, empty="No credentials."))
@@ -215,6 +251,17 @@ def _certificate(row: "ClientCertificateRow") -> dict[str, Any]:
         "description": row.description,
         "created": row.created,
         "begins": row.begins,
+        "expires": row.expires,
+    }
+
+
+def _person(row: "PersonCredentialRow") -> dict[str, Any]:
+    return {
+        "principal_id": row.principal_id,
+        "id": row.id,
+        "hint": row.hint,
+        "description": row.description,
+        "created": row.created,
         "expires": row.expires,
     }
 

@@ -28,7 +28,9 @@ _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
 )
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_ONCE: Final = frozenset({b"host", b"authorization", b"content-length", b"content-type", b"x-identity-header"})
+_ONCE: Final = frozenset(
+    {b"host", b"authorization", b"content-length", b"content-type", b"x-identity-header", b"cookie", b"origin"}
+)
 _LONGEST_PATH: Final = 2048
 _LONGEST_CLIENT: Final = 512
 _LONGEST_ID: Final = 100
@@ -132,6 +134,8 @@ class Application:
             content_type=given.get(b"content-type", b"").decode("latin-1"),
             body=body,
             identity_header=given.get(b"x-identity-header", b""),
+            cookie=given.get(b"cookie", b"").decode("latin-1"),
+            origin=given.get(b"origin", b"").decode("latin-1"),
         )
 
     def _local(self, method: str, path: bytes) -> Answer:

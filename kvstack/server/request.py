@@ -22,7 +22,7 @@ _MOST_PARAMETERS: Final = 20
 class Request(msgspec.Struct, frozen=True):
     """One request. path: in its parts, as they were sent; query: the last of each name; id: drawn for it; client: the
     program, as it names itself; address: the caller's; correlation_id: the client's own, empty for none;
-    identity_header: what a managed identity's programs show."""
+    identity_header: what a managed identity's programs show; origin: of the page that sent it, where a browser says."""
 
     method: str
     host: Host
@@ -37,6 +37,8 @@ class Request(msgspec.Struct, frozen=True):
     content_type: str
     body: bytes = b""
     identity_header: bytes = b""
+    cookie: str = ""
+    origin: str = ""
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.id}, ****)"

@@ -12,11 +12,13 @@ from kvstack.vault.client_secrets import CLIENT_SECRETS, ClientSecret, ClientSec
 from kvstack.vault.credentials import (
     CLIENT_CERTIFICATES,
     FEDERATED_CREDENTIALS,
+    PERSON_CREDENTIALS,
     READ,
     SIGN_IN_RULES,
     WRITE,
     ClientCertificateRow,
     FederatedCredentialRow,
+    PersonCredentialRow,
     SignInRulesRow,
     tell_sign_in_changed,
 )
@@ -25,7 +27,7 @@ from kvstack.vault.errors import BadParameter, NotFound
 from kvstack.vault.registry import PrincipalRow
 from kvstack.vault.table import Table
 
-R = TypeVar("R", ClientSecretRow, ClientCertificateRow, FederatedCredentialRow)
+R = TypeVar("R", ClientSecretRow, ClientCertificateRow, FederatedCredentialRow, PersonCredentialRow)
 SHORTEST: Final = timedelta(minutes=5)
 LONGEST: Final = timedelta(hours=1)
 _MOST_NETWORKS: Final = 100
@@ -38,6 +40,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Sequence[ClientSecret]
     certificates: Sequence[ClientCertificateRow]
     federated: Sequence[FederatedCredentialRow]
+    people: Sequence[PersonCredentialRow]
 
 
 class CredentialOperations(Engine):
@@ -53,6 +56,7 @@ class CredentialOperations(Engine):
                 secrets=[told(one) for one in _in_order(CLIENT_SECRETS.scan(attempt.tx, principal_id=row.id))],
                 certificates=_in_order(CLIENT_CERTIFICATES.scan(attempt.tx, principal_id=row.id)),
                 federated=_in_order(FEDERATED_CREDENTIALS.scan(attempt.tx, principal_id=row.id)),
+                people=_in_order(PERSON_CREDENTIALS.scan(attempt.tx, principal_id=row.id)),
             )
 
     def delete_credential(self, caller: Caller, principal: str, identifier: str) -> None:
@@ -63,7 +67,12 @@ class CredentialOperations(Engine):
             row = _principal(attempt, principal)
             wanted = identifier.lower()
             attempt.details.update(principal=row.id, credential=wanted)
-            kinds: tuple[Table[Any], ...] = (CLIENT_SECRETS, CLIENT_CERTIFICATES, FEDERATED_CREDENTIALS)
+            kinds: tuple[Table[Any], ...] = (
+                CLIENT_SECRETS,
+                CLIENT_CERTIFICATES,
+                FEDERATED_CREDENTIALS,
+                PERSON_CREDENTIALS,
+            )
             for table in kinds:
                 if table.get(attempt.tx, row.id, wanted) is not None:
                     table.delete(attempt.tx, row.id, wanted)

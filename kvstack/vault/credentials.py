@@ -51,6 +51,40 @@ class UsedAssertionRow(Row, frozen=True, kw_only=True):
     until: datetime
 
 
+class PersonCredentialRow(Row, frozen=True, kw_only=True):
+    """What a person signs in with. hint, salt, digest: of his secret, as of a client secret; totp: the key of his
+    authenticator, sealed; last_step: of the last code that was used; failures: wrong codes since the last right one;
+    blocked_until: no code is taken before."""
+
+    principal_id: str
+    id: str
+    hint: str
+    salt: bytes
+    digest: bytes
+    totp: bytes
+    description: str = ""
+    created: datetime
+    expires: datetime
+    last_step: int = 0
+    failures: int = 0
+    blocked_until: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"PersonCredentialRow({self.id}, ****)"
+
+
+class DeviceApprovalRow(Row, frozen=True, kw_only=True):
+    """A device that somebody let in, until it fetches its token. id: the digest of its code; life: seconds its token
+    lives."""
+
+    id: str
+    principal_id: str
+    name: str
+    credential: str
+    life: int
+    until: datetime
+
+
 class SignInRulesRow(Row, frozen=True, kw_only=True):
     """How a principal may sign in. networks: from where, anywhere where there is none; longest: seconds its tokens
     live, 0 for as long as all; mfa: whether one factor is not enough."""
@@ -64,6 +98,8 @@ class SignInRulesRow(Row, frozen=True, kw_only=True):
 
 CLIENT_CERTIFICATES = Table("client_certificates", ClientCertificateRow, ("principal_id", "id"))
 FEDERATED_CREDENTIALS = Table("federated_credentials", FederatedCredentialRow, ("principal_id", "id"))
+PERSON_CREDENTIALS = Table("person_credentials", PersonCredentialRow, ("principal_id", "id"))
+DEVICE_APPROVALS = Table("device_approvals", DeviceApprovalRow, ("id",))
 USED_ASSERTIONS = Table("used_assertions", UsedAssertionRow, ("id",))
 SIGN_IN_RULES = Table("sign_in_rules", SignInRulesRow, ("principal_id",))
 
@@ -74,6 +110,8 @@ def delete_credentials(tx: Transaction, principal_id: str) -> None:
         CLIENT_CERTIFICATES.delete(tx, principal_id, certificate.id)
     for federated in FEDERATED_CREDENTIALS.scan(tx, principal_id=principal_id):
         FEDERATED_CREDENTIALS.delete(tx, principal_id, federated.id)
+    for person in PERSON_CREDENTIALS.scan(tx, principal_id=principal_id):
+        PERSON_CREDENTIALS.delete(tx, principal_id, person.id)
     SIGN_IN_RULES.delete(tx, principal_id)
     tell_sign_in_changed(tx)
 

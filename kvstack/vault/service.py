@@ -19,6 +19,7 @@ from kvstack.vault.denials import DenialOperations
 from kvstack.vault.due import DueOperations
 from kvstack.vault.federated_credentials import FederatedCredentialOperations
 from kvstack.vault.identities import IdentityOperations
+from kvstack.vault.interactive_sign_in import InteractiveSignInOperations
 from kvstack.vault.key_import import KeyImportOperations
 from kvstack.vault.key_release import KeyReleaseOperations
 from kvstack.vault.key_use import KeyUseOperations
@@ -36,7 +37,6 @@ from kvstack.vault.rotation import RotationOperations
 from kvstack.vault.rotation_status import RotationStatusOperations
 from kvstack.vault.secrets import SecretOperations
 from kvstack.vault.security_domains import SecurityDomainOperations
-from kvstack.vault.sign_in import SignInOperations
 from kvstack.vault.snapshot import SnapshotOperations
 from kvstack.vault.transfer import TransferOperations
 from kvstack.vault.vaults import VaultOperations
@@ -75,7 +75,7 @@ class VaultService(
     AccessQuestions,
     AccessReviewOperations,
     PrincipalOperations,
-    SignInOperations,
+    InteractiveSignInOperations,
     CredentialOperations,
     FederatedCredentialOperations,
     ClientCertificateOperations,

@@ -19,6 +19,7 @@ from kvstack.vault.client_secrets import CLIENT_SECRETS, DRAWN, SALT, ClientSecr
 from kvstack.vault.credentials import (
     CLIENT_CERTIFICATES,
     FEDERATED_CREDENTIALS,
+    PERSON_CREDENTIALS,
     SIGN_IN_RULES,
     USED_ASSERTIONS,
     ClientCertificateRow,
@@ -172,7 +173,9 @@ class SignInOperations(Engine):
             if row is None or proven is None or proven.credential.principal_id != row.id:
                 raise SignInRefused
             kind, ends = _there(attempt.tx, proven.credential)
-            if not attempt.now < ends or (proven.digest and not self._first_use(attempt, proven)):
+            if not attempt.now < ends:
+                raise SignInRefused
+            if proven.digest and not self._first(attempt.tx, proven.digest, attempt.now, proven.left):
                 raise SignInRefused
             attempt.details.update(credential=proven.credential.id)
             return self._let_in(attempt, row, claimed, f"{kind}/{proven.credential.id}", ends)
@@ -212,6 +215,9 @@ class SignInOperations(Engine):
                 return certificate is not None and self._clock.now() < certificate.expires
             case "federated":
                 return FEDERATED_CREDENTIALS.get(tx, principal_id, identifier) is not None
+            case "person":
+                person = PERSON_CREDENTIALS.get(tx, principal_id, identifier)
+                return person is not None and self._clock.now() < person.expires
             case "address" | "external":  # what the operator said when he started the server
                 return True
             case _:
@@ -235,30 +241,40 @@ class SignInOperations(Engine):
                 fitting = one
         return fitting
 
-    def _let_in(self, attempt: Attempt, row: PrincipalRow, client_id: str, credential: str, ends: datetime) -> SignedIn:
-        """Return who signed in, where his rules let him. Raises SignInRefused."""
+    def _let_in(
+        self,
+        attempt: Attempt,
+        row: PrincipalRow,
+        client_id: str,
+        credential: str,
+        ends: datetime,
+        *,
+        mfa: bool = False,
+    ) -> SignedIn:
+        """Return who signed in, where his rules let him. mfa: whether he showed more than one factor. Raises
+        SignInRefused."""
         rules = SIGN_IN_RULES.get(attempt.tx, row.id) or SignInRulesRow(principal_id=row.id)
         address = attempt.caller.address
-        if not rules.enabled or rules.mfa:  # a program has one factor, whatever it shows
+        if not rules.enabled or (rules.mfa and not mfa):
             raise SignInRefused
         if rules.networks and address is not None and not listed(rules.networks, address):
             raise SignInRefused
         life = min(LIFE, ends - attempt.now)
         if rules.longest:
             life = min(life, timedelta(seconds=rules.longest))
-        caller = Caller(row.id, row.name, address=address, request=attempt.caller.request)
+        caller = Caller(row.id, row.name, address=address, mfa=mfa, request=attempt.caller.request)
         return SignedIn(caller=caller, client_id=client_id, credential=credential, life=life)
 
-    def _first_use(self, attempt: Attempt, proven: Proven) -> bool:
-        """Tell whether an assertion was not shown before, and keep that it was."""
-        if USED_ASSERTIONS.get(attempt.tx, proven.digest) is not None:
+    def _first(self, tx: Transaction, digest: str, now: datetime, left: timedelta) -> bool:
+        """Tell whether something was not shown before, and keep that it was. left: how long it would hold yet."""
+        if USED_ASSERTIONS.get(tx, digest) is not None:
             return False
-        if attempt.now - self._pruned >= _PRUNE_EVERY:
-            for one in USED_ASSERTIONS.scan(attempt.tx):
-                if one.until < attempt.now:
-                    USED_ASSERTIONS.delete(attempt.tx, one.id)
-            self._pruned = attempt.now
-        USED_ASSERTIONS.put(attempt.tx, UsedAssertionRow(id=proven.digest, until=attempt.now + proven.left))
+        if now - self._pruned >= _PRUNE_EVERY:
+            for one in USED_ASSERTIONS.scan(tx):
+                if one.until < now:
+                    USED_ASSERTIONS.delete(tx, one.id)
+            self._pruned = now
+        USED_ASSERTIONS.put(tx, UsedAssertionRow(id=digest, until=now + left))
         return True
 
 

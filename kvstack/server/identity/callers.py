@@ -133,7 +133,7 @@ class Callers:
         expected = Expected(self._issuer, self._tenant, host.audience)
         claims = checked_claims(token, self._known_keys(now), expected, now)
         held = self._held(claims.oid.lower(), claims.credential)
-        return Principal(claims.oid.lower(), held.name, claims.exp + LEEWAY, networks=held.rules.networks)
+        return Principal(claims.oid.lower(), held.name, claims.exp + LEEWAY, "mfa" in claims.amr, held.rules.networks)
 
     def _accepted_from_elsewhere(self, token: bytes, now: float, ask: bool) -> Principal | None:
         """Return whom a token of another provider is from, None where it is of none of those."""

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from kvstack.server.answer import Answer, answered
-from kvstack.server.identity.tokens import Claims, signed_token
+from kvstack.server.identity.tokens import Claims, IdClaims, signed_token
 from kvstack.server.names import LOGIN, ServerNames
 from kvstack.vault.sign_in import SignedIn
 
 NEVER_KEPT: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
+
+# RFC 8176: a password, a one-time code, and that the two are of different kinds.
+TWO_FACTORS: Final = ("pwd", "otp", "mfa")
 
 
 class Signer(Protocol):
@@ -38,6 +41,7 @@ class Issuer:
         """Return a token and what a client is told of it. audience: as tokens have it; identifier: the token's own."""
         second = int(self._now())
         life = int(signed_in.life.total_seconds())
+        person = signed_in.credential.startswith("person/")
         claims = Claims(
             aud=audience,
             iss=self.name,
@@ -49,8 +53,12 @@ class Issuer:
             tid=self.tenant,
             appid=signed_in.client_id,
             app_displayname=signed_in.caller.name,
-            appidacr="1" if signed_in.credential.startswith("secret/") else "2",
+            appidacr="0" if person else "1" if signed_in.credential.startswith("secret/") else "2",
             credential=signed_in.credential,
+            idtyp="user" if person else "app",
+            amr=TWO_FACTORS if person else (),
+            upn=signed_in.caller.name if person else "",
+            scp="user_impersonation" if person else "",
             uti=identifier,
         )
         return {
@@ -60,8 +68,32 @@ class Issuer:
             "expires_on": str(claims.exp),
             "not_before": str(claims.nbf),
             "resource": audience,
-            "access_token": signed_token(claims, self._signer.prepare_token_signer(), self._signer.sign_token),
+            "access_token": self._signed(claims),
         }
+
+    def id_token(self, signed_in: SignedIn, nonce: str) -> str:
+        """Return what tells a program who signed in to it. nonce: the program's own, empty for none. OpenID Connect
+        Core 1.0, 2."""
+        second = int(self._now())
+        name = signed_in.caller.name or signed_in.caller.id
+        claims = IdClaims(
+            aud=signed_in.client_id,
+            iss=self.name,
+            iat=second,
+            nbf=second,
+            exp=second + int(signed_in.life.total_seconds()),
+            oid=signed_in.caller.id,
+            sub=signed_in.caller.id,
+            tid=self.tenant,
+            name=name,
+            preferred_username=name,
+            amr=TWO_FACTORS,
+            nonce=nonce,
+        )
+        return self._signed(claims)
+
+    def _signed(self, claims: Claims | IdClaims) -> str:
+        return signed_token(claims, self._signer.prepare_token_signer(), self._signer.sign_token)
 
 
 def never_kept(document: dict[str, Any], status: int = 200) -> Answer:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kvstack.server.answer import Answer, Refusal, answered, refused
 from kvstack.server.identity.client_assertions import ALLOWED, proven_by_certificate
+from kvstack.server.identity.code_grants import AUTHORIZATION_CODE, DEVICE_CODE, CodeGrants
 from kvstack.server.identity.federation import proven_by_federation
+from kvstack.server.identity.interactive import Interactive
 from kvstack.server.identity.issuer_keys import IssuerKeys, KeysUnavailable
 from kvstack.server.identity.issuing import Issuer, never_kept
 from kvstack.server.identity.managed_identity import app_service_token
@@ -42,6 +44,8 @@ class Provider:
         self._tenant = tenant = issuer.tenant
         self._now = now
         self._issuer = issuer
+        self._interactive = Interactive(vault, names, now)
+        self._codes = CodeGrants(vault, issuer, now)
         self.issuer = issuer.name
         here = f"https://{LOGIN}.{names.domain}/{tenant}"
         self._audiences = frozenset((f"{here}/v2.0", f"{here}/oauth2/v2.0/token", f"{here}/oauth2/token", here))
@@ -66,6 +70,16 @@ class Provider:
                 return answered({"keys": keys})
             case "POST", (tenant, "oauth2", "token") | (tenant, "oauth2", "v2.0", "token"):
                 return self._token(request, tenant)
+            case "GET", (tenant, "oauth2", "authorize") | (tenant, "oauth2", "v2.0", "authorize"):
+                self._require_tenant(request, tenant)
+                return self._interactive.authorize(request)
+            case "POST", (tenant, "oauth2", "devicecode") | (tenant, "oauth2", "v2.0", "devicecode"):
+                self._require_tenant(request, tenant)
+                return self._interactive.device_code(request)
+            case "GET", ("device",):
+                return self._interactive.device_page(request)
+            case "POST", ("sign-in",):
+                return self._interactive.signed_in(request)
             case "GET", ("msi", "token"):
                 return app_service_token(request, self._vault, self._issuer, self._names)
             case _, (_, "oauth2", "token") | (_, "oauth2", "v2.0", "token"):
@@ -93,11 +107,18 @@ class Provider:
             "token_endpoint": f"{at}/oauth2/v2.0/token",
             "device_authorization_endpoint": f"{at}/oauth2/v2.0/devicecode",
             "jwks_uri": f"{at}/discovery/v2.0/keys",
-            "response_types_supported": ["token"],
-            "grant_types_supported": ["client_credentials"],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query", "form_post"],
+            "code_challenge_methods_supported": ["S256"],
+            "grant_types_supported": ["client_credentials", AUTHORIZATION_CODE, DEVICE_CODE],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["ES256"],
-            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic", "private_key_jwt"],
+            "token_endpoint_auth_methods_supported": [
+                "client_secret_post",
+                "client_secret_basic",
+                "private_key_jwt",
+                "none",
+            ],
             "token_endpoint_auth_signing_alg_values_supported": sorted(ALLOWED),
             "tenant_region_scope": None,
             "cloud_instance_name": self._names.domain,
@@ -108,6 +129,8 @@ class Provider:
         form = form_of(request)
         if "grant_type" not in form:
             raise oauth_refusal(request, 400, "invalid_request", 900144, "The body has to have a `grant_type`.")
+        if form["grant_type"] in (AUTHORIZATION_CODE, DEVICE_CODE):
+            return self._codes.token(request, form)
         if form["grant_type"] != "client_credentials":
             raise oauth_refusal(
                 request, 400, "unsupported_grant_type", 70003, "The grant type is not client_credentials."

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from kvstack.server.identity.issuing import Signer
+from kvstack.server.identity.people import People
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import CallerRequest
 from kvstack.vault.sign_in import Proven, SignedIn, SignInKeys
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kvstack.hsm.protocol import PublicKey
 
 
-class SignIns(Signer, Protocol):
+class SignIns(People, Protocol):
     """What a provider needs of a vault: `VaultService` is one."""
 
     def signed_in(

@@ -21,7 +21,7 @@ ALGORITHM: Final = ALGORITHMS["ES256"]
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What a token says. aud: what it is for; oid: the principal's object id; appid: the client's; app_displayname: its
     name; exp, nbf, iat: seconds since 1970; tid: the tenant; credential: what the token was given for, as the vault
-    names it."""
+    names it; amr: how somebody signed in, `mfa` where by more than one factor."""
 
     aud: str
     iss: str
@@ -36,8 +36,29 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     idtyp: str = "app"
     appidacr: str = "1"
     credential: str = ""
+    amr: tuple[str, ...] = ()
+    upn: str = ""
+    scp: str = ""
     uti: str = ""
     ver: str = "1.0"
+
+
+class IdClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a program is told of who signed in to it. aud: the program's client id: no vault takes this for a token."""
+
+    aud: str
+    iss: str
+    iat: int
+    nbf: int
+    exp: int
+    oid: str
+    sub: str
+    tid: str
+    name: str
+    preferred_username: str
+    amr: tuple[str, ...] = ()
+    nonce: str = ""
+    ver: str = "2.0"
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -55,7 +76,7 @@ class _Header(msgspec.Struct, frozen=True):
     crit: Any = None
 
 
-def signed_token(claims: Claims, kid: str, sign: Callable[[bytes], bytes]) -> str:
+def signed_token(claims: Claims | IdClaims, kid: str, sign: Callable[[bytes], bytes]) -> str:
     """Return a token. kid: the key's id; sign: signs a SHA-256 digest, r and s side by side."""
     header = msgspec.json.encode({"typ": "JWT", "alg": ALGORITHM.name, "kid": kid})
     content = f"{base64url(header)}.{base64url(msgspec.json.encode(claims))}"
