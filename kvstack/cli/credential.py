@@ -194,6 +194,25 @@ def delete(context: Context, principal: str, credential_id: str, yes: bool, as_j
     return 0
 
 
+@command.command("turn-signing-key", help="Make a new key to sign tokens with; it happens every 90 days by itself.")
+@click.option("--at-once", is_flag=True, help="Use it now, and refuse every token that was given before; asks first.")
+@answer_yes
+@as_json
+@pass_context
+def turn_signing_key(context: Context, at_once: bool, yes: bool, as_json: bool) -> int:
+    """Make a new key to sign tokens with."""
+    with opened(context) as vault:
+        if at_once:
+            confirm("Refuse every token that was given before? Everybody has to sign in again.", yes=yes)
+        made = vault.service.turn_token_signer(vault.caller, at_once=at_once)
+    if as_json:
+        answer_json({"id": made, "at_once": at_once})
+    else:
+        when = "now; tokens given before are refused" if at_once else "in an hour; tokens given before hold"
+        say(f"key {made} signs tokens {when}")
+    return 0
+
+
 @command.command(help="Show how a principal may sign in, or change it.")
 @_principal
 @click.option("--enabled/--disabled", "enabled", default=None, help="Whether at all; its tokens end where not.")

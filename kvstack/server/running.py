@@ -121,7 +121,7 @@ class _Run:
             loop.add_signal_handler(number, stop.set)
         port = free_port(self._configuration.address, self._configuration.port)
         # Made now rather than by the first client, so that what is wrong with the HSM is told at the start.
-        self._service.prepare_token_signer()
+        self._service.token_signing()
         threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault")
         proxy = Proxy(self._names, (self._configuration.address, port))
         server = _granian(self._application(threads), self._configuration.address, port, self._files)

@@ -22,7 +22,7 @@ from kvstack.vault.table import Row, Table
 from kvstack.vault.transaction import Transaction
 
 SOFTWARE: Final = "software"
-_IN_HSM = KeySpecification("EC-HSM", None, "P-256")
+IN_HSM = KeySpecification("EC-HSM", None, "P-256")
 _BYTES = 32
 
 Signing = Callable[[bytes], bytes]
@@ -99,7 +99,7 @@ class StoreSigner:
 
     def public_keys(self) -> dict[str, PublicKey]:
         """Return the public half of every key that ever signed, by id."""
-        with self._store.transaction() as tx:
+        with self._store.reading() as tx:
             return {row.id: row.public for row in self._purpose.table.scan(tx)}
 
     def _key(self) -> tuple[str, Signing]:
@@ -112,21 +112,24 @@ class StoreSigner:
             self._ready = (kek, row.id, self._signing(row))
         return self._ready[1:]
 
-    def _new(self, kek: str) -> CheckpointSignerRow:
-        """Make a key and keep it, unless another process was faster."""
+    def _new(self, kek: str, after: datetime | None = None) -> CheckpointSignerRow:
+        """Make a key and keep it, unless another process was faster. after: only a key made since then is one, any
+        where None."""
         provider = self._providers.get("pkcs11")
         if provider is None:
-            return self._kept(kek, SOFTWARE, *self._software_key())
-        material = provider.generate(_IN_HSM)
+            return self._kept(kek, after, SOFTWARE, *self._software_key())
+        material = provider.generate(IN_HSM)
         kept = None
         try:
-            kept = self._kept(kek, material.provider, material.public, material.blob)
+            kept = self._kept(kek, after, material.provider, material.public, material.blob)
         finally:
             if kept is None or kept.id != key_id(material.public, self._purpose.word):
-                provider.destroy(KeyReference("discarded", _IN_HSM, material))
+                provider.destroy(KeyReference("discarded", IN_HSM, material))
         return kept
 
-    def _kept(self, kek: str, provider: str, public: PublicKey, material: bytes) -> CheckpointSignerRow:
+    def _kept(
+        self, kek: str, after: datetime | None, provider: str, public: PublicKey, material: bytes
+    ) -> CheckpointSignerRow:
         made = CheckpointSignerRow(
             id=key_id(public, self._purpose.word),
             kek=kek,
@@ -136,7 +139,8 @@ class StoreSigner:
             created=self._now(),
         )
         with self._store.transaction() as tx:
-            there = self._purpose.table.scan(tx, kek=kek)
+            found = self._purpose.table.scan(tx, kek=kek)
+            there = [one for one in found if after is None or one.created > after]
             if there:
                 return there[0]
             self._purpose.table.put(tx, made)
@@ -158,7 +162,7 @@ class StoreSigner:
             return _software_signing(self._barrier.open(STORE, self._purpose.place, row.material))
         # What an HSM gives out is ciphertext under its root already: it is kept as it is.
         key = KeyReference(
-            f"{self._purpose.word}/{row.id}", _IN_HSM, KeyMaterial(row.provider, row.material, row.public)
+            f"{self._purpose.word}/{row.id}", IN_HSM, KeyMaterial(row.provider, row.material, row.public)
         )
         return partial(self._providers["pkcs11"].sign, key, ALGORITHMS["ES256"])
 

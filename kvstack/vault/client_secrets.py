@@ -5,17 +5,14 @@ A managed identity has none: what it has in their place is what its programs sen
 
 import base64
 import hmac
-import os
 import uuid
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from kvstack.terms.secret import SecretValue
 from kvstack.vault import errors
-from kvstack.vault.audit_signer import CheckpointSignerRow, SignerPurpose, StoreSigner
 from kvstack.vault.caller import Caller
 from kvstack.vault.credentials import READ, WRITE, tell_sign_in_changed
 from kvstack.vault.engine import Attempt, Engine
@@ -24,10 +21,6 @@ from kvstack.vault.items import moment
 from kvstack.vault.registry import PrincipalRow
 from kvstack.vault.service_principals import principal_of_type
 from kvstack.vault.table import Row, Table
-
-if TYPE_CHECKING:
-    from kvstack.hsm.protocol import PublicKey
-    from kvstack.vault.unlock import Unlocked
 
 MOST: Final = 20
 LONGEST_LIFE: Final = timedelta(days=731)
@@ -56,7 +49,6 @@ class ClientSecretRow(Row, frozen=True, kw_only=True):
 
 
 CLIENT_SECRETS = Table("client_secrets", ClientSecretRow, ("principal_id", "id"))
-TOKENS: Final = SignerPurpose("token", Table("token_signers", CheckpointSignerRow, ("id",), (("kek",),)))
 
 
 class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,18 +64,7 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientSecretOperations(Engine):
-    """Which client secrets there are, and what signs the tokens that are given for them."""
-
-    def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
-        super().__init__(unlocked, random=random)
-        self._token_signer = StoreSigner(
-            unlocked.store,
-            unlocked.barrier,
-            unlocked.providers,
-            lambda: unlocked.keys.kek.id,
-            unlocked.clock.now,
-            TOKENS,
-        )
+    """Which client secrets there are."""
 
     def create_client_secret(
         self,
@@ -146,18 +127,6 @@ class ClientSecretOperations(Engine):
             CLIENT_SECRETS.delete(attempt.tx, there.principal_id, there.id)
             tell_sign_in_changed(attempt.tx)
             return told(there)
-
-    def prepare_token_signer(self) -> str:
-        """Return the id of the key that signs tokens, made where there is none. Raises HsmError, StoreFault."""
-        return self._token_signer.prepare()
-
-    def sign_token(self, digest: bytes) -> bytes:
-        """Sign the SHA-256 digest of a token. Returns r and s side by side. Raises HsmError, StoreFault."""
-        return self._token_signer.sign(digest)
-
-    def token_keys(self) -> "dict[str, PublicKey]":
-        """Return the public half of every key that ever signed tokens, by id."""
-        return self._token_signer.public_keys()
 
 
 def _holder(attempt: Attempt, principal: str) -> PrincipalRow:

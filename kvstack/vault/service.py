@@ -38,6 +38,7 @@ from kvstack.vault.rotation_status import RotationStatusOperations
 from kvstack.vault.secrets import SecretOperations
 from kvstack.vault.security_domains import SecurityDomainOperations
 from kvstack.vault.snapshot import SnapshotOperations
+from kvstack.vault.token_signing import TokenSigningOperations
 from kvstack.vault.transfer import TransferOperations
 from kvstack.vault.vaults import VaultOperations
 
@@ -77,6 +78,7 @@ class VaultService(
     PrincipalOperations,
     InteractiveSignInOperations,
     CredentialOperations,
+    TokenSigningOperations,
     FederatedCredentialOperations,
     ClientCertificateOperations,
     ClientSecretOperations,

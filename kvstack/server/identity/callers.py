@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from kvstack.server.identity.external import CREDENTIAL, ExternalTokens, KeysNeeded
-from kvstack.server.identity.signed_json import LEEWAY, TokenRefused, taken_apart
+from kvstack.server.identity.signed_json import LEEWAY, TokenRefused, UnknownKey, taken_apart
 from kvstack.server.identity.tokens import Expected, checked_claims
 from kvstack.server.names import Host
 from kvstack.server.request import Request
@@ -109,6 +109,7 @@ class Callers:
         with self._lock:
             if mark != self._mark:
                 self._known.clear()
+                self._keys = {}
                 self._mark = mark
             self._looked = now
 
@@ -131,7 +132,11 @@ class Callers:
     def _own(self, token: bytes, host: Host, now: float) -> Principal:
         """Return whom a token of this server's own is from."""
         expected = Expected(self._issuer, self._tenant, host.audience)
-        claims = checked_claims(token, self._known_keys(now), expected, now)
+        try:
+            claims = checked_claims(token, self._known_keys(now, older=1.0), expected, now)
+        except UnknownKey:
+            # There may be a new one since; a token with a made-up `kid` must not make us read each time.
+            claims = checked_claims(token, self._known_keys(now, older=0.05), expected, now)
         held = self._held(claims.oid.lower(), claims.credential)
         return Principal(claims.oid.lower(), held.name, claims.exp + LEEWAY, "mfa" in claims.amr, held.rules.networks)
 
@@ -157,8 +162,8 @@ class Callers:
             raise TokenRefused("what the token was given for does not hold any more")
         return held
 
-    def _known_keys(self, now: float) -> "Mapping[str, PublicKey]":
-        # Another process may have made a key since; a token with a made-up `kid` must not make us read each time.
-        if not self._keys or now - self._keys_read > 1:
+    def _known_keys(self, now: float, *, older: float) -> "Mapping[str, PublicKey]":
+        """Return the keys that sign tokens, read anew where they were read this long ago."""
+        if not self._keys or not 0 <= now - self._keys_read < older:
             self._keys, self._keys_read = self._vault.token_keys(), now
         return self._keys

@@ -17,12 +17,8 @@ TWO_FACTORS: Final = ("pwd", "otp", "mfa")
 class Signer(Protocol):
     """What signs tokens: `VaultService` does."""
 
-    def prepare_token_signer(self) -> str:
-        """Return the id of the key that signs."""
-        ...
-
-    def sign_token(self, digest: bytes) -> bytes:
-        """Sign a digest."""
+    def token_signing(self) -> tuple[str, Callable[[bytes], bytes]]:
+        """Return the id of the key that signs, and what signs a digest."""
         ...
 
 
@@ -93,7 +89,7 @@ class Issuer:
         return self._signed(claims)
 
     def _signed(self, claims: Claims | IdClaims) -> str:
-        return signed_token(claims, self._signer.prepare_token_signer(), self._signer.sign_token)
+        return signed_token(claims, *self._signer.token_signing())
 
 
 def never_kept(document: dict[str, Any], status: int = 200) -> Answer:

@@ -27,6 +27,10 @@ class TokenRefused(Exception):
     """A token nobody accepts. The words are for who sent it: they repeat nothing of it."""
 
 
+class UnknownKey(TokenRefused):
+    """A token names a key that is not among those that are known."""
+
+
 class Header(msgspec.Struct, frozen=True):
     """What a token says of its signature. sha1, sha256: of the certificate it is by, base64url, empty for none."""
 

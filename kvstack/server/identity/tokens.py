@@ -11,7 +11,15 @@ import msgspec
 
 from kvstack.hsm.protocol import PublicKey
 from kvstack.hsm.public_half import verified
-from kvstack.server.identity.signed_json import LEEWAY, LONGEST, TokenRefused, base64url, from_base64url, part_of
+from kvstack.server.identity.signed_json import (
+    LEEWAY,
+    LONGEST,
+    TokenRefused,
+    UnknownKey,
+    base64url,
+    from_base64url,
+    part_of,
+)
 from kvstack.terms.algorithm import ALGORITHMS
 from kvstack.terms.principal import is_guid
 
@@ -97,7 +105,7 @@ def checked_claims(token: bytes, keys: Mapping[str, PublicKey], expected: Expect
         raise TokenRefused("the token is not signed as tokens of this vault are")
     key = keys.get(header.kid)
     if key is None:
-        raise TokenRefused("the token is signed by no key of this vault")
+        raise UnknownKey("the token is signed by no key of this vault")
     digest = hashlib.sha256(parts[0] + b"." + parts[1]).digest()
     if not verified(key, ALGORITHM, digest, from_base64url(parts[2])):
         raise TokenRefused("the signature of the token is not this vault's")

@@ -244,6 +244,7 @@ def test_all_kinds_are_listed_and_none_is_shown(served: Served) -> None:
         "client_secrets": True,
         "certificates": True,
         "federated": True,
+        "people": False,
     }
     assert served.secret() not in listed.out
     assert "https://ci.example" in command(served, "credential", "list", APP).out

@@ -3,6 +3,7 @@
 import base64
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,3 +154,31 @@ def test_a_token_for_managed_hsms_opens_no_vault(served: Served) -> None:
     vault_token = served.token()
     host = f"{SHOP}.managedhsm.localhost:{served.port}"
     assert served.ask("GET", "/keys?api-version=7.4", host=host, token=vault_token).status == 401
+
+
+@pytest.mark.parametrize("home", ["stocked_vault", pytest.param("hsm_stocked_vault", marks=pytest.mark.slow)])
+def test_a_new_signing_key_is_taken_at_once_and_ends_every_token_where_that_is_wanted(
+    request: pytest.FixtureRequest, tmp_path: Path, home: str
+) -> None:
+    from tests.e2e.command_line import begun, copied, ended
+
+    stack = copied(request.getfixturevalue(home), tmp_path / "stack")
+    path = "/secrets/greeting?api-version=7.4"
+    server = Served(stack)
+    try:
+        before = server.token()
+        assert server.ask("GET", path, token=before).status == 200
+        assert ended(begun(stack, "credential", "turn-signing-key")).code == 0
+        assert server.ask("GET", path, token=server.token()).status == 200
+        keys = server.ask("GET", f"/{server.tenant}/discovery/v2.0/keys", host=server.login).json["keys"]
+        assert len(keys) == 2
+        assert server.ask("GET", path, token=before).status == 200
+        assert ended(begun(stack, "credential", "turn-signing-key", "--at-once", "--yes")).code == 0
+        after = server.token()
+        assert server.ask("GET", path, token=after).status == 200
+        until = time.monotonic() + 1
+        while server.ask("GET", path, token=before).status != 401:
+            assert time.monotonic() < until
+        assert server.ask("GET", path, token=after).status == 200
+    finally:
+        server.kill()

@@ -137,18 +137,3 @@ def test_every_sign_in_is_audited_without_the_secret(app: World) -> None:
     ]
     assert records[0].details == {"client_secret": made.id}
     assert "canary" not in repr(records)
-
-
-def test_tokens_are_signed_by_a_key_of_their_own(app: World) -> None:
-    import hashlib
-
-    from kvstack.hsm.public_half import verified
-    from kvstack.terms.algorithm import ALGORITHMS
-
-    kid = app.service.prepare_token_signer()
-    digest = hashlib.sha256(b"content").digest()
-    signature = app.service.sign_token(digest)
-    assert list(app.service.token_keys()) == [kid]
-    assert verified(app.service.token_keys()[kid], ALGORITHMS["ES256"], digest, signature)
-    app.unlocked.audit.stop()
-    assert kid not in app.unlocked.checkpointing.signer.public_keys()
