@@ -153,7 +153,7 @@ def test_a_code_is_good_once_and_only_for_who_asked(world: World) -> None:
         {"scope": "openid"},
         {"scope": "https://vault.azure.net/.default"},
         {"scope": "https://vault.localhost/.default https://managedhsm.localhost/.default"},
-        {"state": "x" * 2000},
+        {"state": "x" * 1100},
     ],
 )
 def test_what_a_program_may_not_ask_is_told_here_and_sent_nowhere(world: World, more: dict[str, str | None]) -> None:
