@@ -54,7 +54,11 @@ NOT_ON_DATA = {
     *("download_own_security_domain", "upload_own_security_domain"),
     # Who comes in over HTTPS, and by what; what a server asks for itself: it tells no caller anything of it.
     *("create_client_secret", "list_client_secrets", "delete_client_secret", "signed_in"),
-    *("prepare_token_signer", "sign_token", "token_keys"),
+    *("add_client_certificate", "add_federated_credential", "list_credentials", "delete_credential"),
+    *("create_person_credential", "set_sign_in_rules", "sign_in_rules", "sign_in_keys", "sign_in_mark"),
+    *("signed_in_by_address", "signed_in_by_assertion", "signed_in_by_header", "signed_in_person"),
+    *("approve_device", "taken_approval", "shown_first", "is_stamped", "stamped", "standing"),
+    *("token_signing", "turn_token_signer", "token_keys"),
     *("next_due", "retention", "is_managed_hsm", "newest_version", "newest_certificate", "told_certificate"),
     "is_used_briefly",
     # Makes a vault of its own; key material in memory, of no vault yet; reads what it may and says what it could not.
