@@ -12,7 +12,17 @@ from kvstack.render.documents import FORMAT_VERSION, Version
 if TYPE_CHECKING:
     from kvstack.vault.coming import Coming
 
-ActionName = Literal["rotate", "renew", "disable-previous", "near-expiry", "expired", "tell-contacts", "purge", "ends"]
+ActionName = Literal[
+    "rotate",
+    "settle-rotation",
+    "renew",
+    "disable-previous",
+    "near-expiry",
+    "expired",
+    "tell-contacts",
+    "purge",
+    "ends",
+]
 KindName = Literal["key", "secret", "certificate", "vault", "managed_hsm", "role_assignment", "eligible_assignment"]
 ConflictCode = Literal["not-done", "outlives-authority", "expires-before-rotation", "no-rotation", "nobody-notified"]
 

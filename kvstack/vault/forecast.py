@@ -151,7 +151,8 @@ class _Future:
                     if self._is_news(way, there):
                         coming.append(in_vain[way])
                     return
-                if (failed := in_vain.pop(way, None)) in coming:
+                failed = in_vain.pop(way, None)
+                if failed is not None and failed in coming:
                     coming.remove(failed)
                 conflicts = tuple(_unheard(due, there.row, self._wanted))
             case "settle-rotation":
