@@ -1,6 +1,6 @@
 """What a request is answered with: a status, headers and a body; refusals in Azure's shape."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -78,13 +78,18 @@ def not_found(what: str) -> Refusal:
     return Refusal(refused(404, "NotFound", what))
 
 
-def refusal_of(error: KvstackError) -> Answer:
-    """Return what a vault's refusal, or a fault of it, looks like to a client. A fault tells nothing of the machine."""
+def _own_code(error: VaultError) -> str:
+    return error.code
+
+
+def refusal_of(error: KvstackError, code: Callable[[VaultError], str] = _own_code) -> Answer:
+    """Return what a vault's refusal, or a fault of it, looks like to a client. A fault tells nothing of the machine.
+    code: Azure's for a refusal, where it is not the one the vault gives."""
     match error:
         case VaultError():
             if error.code == "HsmUnavailable":
                 return _unavailable("HsmUnavailable", _words(error))
-            return refused(error.status, error.code, _words(error), inner=error.inner)
+            return refused(error.status, code(error), _words(error), inner=error.inner)
         case DecryptionFailed() | DomainUnfit():
             return refused(400, "BadParameter", error.diagnostics[0].summary)
         case StorageFull():

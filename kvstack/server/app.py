@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,7 +16,8 @@ from kvstack.server.identity.provider import Provider
 from kvstack.server.log import Log
 from kvstack.server.names import Host, ServerNames
 from kvstack.server.remembered import Remembered
-from kvstack.server.request import Receive, Request, Scope, Send, body_of, query_of
+from kvstack.server.request import Receive, Request, Scope, Send, body_of, path_of, query_of
+from kvstack.server.resource_manager.plane import ResourceManager
 from kvstack.server.state import ServerState
 from kvstack.terms.diagnostic import KvstackError
 
@@ -62,6 +64,7 @@ class Application:
         self._sign_in_threads = ThreadPoolExecutor(_SIGN_IN_THREADS, thread_name_prefix="sign-in")
         self._provider = provider
         self._data_plane = DataPlane(service, callers, provider, threads)
+        self._resource_manager = ResourceManager(service, callers, provider, threads, names.domain)
         self._ids: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,12 +107,15 @@ class Application:
         request = await self._request(scope, given, receive, host, raw, identifier)
         if host.kind == "login":
             return await self._signed_in(request)
+        if host.kind == "management":
+            return await self._resource_manager.answer(request)
         return await self._data_plane.answer(request)
 
     async def _request(
         self, scope: Scope, given: dict[bytes, bytes], receive: Receive, host: Host, raw: bytes, identifier: str
     ) -> Request:
-        target = _target((raw, scope["query_string"]))
+        parsed = _escaped_target if host.kind == "management" else _target
+        target = parsed((raw, scope["query_string"]))
         method: str = scope["method"]
         body = b""
         if method in _WITH_BODY:
@@ -190,18 +196,19 @@ class _Target(msgspec.Struct, frozen=True):
     written: str
 
 
-def _parsed(raw: tuple[bytes, bytes]) -> _Target:
-    """Return what a path and a query mean. Raises Refusal."""
+def _parsed(raw: tuple[bytes, bytes], *, escapes: bool = False) -> _Target:
+    """Return what a path and a query mean. escapes: whether a name may need one: at vaults' hosts none does. Raises
+    Refusal."""
     path, query = raw
-    # No name here needs an escape: what has one is an attempt at something else.
-    if b"%" in path or len(path) > _LONGEST_PATH or len(query) > _LONGEST_PATH or not path.startswith(b"/"):
+    if len(path) > _LONGEST_PATH or len(query) > _LONGEST_PATH:
         raise Refusal(refused(404, "NotFound", "There is nothing at this path."))
     text = path.decode("latin-1")
     written = f"{text}?{query.decode('latin-1')}" if query else text
-    return _Target(tuple(text[1:].split("/")), query_of(query), written)
+    return _Target(path_of(path, escapes=escapes), query_of(query), written)
 
 
 _target: Final = Remembered(_parsed, most=4096)
+_escaped_target: Final = Remembered(partial(_parsed, escapes=True), most=256)
 
 
 def _named(header: bytes) -> str:

@@ -7,8 +7,10 @@ import msgspec
 
 from kvstack.server.remembered import Remembered
 
-HostKind = Literal["vault", "managedhsm", "login", "local"]
+HostKind = Literal["vault", "managedhsm", "management", "login", "local"]
 LOGIN: Final = "login"
+# Resource manager's: what makes vaults, and gives roles.
+MANAGEMENT: Final = "management"
 _PORT = re.compile(r"[0-9]{1,5}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # What a vault's name is for: each is a label of the domain of its own.
@@ -45,17 +47,18 @@ class ServerNames:
         for kind in COLLECTIVE:
             if name == f"{kind}.{self.domain}":
                 return f"https://{name}"
-        return None
+        return f"https://{name}" if name == f"{MANAGEMENT}.{self.domain}" else None
 
     @property
     def audiences(self) -> tuple[str, ...]:
         """All audiences there are."""
-        return tuple(f"https://{kind}.{self.domain}" for kind in COLLECTIVE)
+        return tuple(f"https://{kind}.{self.domain}" for kind in (*COLLECTIVE, MANAGEMENT))
 
     @property
     def certified(self) -> tuple[str, ...]:
         """The names the server's certificate has to have."""
-        return (*(f"*.{kind}.{self.domain}" for kind in COLLECTIVE), f"{LOGIN}.{self.domain}", "localhost")
+        single = (f"{label}.{self.domain}" for label in (LOGIN, MANAGEMENT))
+        return (*(f"*.{kind}.{self.domain}" for kind in COLLECTIVE), *single, "localhost")
 
     def _host(self, header: bytes) -> Host | None:
         try:
@@ -69,6 +72,9 @@ class ServerNames:
             return Host("local", authority)
         if name == f"{LOGIN}.{self.domain}":
             return Host("login", authority)
+        if name == f"{MANAGEMENT}.{self.domain}":
+            end = f":{port}" if port else ""
+            return Host("management", authority, "", f"https://{name}{end}", f"https://{name}")
         label, dot, rest = name.partition(".")
         if dot and _LABEL.fullmatch(label):
             for kind in COLLECTIVE:

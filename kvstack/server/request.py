@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
@@ -43,18 +43,20 @@ class Request(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Request({self.method} {self.id}, ****)"
 
-    def document(self, kind: type[T]) -> T:
-        """Return the body as one of these. Raises Refusal, which repeats nothing of it."""
+    def document(self, kind: type[T], code: str = "BadParameter") -> T:
+        """Return the body as one of these. code: Azure's for one that is not. Raises Refusal, which repeats nothing of
+        it."""
         if self.content_type.partition(";")[0].strip().lower() != "application/json":
             raise Refusal(refused(415, "UnsupportedMediaType", "The body has to be of type application/json."))
         try:
             return msgspec.convert(unambiguous_json(self.body), kind)
         except msgspec.ValidationError as error:
-            raise bad_parameter(f"The body is not what this operation takes: {_place(error)}.") from None
+            words = f"The body is not what this operation takes: {_place(error)}."
         except ValueError as error:
-            raise bad_parameter(f"The body cannot be read: {error}.") from None
+            words = f"The body cannot be read: {error}."
         except RecursionError:
-            raise bad_parameter("The body cannot be read: it is nested too deeply.") from None
+            words = "The body cannot be read: it is nested too deeply."
+        raise Refusal(refused(400, code, words))
 
 
 def _place(error: msgspec.ValidationError) -> str:
@@ -64,6 +66,26 @@ def _place(error: msgspec.ValidationError) -> str:
     what, _, place = words.partition(" - at `")
     what = "no such value" if what.startswith("Invalid enum value") else what
     return f"{what} at `{place.rstrip('`')}`" if place else what
+
+
+def path_of(raw: bytes, *, escapes: bool) -> tuple[str, ...]:
+    """Return the parts of a path. escapes: whether a part may hold some, which are undone once. Raises Refusal for what
+    is an attempt at something else: an escaped slash, an escape of an escape, a part that leads upwards."""
+    nothing = Refusal(refused(404, "NotFound", "There is nothing at this path."))
+    if not raw.startswith(b"/"):
+        raise nothing
+    parts = raw[1:].decode("latin-1").split("/")
+    if b"%" not in raw:
+        return tuple(parts)
+    if not escapes:
+        raise nothing
+    try:
+        plain = [unquote(part, errors="strict") for part in parts]
+    except UnicodeDecodeError:
+        raise nothing from None
+    if any("%" in part or "/" in part or part in (".", "..") or not part.isprintable() for part in plain):
+        raise nothing
+    return tuple(plain)
 
 
 def query_of(raw: bytes) -> dict[str, str]:

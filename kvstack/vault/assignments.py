@@ -35,20 +35,22 @@ class AssignmentOperations(Engine):
         *,
         role: str,
         principal_id: str,
-        principal_type: PrincipalType,
+        principal_type: PrincipalType | None,
         id: str | None = None,  # noqa: A002  # the record's own word
         starts: datetime | None = None,
         expires: datetime | None = None,
         description: str = "",
         condition: str = "",
     ) -> RoleAssignment:
-        """Give a principal a role. role: a name or an id; id: made from scope, role and principal where None;
-        condition: what else has to hold. Raises Conflict where the principal has the role at this scope already."""
+        """Give a principal a role. role: a name or an id; principal_type: what the directory knows it as where None;
+        id: made from scope, role and principal where None; condition: what else has to hold. Raises Conflict where the
+        principal has the role at this scope already."""
         with self._attempt(caller, "RoleAssignmentPut", scope) as attempt, attempt.transaction():
             here = self._placed(attempt, scope)
             attempt.subject = here
             # Before anything is told about roles and where they may be given.
             attempt.require(WRITE, here, data=False)
+            principal_type = told_type(attempt.registry, principal_id, principal_type)
             found = checked_role(attempt.registry, role, principal_id, principal_type, id)
             require_assignable(attempt.registry.custom_roles.get(found.id), here)
             if condition:
@@ -89,10 +91,17 @@ class AssignmentOperations(Engine):
             attempt.changes_registry().put_assignment(attempt.tx, assignment)
             return assignment
 
-    def delete_role_assignment(self, caller: Caller, id: str) -> RoleAssignment:  # noqa: A002
-        """Take a role away. The last Owner at the top stays: nobody could ever give access again."""
+    def delete_role_assignment(
+        self,
+        caller: Caller,
+        id: str,  # noqa: A002
+        *,
+        scope: Scope | None = None,
+    ) -> RoleAssignment:
+        """Take a role away. scope: the one it has to be at, any where None. The last Owner at the top stays: nobody
+        could ever give access again."""
         with self._attempt(caller, "RoleAssignmentDelete", self.top) as attempt, attempt.transaction():
-            assignment = self._assignment(attempt, id, DELETE)
+            assignment = self._assignment(attempt, id, DELETE, scope)
             definition = attempt.registry.roles().get(assignment.role_id)
             if definition is not None:
                 self._require_may_hand_out(attempt, DELETE, assignment.scope, definition)
@@ -106,32 +115,58 @@ class AssignmentOperations(Engine):
             attempt.changes_registry().remove_assignment(attempt.tx, assignment)
             return assignment
 
-    def get_role_assignment(self, caller: Caller, id: str) -> RoleAssignment:  # noqa: A002
-        """Return a role assignment."""
+    def get_role_assignment(
+        self,
+        caller: Caller,
+        id: str,  # noqa: A002
+        *,
+        scope: Scope | None = None,
+    ) -> RoleAssignment:
+        """Return a role assignment. scope: the one it has to be at, any where None."""
         with self._attempt(caller, "RoleAssignmentGet", self.top) as attempt, attempt.reading():
-            return self._assignment(attempt, id, READ)
+            return self._assignment(attempt, id, READ, scope)
 
     def list_role_assignments(
-        self, caller: Caller, scope: Scope | None = None, *, above: bool = True, below: bool = True
+        self,
+        caller: Caller,
+        scope: Scope | None = None,
+        *,
+        above: bool = True,
+        below: bool = True,
+        principal_id: str = "",
+        with_groups: bool = False,
+        in_force: bool = False,
     ) -> tuple[RoleAssignment, ...]:
         """Return role assignments: all, or those at a scope, and above and below it as asked; of these, those
-        the caller may see. The scopes above are seen with the right at the scope itself: they hold there."""
+        the caller may see. The scopes above are seen with the right at the scope itself: they hold there. principal_id:
+        of this principal only, everybody's where empty; with_groups: and of the groups it is in; in_force: only those
+        that hold now."""
         with self._attempt(caller, "RoleAssignmentList", scope or self.top) as attempt, attempt.reading():
             here = self._placed(attempt, scope or self.top)
             seen_here = attempt.may(READ, here, data=False)
             if not seen_here and scope is not None and not below:
                 raise attempt.denied(READ, here, data=False)
+            whose = Caller(principal_id.lower())
+            acting = frozenset(attempt.registry.principals_of(whose) if with_groups else (whose.id,))
             return tuple(
                 assignment
                 for assignment in attempt.registry.role_assignments.values()
                 if _related(assignment.scope, here, above=above, below=below)
+                and (not principal_id or assignment.principal_id in acting)
+                and (not in_force or assignment.holds(attempt.now, attempt.latest))
                 and (seen_here or attempt.may(READ, assignment.scope, data=False))
             )
 
-    def _assignment(self, attempt: Attempt, id: str, action: str) -> RoleAssignment:  # noqa: A002
+    def _assignment(
+        self,
+        attempt: Attempt,
+        id: str,  # noqa: A002
+        action: str,
+        scope: Scope | None = None,
+    ) -> RoleAssignment:
         assignment = attempt.registry.role_assignments.get(id.lower())
-        if assignment is None:
-            attempt.require(action, self.top, data=False)
+        if assignment is None or (scope is not None and scope_key(assignment.scope) != scope_key(scope)):
+            attempt.require(action, scope or self.top, data=False)
             raise NotFound(f"there is no role assignment {id}", code="RoleAssignmentNotFound")
         attempt.subject = assignment.scope
         attempt.require(action, assignment.scope, data=False)
@@ -207,6 +242,17 @@ def drop_assignments_below(tx: Transaction, registry: Registry, scope: Scope) ->
             for request in REQUESTS.scan(tx, eligible_id=eligible.id):
                 REQUESTS.delete(tx, request.id)
             ELIGIBLE.delete(tx, eligible.id)
+
+
+def told_type(registry: Registry, principal_id: str, told: PrincipalType | None) -> PrincipalType:
+    """Return a principal's type, where it was told as Azure does: not at all, or a managed identity as the service
+    principal it is, too."""
+    known = registry.principals.get(principal_id.lower())
+    if told is None:
+        return known.type if known is not None else "user"
+    if told == "service_principal" and known is not None and known.type == "managed_identity":
+        return known.type
+    return told
 
 
 def checked_role(

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -68,6 +68,13 @@ class Engine:
         refused undoes only itself. Generate keys before it (`prepare_key`): other threads wait for the block's end.
         reading: nothing is changed in it, so that other processes neither wait for it nor keep it waiting."""
         return _Step(self, reading=reading)
+
+    @contextlib.contextmanager
+    def as_one(self, caller: Caller, operation: str, subject: Scope) -> Iterator[None]:
+        """Make all operations in the block one: where one of them is refused none was done, and what the audit keeps is
+        that the whole was refused. Generate keys before it, as for `batch`."""
+        with self._attempt(caller, operation, subject) as attempt, attempt.transaction():
+            yield
 
     def _forget(self, reference: KeyReference) -> None:
         """Let a key's provider forget it. A refusal is audited: what the caller asked for was done all the same."""

@@ -105,13 +105,15 @@ class ManagedHsmOperations(ItemOperations):
         purge_protection: bool | UnsetType = UNSET,
         tokens: int | UnsetType = UNSET,
         tags: Mapping[str, str] | UnsetType = UNSET,
+        resource_group: str | None = None,
     ) -> Vault:
         """Change a Managed HSM's settings; what is not given stays. tokens: how many it is to have, never fewer than
-        there are; a new one of an activated Managed HSM takes part once it was joined to the security domain."""
+        there are; a new one of an activated Managed HSM takes part once it was joined to the security domain;
+        resource_group: the one it has to be in, any where None."""
         with self._attempt(caller, "ManagedHsmPatch", self._hsm_scope(name)) as attempt:
 
             def checked() -> tuple[Vault, Pool]:
-                there, pool = managed_hsm(attempt, name, WRITE)
+                there, pool = managed_hsm(attempt, name, WRITE, resource_group)
                 if there.purge_protection and purge_protection is False:
                     raise BadParameter(
                         f"purge protection of Managed HSM `{there.name}` is on and cannot be switched off",
@@ -155,10 +157,10 @@ class ManagedHsmOperations(ItemOperations):
                     self._sweep()
                     raise
 
-    def get_managed_hsm(self, caller: Caller, name: str) -> Vault:
-        """Return a live Managed HSM."""
+    def get_managed_hsm(self, caller: Caller, name: str, *, resource_group: str | None = None) -> Vault:
+        """Return a live Managed HSM. resource_group: the one it has to be in, any where None."""
         with self._attempt(caller, "ManagedHsmGet", self._hsm_scope(name)) as attempt, attempt.reading():
-            return managed_hsm(attempt, name, READ)[0]
+            return managed_hsm(attempt, name, READ, resource_group)[0]
 
     def list_managed_hsms(self, caller: Caller) -> tuple[Vault, ...]:
         """Return the live Managed HSMs the caller may see."""
@@ -175,11 +177,11 @@ class ManagedHsmOperations(ItemOperations):
                 managed_hsm(attempt, name, READ)
             return health
 
-    def delete_managed_hsm(self, caller: Caller, name: str) -> Vault:
+    def delete_managed_hsm(self, caller: Caller, name: str, *, resource_group: str | None = None) -> Vault:
         """Soft-delete a Managed HSM with all in it. Roles inside it come back with it; those of resource manager at it
-        are gone for good, as on Azure."""
+        are gone for good, as on Azure. resource_group: the one it has to be in, any where None."""
         with self._attempt(caller, "ManagedHsmDelete", self._hsm_scope(name)) as attempt, attempt.transaction():
-            there, _ = managed_hsm(attempt, name, DELETE)
+            there, _ = managed_hsm(attempt, name, DELETE, resource_group)
             registry = attempt.changes_registry()
             drop_assignments_below(attempt.tx, registry, self._scope(there))
             deleted = soft_delete.deletion(self._time(attempt), there, caller)

@@ -4,11 +4,12 @@ import msgspec
 
 from kvstack.terms.name import folded
 from kvstack.terms.recovery import RecoveryLevel
+from kvstack.vault.access_policy import AccessPolicy
 from kvstack.vault.certificates.rows import CERTIFICATE_VERSIONS, CERTIFICATES
 from kvstack.vault.certificates.trio import certificate_record
 from kvstack.vault.errors import NotFound
 from kvstack.vault.keys import KeyOperations, key_record
-from kvstack.vault.records import Certificate, CertificateVersion, Key, KeyVersion
+from kvstack.vault.records import Certificate, CertificateVersion, Key, KeyVersion, Vault
 from kvstack.vault.versions import KEY_VERSIONS
 
 
@@ -35,6 +36,15 @@ class RetentionOperations(KeyOperations):
             with self._store.reading() as tx:
                 there = self._current_registry(tx).vault(vault)
         return there.pool is not None if there is not None else None
+
+    def access_policies_of(self, vault: Vault) -> tuple[AccessPolicy, ...]:
+        """Return the access policies of a vault that an operation has just given to its caller, by principal: who sees
+        a vault sees them, as on Azure."""
+        with self._store.transaction() as tx:
+            registry = self._current_registry(tx)
+            there = registry.vault(vault.name)
+            found = registry.policies(there).by_principal if there is not None and there.id == vault.id else {}
+        return tuple(found[principal] for principal in sorted(found))
 
     def newest_version(self, key: Key) -> KeyVersion:
         """Return the newest version of a key, deleted or not, that an operation has just given to its caller."""

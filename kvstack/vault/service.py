@@ -25,12 +25,14 @@ from kvstack.vault.key_release import KeyReleaseOperations
 from kvstack.vault.key_use import KeyUseOperations
 from kvstack.vault.local_roles import LocalRoleOperations
 from kvstack.vault.managed_hsms import ManagedHsmOperations
+from kvstack.vault.name_availability import NameAvailabilityOperations
 from kvstack.vault.next_due import NextDueOperations
 from kvstack.vault.own_security_domain import OwnSecurityDomainOperations
 from kvstack.vault.pages import PageOperations
 from kvstack.vault.pool_backup import PoolBackupOperations
 from kvstack.vault.principals import PrincipalOperations
 from kvstack.vault.randomness import RandomOperations
+from kvstack.vault.resource_groups import ResourceGroupOperations
 from kvstack.vault.retention import RetentionOperations
 from kvstack.vault.role_definitions import RoleDefinitionOperations
 from kvstack.vault.rotation import RotationOperations
@@ -83,6 +85,8 @@ class VaultService(
     ClientCertificateOperations,
     ClientSecretOperations,
     IdentityOperations,
+    ResourceGroupOperations,
+    NameAvailabilityOperations,
     SnapshotOperations,
     AuditOperations,
 ):

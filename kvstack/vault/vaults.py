@@ -21,6 +21,7 @@ from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import BadParameter, Conflict
 from kvstack.vault.events import emit_purge_scheduled
+from kvstack.vault.grouping import is_within, scope_within
 from kvstack.vault.items import KEYS, ItemOperations
 from kvstack.vault.records import ApprovalRule, Deletion, Lock, NetworkRules, Sku, Vault
 
@@ -97,12 +98,13 @@ class VaultOperations(ItemOperations):
         approval: ApprovalRule | UnsetType | None = UNSET,
         tags: Mapping[str, str] | UnsetType = UNSET,
         access_model: AccessModel | UnsetType = UNSET,
+        resource_group: str | None = None,
     ) -> Vault:
         """Change a vault's settings; what is not given stays. approval: None takes the rule away, which the rule itself
-        wants approved; access_model: another takes the right to give roles, as on Azure. Raises BadParameter for what
-        can never be changed."""
+        wants approved; access_model: another takes the right to give roles, as on Azure; resource_group: the one it has
+        to be in, any where None. Raises BadParameter for what can never be changed."""
         with self._attempt(caller, "VaultPatch", self._scope(name)) as attempt, attempt.transaction():
-            there = self._managed(attempt, name, WRITE)
+            there = self._managed(attempt, name, WRITE, resource_group)
             if lock is not UNSET and lock != there.lock:
                 attempt.require(WRITE_LOCK, attempt.subject, data=False)
             if access_model not in (UNSET, there.access_model):
@@ -150,10 +152,10 @@ class VaultOperations(ItemOperations):
                 attempt.changes_registry().put_vault(attempt.tx, changed)
             return changed
 
-    def get_vault(self, caller: Caller, name: str) -> Vault:
-        """Return a live vault."""
+    def get_vault(self, caller: Caller, name: str, *, resource_group: str | None = None) -> Vault:
+        """Return a live vault. resource_group: the one it has to be in, any where None."""
         with self._attempt(caller, "VaultGet", self._scope(name)) as attempt, attempt.reading():
-            return self._managed(attempt, name, READ)
+            return self._managed(attempt, name, READ, resource_group)
 
     def list_vaults(self, caller: Caller) -> tuple[Vault, ...]:
         """Return the live vaults the caller may see."""
@@ -164,11 +166,11 @@ class VaultOperations(ItemOperations):
                 if vault.deletion is None and vault.pool is None and attempt.may(READ, self._scope(vault), data=False)
             )
 
-    def delete_vault(self, caller: Caller, name: str) -> Vault:
+    def delete_vault(self, caller: Caller, name: str, *, resource_group: str | None = None) -> Vault:
         """Soft-delete a vault with all in it. Role assignments at and below it are gone for good, as on Azure; access
-        policies come back with it."""
+        policies come back with it. resource_group: the one it has to be in, any where None."""
         with self._attempt(caller, "VaultDelete", self._scope(name)) as attempt, attempt.transaction():
-            there = self._managed(attempt, name, DELETE)
+            there = self._managed(attempt, name, DELETE, resource_group)
             if there.lock is not None:
                 raise Conflict(
                     f"vault `{there.name}` is locked against deletion", "Lift its lock first.", code="ScopeLocked"
@@ -236,16 +238,16 @@ class VaultOperations(ItemOperations):
             attempt.details["purged"] = f"{there.name}, soft-deleted until {there.deletion.scheduled_purge.isoformat()}"
             self._purge_vault(attempt, there)
 
-    def _would_be(self, attempt: Attempt, name: str) -> Scope:
+    def _would_be(self, attempt: Attempt, name: str, resource_group: str | None = None) -> Scope:
         """Return the scope of a vault, live or deleted, or where one of this name would be."""
-        attempt.subject = self._scope(attempt.registry.vault(name) or name)
+        attempt.subject = scope_within(self._scope(attempt.registry.vault(name) or name), resource_group)
         return attempt.subject
 
-    def _managed(self, attempt: Attempt, name: str, action: str) -> Vault:
-        scope = self._would_be(attempt, name)
+    def _managed(self, attempt: Attempt, name: str, action: str, resource_group: str | None = None) -> Vault:
+        scope = self._would_be(attempt, name, resource_group)
         attempt.require(action, scope, data=False)
         vault = attempt.registry.vault(name)
-        if vault is None or vault.deletion is not None:
+        if vault is None or vault.deletion is not None or not is_within(vault, resource_group):
             raise attempt.vault_not_found(name)
         if vault.pool is not None:
             raise errors.wrong_kind(vault.name, vault.kind, "kvstack managed-hsm --help")

@@ -89,6 +89,24 @@ class Served:
         return f"login.localhost:{self.port}"
 
     @property
+    def management(self) -> str:
+        """The host of resource manager."""
+        return f"management.localhost:{self.port}"
+
+    @property
+    def subscription(self) -> str:
+        """The subscription all is in."""
+        from kvstack.vault.settings import read_settings
+        from kvstack.vault.unlock import unlock
+
+        unlocked = unlock(self.folder)
+        try:
+            with unlocked.store.reading() as tx:
+                return read_settings(tx).subscription_id
+        finally:
+            unlocked.close()
+
+    @property
     def proxies(self) -> dict[str, str]:
         """What leads a client of Azure's to the names, which do not resolve."""
         return {"https": f"http://127.0.0.1:{self.proxy_port}"}
@@ -118,6 +136,13 @@ class Served:
     def token(self, client: str = APP) -> str:
         """Return a token, asked for without any client."""
         answer = self.sign_in(client_id=client, client_secret=self.secret(client))
+        assert answer.status == 200, answer
+        return str(answer.json["access_token"])
+
+    def management_token(self, client: str = APP) -> str:
+        """Return a token for resource manager."""
+        scope = f"https://{self.management}/.default"
+        answer = self.sign_in(client_id=client, client_secret=self.secret(client), scope=scope)
         assert answer.status == 200, answer
         return str(answer.json["access_token"])
 

@@ -1,11 +1,12 @@
 """Which versions of the API there are, and which operation a request is: one table, from method and path."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from kvstack.server.answer import Answer, Refusal, bad_parameter, not_found, refused
+from kvstack.server.plane import Lane
 from kvstack.server.remembered import Remembered
 
 if TYPE_CHECKING:
@@ -25,12 +26,6 @@ VERSIONS: Final = (
 )
 NEWEST: Final = VERSIONS[-1]
 _KNOWN: Final = frozenset(VERSIONS)
-
-
-# A short read is done on the event loop, together with others; a change in a round of its own, which waits for the disk
-# once; what takes long, as making a key does, on a thread, while the store is free for others; the use of a key where
-# that key is best used.
-Lane = Literal["reading", "changing", "working", "using"]
 
 
 class Operation(msgspec.Struct, frozen=True):

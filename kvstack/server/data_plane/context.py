@@ -2,13 +2,14 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from kvstack.server.answer import Answer, Refusal, answered, bad_parameter
+from kvstack.server.answer import Answer, answered, bad_parameter
+from kvstack.server.paging import not_ours, page_size, page_start, part, token_of
 from kvstack.server.request import Request
 from kvstack.vault.caller import Caller
 
@@ -110,16 +111,10 @@ def page(
     """Return one page of a list, and where the next one is. key: what the list is in the order of; path: the list's
     own; more: what else its query has."""
     query = asked.request.query
-    size = _size(query)
-    after = _after(query)
-    start = 0
-    if after is not None:
-        import bisect
-
-        start = bisect.bisect_right(things, after, key=key)
-    shown = things[start : start + size]
-    following = key(shown[-1]) if start + size < len(things) else None
-    return _answered(asked, [item(one) for one in shown], following, path, size, more)
+    size = page_size(query, "maxresults", PAGE, PAGE)
+    after = page_start(query)
+    found = part(things, key, after, size)
+    return _answered(asked, [item(one) for one in found.things], found.after, path, size, more)
 
 
 def item_page(
@@ -127,9 +122,9 @@ def item_page(
 ) -> Answer:
     """Return one page of a vault's keys, secrets or certificates. item: how one of them is written."""
     query = asked.request.query
-    size, token = _size(query), _after(query)
+    size, token = page_size(query, "maxresults", PAGE, PAGE), page_start(query)
     if token is not None and not (token.isascii() and token.isdigit() and len(token) < 19):
-        raise _not_ours()
+        raise not_ours()
     found = asked.service.list_page(
         asked.caller, asked.vault, collection, deleted=deleted, after=int(token or 0), size=size
     )
@@ -140,33 +135,9 @@ def item_page(
 def _answered(asked: Asked, value: list[Any], after: str | None, path: str, size: int, more: str = "") -> Answer:
     following = None
     if after is not None:
-        token = base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
-        named = f"api-version={asked.request.query['api-version']}&$skiptoken={token}&maxresults={size}{more}"
+        named = f"api-version={asked.request.query['api-version']}&$skiptoken={token_of(after)}&maxresults={size}{more}"
         following = f"{asked.base}{path}?{named}"
     return answered({"value": value, "nextLink": following})
-
-
-def _size(query: Mapping[str, str]) -> int:
-    text = query.get("maxresults")
-    if text is None:
-        return PAGE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= PAGE or len(text) > 4:
-        raise bad_parameter(f"`maxresults` is a number from 1 to {PAGE}.")
-    return int(text)
-
-
-def _after(query: Mapping[str, str]) -> str | None:
-    token = query.get("$skiptoken")
-    if token is None:
-        return None
-    try:
-        return base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), b"-_", validate=True).decode()
-    except (ValueError, UnicodeError):
-        raise _not_ours() from None
-
-
-def _not_ours() -> Refusal:
-    return bad_parameter("`$skiptoken` is not one of this list's.")
 
 
 def bytes_of(name: str, text: str) -> bytes:

@@ -1,12 +1,10 @@
 """The data plane: from a request at a vault's host to the operation on the vault, and back."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from kvstack.server.answer import Answer, Refusal, refusal_of, refused
+from kvstack.server.answer import Answer, refused
 from kvstack.server.data_plane import (
     certificate_people,
     certificate_requests,
@@ -19,16 +17,12 @@ from kvstack.server.data_plane import (
 from kvstack.server.data_plane.api import NEWEST, Operation, Routes, require_version
 from kvstack.server.data_plane.context import Asked, place
 from kvstack.server.identity.signed_json import TokenRefused
+from kvstack.server.plane import Plane, caller_of
 from kvstack.server.request import Request
-from kvstack.server.together import Together
-from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault import errors
-from kvstack.vault.caller import Caller, CallerRequest
 
 if TYPE_CHECKING:
-    from kvstack.server.identity.callers import Callers, Principal
-    from kvstack.server.identity.provider import Provider
-    from kvstack.vault.service import VaultService
+    from kvstack.server.identity.callers import Principal
 
 _ALWAYS: Final = (
     (b"cache-control", b"no-cache"),
@@ -50,55 +44,21 @@ ROUTES: Final = Routes(
 )
 
 
-class DataPlane:
-    """Answers at vaults' hosts. threads: where work is done that changes something, or needs an HSM."""
-
-    def __init__(
-        self, service: "VaultService", callers: "Callers", provider: "Provider", threads: ThreadPoolExecutor
-    ) -> None:
-        self._service = service
-        self._callers = callers
-        self._provider = provider
-        self._threads = threads
-        self._reading = Together(partial(service.batch, reading=True))
-        # Two: while one round waits for the disk, the next one is worked on.
-        self._changing = Together(service.batch, threads, at_once=2)
-
-    async def answer(self, request: Request) -> Answer:
-        """Answer one request. Who asks is found out before anything else of it is looked at."""
-        try:
-            principal = await self._callers.of(request, self._threads)
-        except TokenRefused as error:
-            return self._told(request, self._challenge(request, error))
-        try:
-            return self._told(request, await self._done(request, principal))
-        except Refusal as refusal:
-            return self._told(request, refusal.answer)
-        except KvstackError as error:
-            answer = refusal_of(error)
-            if answer.status >= 500:
-                raise
-            return self._told(request, answer)
+class DataPlane(Plane):
+    """Answers at vaults' hosts."""
 
     async def _done(self, request: Request, principal: "Principal") -> Answer:
         operation, names = ROUTES.operation(request.method, request.path)
         require_version(request.query.get("api-version"), operation)
-        asked = Asked(self._service, _caller(request, principal), request)
-        work = partial(self._worked, asked, operation, names)
-        match operation.lane:
-            case "reading":
-                return await self._reading.done(work)
-            case "changing":
-                return await self._changing.done(work)
-            case "using":
-                done = await self._reading.done(partial(self._used_briefly, work, asked, names))
-                if done is not None:
-                    return done
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-            case "working":
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        asked = Asked(self._service, caller_of(request, principal), request)
+        work = partial(self._operated, asked, operation, names)
+        if operation.lane == "using":
+            done = await self._reading.done(partial(self._used_briefly, work, asked, names))
+            if done is not None:
+                return done
+        return await self._worked(work, operation.lane)
 
-    def _worked(self, asked: Asked, operation: Operation, names: tuple[str, ...]) -> Answer:
+    def _operated(self, asked: Asked, operation: Operation, names: tuple[str, ...]) -> Answer:
         self._require_kind(asked)
         return operation.answer(asked, names)
 
@@ -116,8 +76,7 @@ class DataPlane:
 
     def _challenge(self, request: Request, error: TokenRefused) -> Answer:
         """Answer who did not say who he is: where tokens are given, and what for."""
-        authority = f"https://{self._provider.authority(request.host)}"
-        parts = [f'authorization="{authority}"', f'resource="{request.host.resource}"']
+        parts = [f'authorization="{self._authority(request)}"', f'resource="{request.host.resource}"']
         words = "AKV10000: Request is missing a Bearer or PoP token."
         if request.authorization:
             parts += ['error="invalid_token"', f'error_description="{error}"']
@@ -133,8 +92,3 @@ class DataPlane:
         if request.correlation_id:
             more.append((b"x-ms-client-request-id", request.correlation_id.encode()))
         return Answer(answer.status, answer.body, (*answer.headers, *more))
-
-
-def _caller(request: Request, principal: "Principal") -> Caller:
-    asked_by = CallerRequest(request.client, request.uri, "", request.correlation_id)
-    return Caller(principal.id, principal.name, address=request.address, mfa=principal.mfa, request=asked_by)

@@ -149,7 +149,7 @@ def test_assignments_are_listed_by_scope(dev: World) -> None:
     user = dev.person("Key Vault Crypto User", at=item)
     operator = dev.operator.id
 
-    def principals(scope: Scope | None, caller: Caller = dev.operator, **more: bool) -> set[str]:
+    def principals(scope: Scope | None, caller: Caller = dev.operator, **more: Any) -> set[str]:
         return {one.principal_id for one in dev.service.list_role_assignments(caller, scope, **more)}
 
     assert principals(None) == {operator, reader.id, user.id}
