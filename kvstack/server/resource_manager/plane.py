@@ -11,7 +11,12 @@ from kvstack.server.request import Request
 from kvstack.server.resource_manager import (
     access_policies,
     deleted_vaults,
+    deny_assignments,
+    identities,
     private_links,
+    provider_operations,
+    role_assignments,
+    role_definitions,
     subscriptions,
     vaults,
 )
@@ -33,6 +38,11 @@ ROUTES: Final = Routes(
         *deleted_vaults.OPERATIONS,
         *access_policies.OPERATIONS,
         *private_links.OPERATIONS,
+        *role_assignments.OPERATIONS,
+        *role_definitions.OPERATIONS,
+        *deny_assignments.OPERATIONS,
+        *identities.OPERATIONS,
+        *provider_operations.OPERATIONS,
     )
 )
 

@@ -40,7 +40,15 @@ RESOURCES: Final = (
     "2024-03-01",
     "2024-11-01",
 )
-AUTHORIZATION: Final = ("2015-07-01", "2018-01-01-preview", "2018-07-01", "2020-04-01-preview", "2022-04-01")
+AUTHORIZATION: Final = (
+    "2015-07-01",
+    "2018-01-01-preview",
+    "2018-07-01",
+    "2018-09-01-preview",
+    "2020-04-01-preview",
+    "2020-10-01-preview",
+    "2022-04-01",
+)
 ROLE_DEFINITIONS: Final = (*AUTHORIZATION, "2022-05-01-preview")
 DENY_ASSIGNMENTS: Final = ("2018-07-01-preview", "2022-04-01")
 SCHEDULES: Final = ("2020-10-01-preview", "2020-10-01", "2022-04-01-preview")
