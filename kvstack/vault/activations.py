@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from kvstack.terms.principal import is_guid
 from kvstack.vault.assignment import RoleAssignment
 from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS, ActivationRequest, EligibleAssignment
@@ -27,9 +28,11 @@ class ActivationOperations(EligibleOperations):
         *,
         justification: str = "",
         duration: timedelta | None = None,
+        id: str | None = None,  # noqa: A002  # the record's own word
     ) -> ActivationRequest:
-        """Take an eligible role up, for at most as long as it may be (that long where None). Returns the request: in
-        force, or waiting for an approver. Raises Forbidden where its terms are not met."""
+        """Take an eligible role up, for at most as long as it may be (that long where None). id: of the request, drawn
+        where None. Returns the request: in force, or waiting for an approver. Raises Forbidden where its terms are not
+        met, Conflict where there is a request of this id."""
         with self._attempt(caller, "RoleActivate", self.top) as attempt, attempt.transaction():
             eligible = ELIGIBLE.get(attempt.tx, eligible_id.lower())
             # Who is not eligible is not told whether there is such a thing.
@@ -42,8 +45,10 @@ class ActivationOperations(EligibleOperations):
             wanted = eligible.max_duration if duration is None else duration
             self._require_terms(attempt, eligible, justification, wanted)
             self._require_not_yet(attempt, eligible)
+            if id is not None:
+                _require_free(attempt, id)
             request = ActivationRequest(
-                id=str(uuid.UUID(bytes=self._random(16), version=4)),
+                id=id.lower() if id is not None else str(uuid.UUID(bytes=self._random(16), version=4)),
                 eligible_id=eligible.id,
                 principal_id=caller.id,
                 principal_type=attempt.principal_type(caller),
@@ -185,3 +190,10 @@ class ActivationOperations(EligibleOperations):
         if request is None or eligible is None or not may_see(attempt, eligible, acting):
             raise NotFound(f"there is no activation {id}", code="RoleActivationNotFound")
         return request, eligible
+
+
+def _require_free(attempt: Attempt, id: str) -> None:  # noqa: A002
+    if not is_guid(id):
+        raise BadParameter(f"`{id}` is no request's id: a GUID is")
+    if REQUESTS.get(attempt.tx, id.lower()) is not None:
+        raise Conflict(f"there is a request {id.lower()} already", code="RoleAssignmentRequestExists")

@@ -13,7 +13,7 @@ from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
 from kvstack.vault.access import scope_key
 from kvstack.vault.approval_guard import named, place, require_approved
-from kvstack.vault.assignments import AssignmentOperations, assignment_id, checked_role
+from kvstack.vault.assignments import AssignmentOperations, assignment_id, checked_role, told_type
 from kvstack.vault.caller import Caller
 from kvstack.vault.eligibility import ELIGIBLE, REQUESTS, EligibleAssignment
 from kvstack.vault.engine import Attempt
@@ -39,7 +39,7 @@ class EligibleOperations(AssignmentOperations):
         *,
         role: str,
         principal_id: str,
-        principal_type: PrincipalType,
+        principal_type: PrincipalType | None,
         starts: datetime | None = None,
         expires: datetime | None = None,
         max_duration: timedelta = timedelta(hours=8),
@@ -52,13 +52,14 @@ class EligibleOperations(AssignmentOperations):
         new: bool = False,
     ) -> EligibleAssignment:
         """Let a principal take a role up for a while, or change the terms of the one of this id. role: a name or an id;
-        id: made from scope, role and principal where None; new: refuse to change one that is there. Raises Conflict
-        where there is one and it is new or no id was given."""
+        principal_type: what the directory knows it as where None; id: made from scope, role and principal where None;
+        new: refuse to change one that is there. Raises Conflict where there is one and it is new or no id was given."""
         with self._attempt(caller, "RoleEligibilityPut", scope) as attempt, attempt.transaction():
             here = self._placed(attempt, scope)
             attempt.subject = here
             # Before anything is told about roles and where they may be given.
             attempt.require(WRITE, here, data=False)
+            principal_type = told_type(attempt.registry, principal_id, principal_type)
             found = checked_role(attempt.registry, role, principal_id, principal_type, id)
             require_assignable(attempt.registry.custom_roles.get(found.id), here)
             self._require_may_hand_out(attempt, WRITE, here, found)

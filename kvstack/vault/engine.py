@@ -69,6 +69,11 @@ class Engine:
         reading: nothing is changed in it, so that other processes neither wait for it nor keep it waiting."""
         return _Step(self, reading=reading)
 
+    @property
+    def now(self) -> datetime:
+        """What time it is by the vault's clock."""
+        return self._clock.now()
+
     @contextlib.contextmanager
     def as_one(self, caller: Caller, operation: str, subject: Scope) -> Iterator[None]:
         """Make all operations in the block one: where one of them is refused none was done, and what the audit keeps is

@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,18 +94,13 @@ class Served:
         """The host of resource manager."""
         return f"management.localhost:{self.port}"
 
-    @property
+    @cached_property
     def subscription(self) -> str:
-        """The subscription all is in."""
-        from kvstack.vault.settings import read_settings
-        from kvstack.vault.unlock import unlock
-
-        unlocked = unlock(self.folder)
-        try:
-            with unlocked.store.reading() as tx:
-                return read_settings(tx).subscription_id
-        finally:
-            unlocked.close()
+        """The subscription all is in, as resource manager tells the app."""
+        answer = self.ask(
+            "GET", "/subscriptions?api-version=2022-12-01", host=self.management, token=self.management_token()
+        )
+        return str(answer.json["value"][0]["subscriptionId"])
 
     @property
     def proxies(self) -> dict[str, str]:

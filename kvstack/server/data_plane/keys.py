@@ -24,7 +24,7 @@ from kvstack.server.data_plane.context import (
 from kvstack.server.data_plane.key_documents import GivenReleasePolicy, bundle, item, version_item, whole
 from kvstack.terms import key as key_terms
 from kvstack.terms import release_policy as release_terms
-from kvstack.terms.key import CURVES, KEY_TYPES
+from kvstack.terms.key import CURVES, KEY_TYPES, KeySpecification
 from kvstack.terms.key import OPERATIONS as KEY_OPERATIONS
 from kvstack.terms.key import Operation as KeyOperation
 from kvstack.terms.release_policy import ReleasePolicy
@@ -73,25 +73,20 @@ def create_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     """CreateKey: a new key, or a new version."""
     given = asked.request.document(CreateKey)
     attributes = given.attributes or NO_ATTRIBUTES
-    if given.kty not in KEY_TYPES:
-        raise bad_parameter(f"`kty` is one of {', '.join(KEY_TYPES)}.")
     if given.public_exponent not in (None, _EXPONENT):
         raise bad_parameter(f"`public_exponent` is {_EXPONENT}, the only one there is.")
-    curve = _OLD_CURVES.get(given.crv or "", given.crv)
-    if curve is not None and curve not in CURVES:
-        raise bad_parameter(f"`crv` is one of {', '.join(CURVES)}.")
     made = asked.service.create_key(
         asked.caller,
         asked.vault,
         names[0],
-        specification=key_terms.specification(given.kty, given.key_size, curve),
-        operations=_operations(given.key_ops),
+        specification=specification_of(given.kty, given.key_size, given.crv),
+        operations=operations_of(given.key_ops),
         enabled=True if attributes.enabled is None else attributes.enabled,
         not_before=moment("nbf", attributes.nbf),
         expires=moment("exp", attributes.exp),
         tags=given.tags,
         exportable=UNSET if attributes.exportable is None else attributes.exportable,
-        release_policy=_policy(given.release_policy),
+        release_policy=release_policy_of(given.release_policy),
     )
     return answered(bundle(asked, made))
 
@@ -106,7 +101,7 @@ def import_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     kty = str(jwk.get("kty", ""))
     in_hsm = bool(given.hsm) or kty.endswith("-HSM")
     listed = jwk.pop("key_ops", None)
-    operations = _operations(listed) if isinstance(listed, list) else None
+    operations = operations_of(listed) if isinstance(listed, list) else None
     try:
         plain = plain_key_of_jwk(msgspec.json.encode(jwk | {"kty": kty.removesuffix("-HSM")}))
     except InputUnfit as error:
@@ -124,7 +119,7 @@ def import_key(asked: Asked, names: tuple[str, ...]) -> Answer:
             expires=moment("exp", attributes.exp),
             tags=given.tags,
             exportable=UNSET if attributes.exportable is None else attributes.exportable,
-            release_policy=_policy(given.release_policy),
+            release_policy=release_policy_of(given.release_policy),
         )
     return answered(bundle(asked, made))
 
@@ -145,13 +140,13 @@ def update_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     name, version = place(names)
     given = asked.request.document(UpdateKey)
     attributes = given.attributes or NO_ATTRIBUTES
-    policy = _policy(given.release_policy)
+    policy = release_policy_of(given.release_policy)
     changed = asked.service.update_key(
         asked.caller,
         asked.vault,
         name,
         version=version,
-        operations=UNSET if (wanted := _operations(given.key_ops)) is None else wanted,
+        operations=UNSET if (wanted := operations_of(given.key_ops)) is None else wanted,
         enabled=UNSET if attributes.enabled is None else attributes.enabled,
         not_before=UNSET if attributes.nbf is None else moment("nbf", attributes.nbf),
         expires=UNSET if attributes.exp is None else moment("exp", attributes.exp),
@@ -212,7 +207,18 @@ def restore_key(asked: Asked, _: tuple[str, ...]) -> Answer:
     return answered(whole(asked, asked.service.restore_key(asked.caller, asked.vault, blob)))
 
 
-def _operations(given: list[Any] | None) -> frozenset[KeyOperation] | None:
+def specification_of(kty: str, size: int | None, curve: str | None) -> KeySpecification:
+    """Return what a key is to be. Raises Refusal."""
+    if kty not in KEY_TYPES:
+        raise bad_parameter(f"`kty` is one of {', '.join(KEY_TYPES)}.")
+    curve = _OLD_CURVES.get(curve or "", curve)
+    if curve is not None and curve not in CURVES:
+        raise bad_parameter(f"The curve is one of {', '.join(CURVES)}.")
+    return key_terms.specification(kty, size, curve)
+
+
+def operations_of(given: list[Any] | None) -> frozenset[KeyOperation] | None:
+    """Return what a key may be used for, None where it was not told. Raises Refusal."""
     if given is None:
         return None
     if not all(one in KEY_OPERATIONS for one in given):
@@ -220,7 +226,8 @@ def _operations(given: list[Any] | None) -> frozenset[KeyOperation] | None:
     return frozenset(given)
 
 
-def _policy(given: GivenReleasePolicy | None) -> ReleasePolicy | UnsetType:
+def release_policy_of(given: GivenReleasePolicy | None) -> ReleasePolicy | UnsetType:
+    """Return a release policy as the vault has it. Raises Refusal."""
     if given is None or given.data is None:
         return UNSET
     data = bytes_of("release_policy.data", given.data)

@@ -76,15 +76,11 @@ def set_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
     """SetSecret: a new secret, or a new version."""
     given = asked.request.document(SetSecret)
     attributes = given.attributes or NO_ATTRIBUTES
-    try:
-        value = SecretValue(given.value)
-    except UnicodeEncodeError:
-        raise bad_parameter("`value` is not text: it holds half a character.") from None
     made = asked.service.set_secret(
         asked.caller,
         asked.vault,
         names[0],
-        value,
+        value_of(given.value),
         content_type=given.contentType or "",
         enabled=True if attributes.enabled is None else attributes.enabled,
         not_before=moment("nbf", attributes.nbf),
@@ -174,6 +170,14 @@ def _text(one: SecretVersion) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise bad_parameter("The value of this secret is not text in UTF-8: JSON cannot hold it.") from None
+
+
+def value_of(text: str) -> SecretValue:
+    """Return a value that came as text. Raises Refusal."""
+    try:
+        return SecretValue(text)
+    except UnicodeEncodeError:
+        raise bad_parameter("`value` is not text: it holds half a character.") from None
 
 
 def _bundle(asked: Asked, one: SecretVersion, value: str | None = None) -> SecretBundle:

@@ -276,3 +276,43 @@ def test_eligibility_goes_with_the_vault_and_keeps_a_role_defined(stocked: World
     assert stocked.service.list_eligible_assignments(stocked.operator) == ()
     assert stocked.service.list_activations(stocked.operator) == ()
     stocked.service.delete_role_definition(stocked.operator, role.id)
+
+
+def test_a_request_bears_the_id_it_was_given_once(stocked: World) -> None:
+    alice, bob = stocked.person(), stocked.person()
+    hers, his = eligible(stocked, alice), eligible(stocked, bob)
+    request = stocked.service.activate_role(alice, hers.id, justification="INC-1", id=GROUP.upper())
+    assert request.id == GROUP
+    with pytest.raises(Conflict):
+        stocked.service.activate_role(bob, his.id, justification="INC-2", id=GROUP)
+    with pytest.raises(BadParameter):
+        stocked.service.activate_role(bob, his.id, justification="INC-2", id="mine")
+    assert not reads(stocked, bob)
+
+
+def test_whose_type_is_not_told_has_the_directorys(stocked: World) -> None:
+    identity = stocked.service.create_identity(stocked.operator, "batch")
+    stocked.service.put_principal(stocked.operator, Principal(id=GROUP, type="group", name="on-call"))
+    for who, told, kept in (
+        (identity.principal_id, None, "managed_identity"),
+        (identity.principal_id, "service_principal", "managed_identity"),
+        (GROUP, None, "group"),
+        (stocked.person().id, None, "user"),
+        (stocked.person().id, "service_principal", "service_principal"),
+    ):
+        made = stocked.service.create_role_assignment(
+            stocked.operator,
+            stocked.scope(VAULT, f"secrets/s{told}"),
+            role="Key Vault Secrets User",
+            principal_id=who,
+            principal_type=told,  # type: ignore[arg-type]
+        )
+        assert made.principal_type == kept
+        able = stocked.service.put_eligible_assignment(
+            stocked.operator,
+            stocked.scope(VAULT, f"secrets/s{told}"),
+            role="Key Vault Secrets User",
+            principal_id=who,
+            principal_type=told,  # type: ignore[arg-type]
+        )
+        assert able.principal_type == kept

@@ -252,3 +252,38 @@ def test_a_conditional_owner_is_no_last_owner(dev: World) -> None:
     )
     with pytest.raises(Forbidden, match="last Owner"):
         dev.service.delete_role_assignment(dev.operator, own.id)
+
+
+def test_assignments_are_listed_by_principal_and_by_what_holds_now(dev: World) -> None:
+    alice = dev.person("Key Vault Reader", at=dev.scope(VAULT))
+    group = dev.person("Key Vault Crypto User", at=dev.scope(VAULT))
+    dev.service.put_principal(dev.operator, Principal(id=group.id, type="group", members=frozenset({alice.id})))
+
+    def principals(**more: Any) -> set[str]:
+        found = dev.service.list_role_assignments(dev.operator, dev.scope(VAULT), **more)
+        return {one.principal_id for one in found}
+
+    assert principals(principal_id=alice.id.upper()) == {alice.id}
+    assert principals(principal_id=alice.id, with_groups=True) == {alice.id, group.id}
+    late = dev.person()
+    dev.service.create_role_assignment(
+        dev.operator,
+        dev.scope(VAULT),
+        role="Key Vault Reader",
+        principal_id=late.id,
+        principal_type="user",
+        starts=dev.clock.now() + timedelta(days=1),
+    )
+    assert late.id in principals()
+    assert late.id not in principals(in_force=True)
+
+
+def test_an_assignment_is_found_at_its_own_scope_only(dev: World) -> None:
+    alice = dev.person("Key Vault Reader", at=dev.scope(VAULT))
+    (given,) = dev.service.list_role_assignments(dev.operator, principal_id=alice.id)
+    assert dev.service.get_role_assignment(dev.operator, given.id, scope=dev.scope(VAULT.upper())) == given
+    with pytest.raises(NotFound):
+        dev.service.get_role_assignment(dev.operator, given.id, scope=dev.scope())
+    with pytest.raises(NotFound):
+        dev.service.delete_role_assignment(dev.operator, given.id, scope=dev.scope(VAULT, "keys/k"))
+    assert dev.service.delete_role_assignment(dev.operator, given.id, scope=dev.scope(VAULT)) == given
