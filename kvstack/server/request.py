@@ -1,6 +1,7 @@
 """A request as the parts of the server see it: who asks whom for what, with a body that was read in bounds."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote
@@ -49,9 +50,15 @@ class Request(msgspec.Struct, frozen=True):
         if self.content_type.partition(";")[0].strip().lower() != "application/json":
             raise Refusal(refused(415, "UnsupportedMediaType", "The body has to be of type application/json."))
         try:
-            return msgspec.convert(unambiguous_json(self.body), kind)
+            found = unambiguous_json(self.body)
+            if b"\\u" in self.body:
+                # Half a character cannot be kept, nor be told of in an answer.
+                json.dumps(found, ensure_ascii=False).encode()
+            return msgspec.convert(found, kind)
         except msgspec.ValidationError as error:
             words = f"The body is not what this operation takes: {_place(error)}."
+        except UnicodeEncodeError:
+            words = "The body cannot be read: it holds half a character."
         except ValueError as error:
             words = f"The body cannot be read: {error}."
         except RecursionError:

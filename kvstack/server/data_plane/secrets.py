@@ -80,7 +80,7 @@ def set_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
         asked.caller,
         asked.vault,
         names[0],
-        value_of(given.value),
+        SecretValue(given.value),
         content_type=given.contentType or "",
         enabled=True if attributes.enabled is None else attributes.enabled,
         not_before=moment("nbf", attributes.nbf),
@@ -170,14 +170,6 @@ def _text(one: SecretVersion) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise bad_parameter("The value of this secret is not text in UTF-8: JSON cannot hold it.") from None
-
-
-def value_of(text: str) -> SecretValue:
-    """Return a value that came as text. Raises Refusal."""
-    try:
-        return SecretValue(text)
-    except UnicodeEncodeError:
-        raise bad_parameter("`value` is not text: it holds half a character.") from None
 
 
 def _bundle(asked: Asked, one: SecretVersion, value: str | None = None) -> SecretBundle:

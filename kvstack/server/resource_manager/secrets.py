@@ -8,12 +8,12 @@ from msgspec import UNSET
 
 from kvstack.server.answer import Answer, answered
 from kvstack.server.data_plane.context import NO_ATTRIBUTES, Attributes, GivenAttributes, moment, seconds
-from kvstack.server.data_plane.secrets import value_of
 from kvstack.server.resource_manager.context import VAULTS, Asked, listed, path_of
 from kvstack.server.resource_manager.errors import bad_request
 from kvstack.server.resource_manager.keys import home_of
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.versions import KEY_VAULT
+from kvstack.terms.secret import SecretValue
 from kvstack.vault.errors import NotFound
 from kvstack.vault.records import Secret, SecretVersion, Vault
 
@@ -51,7 +51,7 @@ def put_secret(asked: Asked) -> Answer:
         asked.caller,
         home.name,
         name,
-        value_of(wanted.value),
+        SecretValue(wanted.value),
         content_type=wanted.content_type or "",
         enabled=True if attributes.enabled is None else attributes.enabled,
         not_before=moment("nbf", attributes.nbf),
