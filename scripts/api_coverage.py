@@ -1,4 +1,4 @@
-"""The page that tells, for every operation of Azure's data planes, what kvstack has for it: docs/api-coverage.md."""
+"""The page that tells, for every operation of Azure's, what kvstack has for it: docs/api-coverage.md."""
 
 import csv
 from pathlib import Path
@@ -14,12 +14,15 @@ _AREAS = {
     "securitydomain": "Managed HSM: security domain",
     "rbac": "Managed HSM: local roles",
     "settings": "Managed HSM: settings",
+    "keyvault": "Resource manager: vaults",
+    "authorization": "Resource manager: access",
 }
 _INTRODUCTION = """# Azure's operations, and what there is for each
 
-Every operation of Key Vault's and Managed HSM's data planes, each in its newest version, with the method of
-`VaultService` and the command that do it. Where there is none, the last column says why. Some reasons hold for many:
-calls here return when the work is done, so that nothing is polled; a list comes whole, so that there are no pages.
+Every operation of Key Vault's and Managed HSM's data planes, and of resource manager for vaults and for access, each in
+its newest version, with the method of `VaultService` and the command that do it. Where there is none, the last column
+says why. Some reasons hold for many: calls here return when the work is done, so that nothing is polled; a command's
+list comes whole, so that there are no pages. What [`kvstack serve`](server.md) answers is on its pages.
 """
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kvstack.server.names import LOGIN
+from kvstack.server.names import LOGIN, MANAGEMENT
 from kvstack.server.running import Running
 
 
@@ -14,6 +14,8 @@ def client_environment(running: Running, authority: Path, vault: str | None = No
         "SSL_CERT_FILE": str(authority),
         "AZURE_AUTHORITY_HOST": f"https://{LOGIN}.{running.domain}:{running.port}",
         "AZURE_TENANT_ID": running.tenant_id,
+        "AZURE_SUBSCRIPTION_ID": running.subscription_id,
+        "KVSTACK_RESOURCE_MANAGER": f"https://{MANAGEMENT}.{running.domain}:{running.port}",
         "KVSTACK_VAULT_SUFFIX": f"vault.{running.domain}:{running.port}",
     }
     if running.proxy_port is not None:

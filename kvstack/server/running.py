@@ -51,6 +51,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     domain: str
     tenant_id: str
+    subscription_id: str
     proxy_port: int | None
     process: int
 
@@ -181,6 +182,7 @@ class _Run:
             port=port,
             domain=self._configuration.domain,
             tenant_id=self._tenant,
+            subscription_id=self._service.top.subscription,
             proxy_port=proxy_port,
             process=os.getpid(),
         )

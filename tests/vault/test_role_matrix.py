@@ -117,6 +117,9 @@ MANAGING = {
     # Who may change the vault may give himself a policy: known of Azure, warned of by lint (KV009).
     "Microsoft.KeyVault/vaults/accessPolicies/write": _WRITES_VAULTS,
     "Microsoft.KeyVault/deletedVaults/read": _READS_DELETED,
+    "Microsoft.KeyVault/checkNameAvailability/read": _READS_DELETED - {"Key Vault Purge Operator"},
+    "Microsoft.Resources/subscriptions/read": _READS_ALL | {"Key Vault Data Access Administrator"},
+    "Microsoft.Resources/subscriptions/resourceGroups/read": _READS_ACCESS,
     "Microsoft.KeyVault/locations/deletedVaults/purge/action": {"Owner", "Contributor", "Key Vault Purge Operator"},
     "Microsoft.ManagedIdentity/userAssignedIdentities/read": _READS_ALL,
     "Microsoft.ManagedIdentity/userAssignedIdentities/write": {"Owner", "Contributor"},

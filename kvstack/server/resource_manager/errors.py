@@ -36,3 +36,9 @@ def resource_not_found(what: str, resource_group: str) -> Refusal:
 def subscription_not_found(subscription: str) -> Refusal:
     """Return the refusal of a subscription that is another's."""
     return Refusal(refused(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found."))
+
+
+def elsewhere(name: str, location: str) -> Refusal:
+    """Return the refusal to make something in one place that is in another one."""
+    words = f"The resource '{name}' already exists in location '{location}'."
+    return Refusal(refused(409, "InvalidResourceLocation", words))

@@ -4,10 +4,10 @@ from typing import Any, Final
 
 import msgspec
 
-from kvstack.server.answer import NOTHING, Answer, Refusal, answered, refused
+from kvstack.server.answer import NOTHING, Answer, answered
 from kvstack.server.resource_manager.context import IDENTITIES as KIND
 from kvstack.server.resource_manager.context import Asked, listed, path_of, system_data
-from kvstack.server.resource_manager.errors import resource_not_found
+from kvstack.server.resource_manager.errors import elsewhere, resource_not_found
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.vault_bodies import location_of
 from kvstack.server.resource_manager.versions import IDENTITIES
@@ -50,8 +50,7 @@ def put(asked: Asked) -> Answer:
             )
             status = 201
         if found.location.lower() != location:
-            words = f"The resource '{found.name}' already exists in location '{found.location}'."
-            raise Refusal(refused(409, "InvalidResourceLocation", words))
+            raise elsewhere(found.name, found.location)
     return answered(_document(asked, found), status)
 
 

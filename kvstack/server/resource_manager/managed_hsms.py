@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from kvstack.server.answer import NOTHING, Answer, Header, Refusal, answered, refused
 from kvstack.server.resource_manager.context import MANAGED_HSMS, Asked, listed, path_of, system_data
-from kvstack.server.resource_manager.errors import bad_request, resource_not_found
+from kvstack.server.resource_manager.errors import bad_request, elsewhere, resource_not_found
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.vault_bodies import GivenNetwork, location_of, network_of
 from kvstack.server.resource_manager.vault_documents import deleted_document
@@ -102,8 +102,7 @@ def put_hsm(asked: Asked) -> Answer:
     except NotFound:
         return answered(_document(asked, _made(asked, given, location)))
     if there.location.lower() != location:
-        words = f"The resource '{there.name}' already exists in location '{there.location}'."
-        raise Refusal(refused(409, "InvalidResourceLocation", words))
+        raise elsewhere(there.name, there.location)
     return answered(_document(asked, _changed(asked, there, properties, given.tags or {})))
 
 

@@ -1,12 +1,13 @@
 """The operations on vaults as resources, in Azure's words. Source: azure/openapi/resource-manager, keyvault.json."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from msgspec import UNSET
 
-from kvstack.server.answer import NOTHING, Answer, Refusal, answered, refused
+from kvstack.server.answer import NOTHING, Answer, answered
 from kvstack.server.resource_manager.context import Asked, listed
-from kvstack.server.resource_manager.errors import bad_request, resource_not_found
+from kvstack.server.resource_manager.errors import bad_request, elsewhere, resource_not_found
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.vault_bodies import (
     NO_PROPERTIES,
@@ -54,22 +55,14 @@ def put_vault(asked: Asked) -> Answer:
     mode = (properties.create_mode or "default").lower()
     if mode not in ("default", "recover"):
         raise bad_request("`properties.createMode` is `default` or `recover`.")
-    with asked.service.as_one(asked.caller, "VaultDeploy", _scope(asked)):
-        if mode == "recover":
-            vault, status = _recovered(asked, location), 201
-        elif _is_there(asked):
-            vault, status = _changed(asked, properties, given.tags or {}), 200
-        else:
-            vault, status = _made(asked, given, location), 201
-        if vault.location.lower() != location:
-            raise Refusal(
-                refused(
-                    409,
-                    "InvalidResourceLocation",
-                    f"The resource '{vault.name}' already exists in location '{vault.location}'.",
-                )
-            )
-    return answered(vault_document(asked, vault), status)
+    if mode == "recover":
+        return answered(vault_document(asked, _recovered(asked, location)), 201)
+    there = _there(asked)
+    if there is not None and there.location.lower() != location:
+        raise elsewhere(there.name, there.location)
+    with _whole(asked, properties):
+        vault = _made(asked, given, location) if there is None else _changed(asked, properties, given.tags or {})
+    return answered(vault_document(asked, vault), 201 if there is None else 200)
 
 
 def patch_vault(asked: Asked) -> Answer:
@@ -77,7 +70,7 @@ def patch_vault(asked: Asked) -> Answer:
     given = asked.document(PatchVault)
     properties = given.properties or NO_PROPERTIES
     require_there_is(properties, asked.service.tenant_id)
-    with asked.service.as_one(asked.caller, "VaultDeploy", _scope(asked)):
+    with _whole(asked, properties):
         vault = _changed(asked, properties, given.tags)
     return answered(vault_document(asked, vault))
 
@@ -98,12 +91,18 @@ def _vault(asked: Asked) -> Vault:
         raise resource_not_found(f"Microsoft.KeyVault/vaults/{asked.name}", asked.group) from None
 
 
-def _is_there(asked: Asked) -> bool:
+def _there(asked: Asked) -> Vault | None:
     try:
-        asked.service.get_vault(asked.caller, asked.name, resource_group=asked.group)
+        return asked.service.get_vault(asked.caller, asked.name, resource_group=asked.group)
     except NotFound:
-        return False
-    return True
+        return None
+
+
+def _whole(asked: Asked, given: GivenProperties) -> AbstractContextManager[None]:
+    """Make a vault and its access policies one change, where both are given."""
+    if given.access_policies is None:
+        return nullcontext()
+    return asked.service.as_one(asked.caller, "VaultDeploy", _scope(asked))
 
 
 def _made(asked: Asked, given: PutVault, location: str) -> Vault:
@@ -128,10 +127,11 @@ def _made(asked: Asked, given: PutVault, location: str) -> Vault:
 
 
 def _recovered(asked: Asked, location: str) -> Vault:
-    there = asked.service.recover_vault(asked.caller, asked.name)
-    if there.resource_group.lower() != asked.group.lower() or there.location.lower() != location:
-        raise resource_not_found(f"Microsoft.KeyVault/deletedVaults/{asked.name}", asked.group)
-    return there
+    with asked.service.as_one(asked.caller, "VaultDeploy", _scope(asked)):
+        there = asked.service.recover_vault(asked.caller, asked.name)
+        if there.resource_group.lower() != asked.group.lower() or there.location.lower() != location:
+            raise resource_not_found(f"Microsoft.KeyVault/deletedVaults/{asked.name}", asked.group)
+        return there
 
 
 def _changed(asked: Asked, given: GivenProperties, tags: dict[str, str] | None) -> Vault:

@@ -1,5 +1,6 @@
 """Azure's own client for vaults, unmodified: keys and secrets as resources, made, listed, changed, never read."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from azure.keyvault.keys import KeyClient
 from azure.keyvault.secrets import SecretClient
 from azure.mgmt.keyvault import KeyVaultManagementClient
 
+from tests.e2e.command_line import copied
 from tests.server.resource_manager.clients import management
 from tests.server.served import READER, SHOP, Served
 
@@ -70,6 +72,30 @@ def test_a_secret_is_set_changed_and_never_told(vaults: Any, managed: Served) ->
     assert value not in str(refusal.value)
     with pytest.raises(ResourceNotFoundError):
         vaults.secrets.get(OWN, SHOP, "nowhere")
+
+
+def test_no_file_of_the_server_and_no_line_of_its_log_holds_a_value(owned_vault: Path, tmp_path: Path) -> None:
+    value = "canary-4e1f1c55"
+    server = Served(copied(owned_vault, tmp_path / "stack"))
+    try:
+        with management(server, KeyVaultManagementClient) as client:
+            client.secrets.create_or_update(OWN, SHOP, "kept", {"properties": {"value": value}})
+            for wrong in (
+                {"value": value, "attributes": {"exp": value}},
+                {"value": value * 3000},
+                {"value": [value]},
+                {"value": value, "contentType": value * 30},
+            ):
+                with pytest.raises(HttpResponseError) as refusal:
+                    client.secrets.create_or_update(OWN, SHOP, "refused", {"properties": wrong})
+                assert value not in str(refusal.value)
+        ended = server.stop()
+        assert value not in ended.out + ended.err + str(server.lines)
+        files = [path for path in server.folder.rglob("*") if path.is_file()]
+        assert len(files) > 5
+        assert [path for path in files if value.encode() in path.read_bytes()] == []
+    finally:
+        server.kill()
 
 
 def test_seeing_a_vault_is_no_right_to_what_is_in_it(managed: Served) -> None:

@@ -29,10 +29,23 @@ SHUT = NetworkRules("deny", ("2001:db8::/32",), "none")
 
 # What is not on the data in one vault: what resource manager does, and what names no vault.
 NOT_ON_DATA = {
-    *("acting", "acting_as", "batch", "caller", "calendar", "confirm_clock", "due", "run_due", "last_changes"),
+    *(
+        "acting",
+        "acting_as",
+        "as_one",
+        "batch",
+        "caller",
+        "calendar",
+        "confirm_clock",
+        "due",
+        "run_due",
+        "last_changes",
+    ),
     *("create_vault", "update_vault", "get_vault", "list_vaults", "delete_vault", "list_deleted_vaults"),
     *("get_deleted_vault", "recover_vault", "purge_vault"),
     *("set_access_policy", "delete_access_policy", "list_access_policies", "policies_of"),
+    *("change_access_policies", "access_policies_of", "vault_name_availability"),
+    *("get_home_subscription", "list_home_subscriptions", "get_resource_group", "list_resource_groups"),
     *("create_managed_hsm", "update_managed_hsm", "get_managed_hsm", "list_managed_hsms", "delete_managed_hsm"),
     *("get_deleted_managed_hsm", "list_deleted_managed_hsms", "recover_managed_hsm", "purge_managed_hsm"),
     "managed_hsm_health",

@@ -22,6 +22,7 @@ EVERY = sorted(f"{kind}/{name}" for kind, names in PERMISSIONS.items() for name 
 OTHERS = {
     *("export_vault", "prepare_key", "set_access_policy", "delete_access_policy", "list_access_policies"),
     *("put_alert", "retention", "is_managed_hsm", "told_certificate", "is_used_briefly"),
+    *("change_access_policies", "access_policies_of"),
 }
 
 
