@@ -23,7 +23,7 @@ from azure.mgmt.keyvault.models import (
 )
 
 from tests.server.resource_manager.clients import management
-from tests.server.served import READER, SHOP, STRANGER, Served
+from tests.server.served import READER, SHOP, STRANGER, Served, client_program
 
 GROUP = "payments"
 OWN = "local"  # where vaults are that name no group
@@ -278,3 +278,30 @@ def test_private_links_are_none(vaults: Any, managed: Served, asked: Callable[..
     assert vaults.private_link_resources.list_by_vault(GROUP, "linked").value == []
     with pytest.raises(ResourceNotFoundError):
         vaults.private_endpoint_connections.get(GROUP, "linked", "one")
+
+
+PROGRAM = """
+import asyncio, os
+from azure.identity.aio import DefaultAzureCredential
+from azure.mgmt.keyvault.aio import KeyVaultManagementClient
+
+async def main():
+    where = os.environ["KVSTACK_RESOURCE_MANAGER"]
+    async with DefaultAzureCredential(disable_instance_discovery=True) as signed_in:
+        async with KeyVaultManagementClient(
+            signed_in, os.environ["AZURE_SUBSCRIPTION_ID"], where, credential_scopes=[where + "/.default"]
+        ) as client:
+            properties = {"tenant_id": os.environ["AZURE_TENANT_ID"], "sku": {"family": "A", "name": "standard"}}
+            making = await client.vaults.begin_create_or_update(
+                "payments", "asynchronous", {"location": "here", "properties": properties}
+            )
+            print((await making.result()).name)
+            print("asynchronous" in [one.name async for one in client.vaults.list_by_subscription()])
+
+asyncio.run(main())
+"""
+
+
+def test_an_asynchronous_program_needs_nothing_but_the_environment(managed: Served) -> None:
+    ran = client_program(managed, PROGRAM)
+    assert (ran.returncode, ran.stdout) == (0, "asynchronous\nTrue\n"), ran
