@@ -1,6 +1,7 @@
 """The operations on Managed HSMs as resources. Activating one takes its custodians, and is the data plane's."""
 
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET
@@ -141,7 +142,7 @@ def purge_deleted(asked: Asked) -> Answer:
     if left:
         words = f"It is purged, but some of its tokens have to be destroyed by their own means: {' '.join(left)}"
         raise Refusal(refused(409, "TokensLeft", words))
-    place = f"{asked.base}{asked.subscription}/providers/Microsoft.KeyVault/locations/{there.location}"
+    place = f"{asked.base}{asked.subscription}/providers/Microsoft.KeyVault/locations/{quote(there.location)}"
     where = f"{place}/operationResults/{_PURGING}{there.name}?api-version={asked.version}"
     return Answer(202, b"", ((b"location", where.encode()), _SOON))
 

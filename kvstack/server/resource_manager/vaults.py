@@ -1,5 +1,6 @@
 """The operations on vaults as resources, in Azure's words. Source: azure/openapi/resource-manager, keyvault.json."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -22,8 +23,10 @@ from kvstack.server.resource_manager.vault_bodies import (
 )
 from kvstack.server.resource_manager.vault_documents import vault_document
 from kvstack.server.resource_manager.versions import KEY_VAULT, ROLES_BY_DEFAULT
-from kvstack.terms.access_policy import AccessModel
+from kvstack.terms.access_policy import COLLECTIONS, AccessModel, spelled
 from kvstack.terms.scope import Scope
+from kvstack.vault.access_policies import GivenPolicy
+from kvstack.vault.access_policy import AccessPolicy
 from kvstack.vault.errors import NotFound
 from kvstack.vault.records import NetworkRules, Vault
 
@@ -153,14 +156,22 @@ def _changed(asked: Asked, given: GivenProperties, tags: dict[str, str] | None) 
 
 
 def _set_policies(asked: Asked, given: GivenProperties) -> None:
-    """Have the vault's access policies be those that are given. A client sends back what it got, so that it is no
-    change, and takes no right, where they are."""
+    """Have the vault's access policies be those that are given. A client sends back what it got: where they are so
+    already nothing changes, and the right to change them is not asked for."""
     if given.access_policies is None:
         return
     wanted = policies_of(given.access_policies, asked.service.tenant_id)
     there = asked.service.get_vault(asked.caller, asked.name, resource_group=asked.group)
-    if wanted or asked.service.access_policies_of(there):
+    if _meaning(wanted) != _meaning(asked.service.access_policies_of(there)):
         asked.service.change_access_policies(asked.caller, asked.name, wanted, "all", resource_group=asked.group)
+
+
+def _meaning(policies: Iterable[GivenPolicy | AccessPolicy]) -> list[tuple[str, list[frozenset[str]]]]:
+    """Return what policies permit whom, in one spelling."""
+    found = [
+        (one.principal_id.lower(), [spelled(kind, getattr(one, kind)) for kind in COLLECTIONS]) for one in policies
+    ]
+    return sorted(one for one in found if any(one[1]))
 
 
 def _access_model(asked: Asked, given: GivenProperties) -> AccessModel:

@@ -1,5 +1,6 @@
 """Azure's own client for vaults, unmodified, over real TLS: a vault from its making to its end, and what it refuses."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -200,6 +201,38 @@ def test_access_policies_are_added_replaced_and_taken_away(vaults: Any, managed:
     with pytest.raises(HttpResponseError) as unknown:
         change("add", entry(STRANGER, secrets=["gte"]))
     assert code(unknown.value) == "BadRequest"
+
+
+def test_policies_that_are_sent_back_take_no_right_to_change_them(
+    vaults: Any, managed: Served, asked: Callable[..., Any]
+) -> None:
+    policy = {"objectId": STRANGER, "tenantId": managed.tenant, "permissions": {"secrets": ["Get"], "keys": []}}
+    properties = wanted(managed, enable_rbac_authorization=False).properties
+    properties.access_policies = [AccessPolicyEntry(policy)]
+    made = vaults.vaults.begin_create_or_update(
+        GROUP, "sent-back", VaultCreateOrUpdateParameters(location="l", properties=properties)
+    ).result()
+    role = str(uuid.uuid4())
+    top = f"/subscriptions/{managed.subscription}/providers/Microsoft.Authorization"
+    actions = ["Microsoft.KeyVault/vaults/read", "Microsoft.KeyVault/vaults/write"]
+    definition = {"roleName": "tagger", "permissions": [{"actions": actions}], "assignableScopes": [made.id]}
+    put = {"version": "2022-04-01"}
+    asked("PUT", f"{top}/roleDefinitions/{role}", json_body={"properties": definition}, **put)
+    given = {"roleDefinitionId": f"{top}/roleDefinitions/{role}", "principalId": STRANGER}
+    path = f"{made.id}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+    assert asked("PUT", path, json_body={"properties": given}, **put).status == 201
+    with management(managed, KeyVaultManagementClient, STRANGER) as tagger:
+        same = VaultPatchProperties(access_policies=made.properties.access_policies)
+        found = tagger.vaults.update(GROUP, "sent-back", VaultPatchParameters(tags={"a": "b"}, properties=same))
+        assert found.tags == {"a": "b"}
+        other = VaultPatchProperties(access_policies=[])
+        with pytest.raises(HttpResponseError) as refusal:
+            tagger.vaults.update(GROUP, "sent-back", VaultPatchParameters(tags={}, properties=other))
+        assert code(refusal.value) == "AuthorizationFailed"
+        # Refused in part is refused in whole.
+        assert tagger.vaults.get(GROUP, "sent-back").tags == {"a": "b"}
+    # With it goes what the stranger was given: the others tell that he sees nothing.
+    vaults.vaults.delete(GROUP, "sent-back")
 
 
 def test_a_vault_whose_policies_are_refused_is_not_made(vaults: Any, managed: Served) -> None:
