@@ -12,7 +12,7 @@ ROWS = re.findall(r"^\| ([a-z][a-z-]+) \| ([0-9.]+) \| (.+) \| \[.+\]\(\.\./(.+)
 
 
 def test_there_are_rows_and_all_are_read() -> None:
-    assert len(ROWS) == PAGE.count("](../tests/") >= 10
+    assert len(ROWS) == sum(line.startswith("| azure") for line in PAGE.splitlines()) >= 10
 
 
 @pytest.mark.parametrize(("client", "told", "run", "file"), ROWS)
