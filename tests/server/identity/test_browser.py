@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -82,8 +83,20 @@ class Chromium:
         self.ask("POST", f"/element/{self._one(f'#{field}')}/value", {"text": value})
 
     def press(self) -> None:
-        """Press the page's button, by the keyboard."""
+        """Press the page's button, by the keyboard, and wait for the page it leads to."""
+        before = self._page()
         self.ask("POST", f"/element/{self._one('button')}/value", {"text": "\ue007"})
+        deadline = time.monotonic() + 60
+        while self._page() in (before, ""):
+            assert time.monotonic() < deadline, "no other page came"
+            time.sleep(0.02)
+
+    def _page(self) -> str:
+        """Return what tells the page that is shown, and complete, from others; empty between two."""
+        try:
+            return self._one("html > body")
+        except AssertionError:
+            return ""
 
     @property
     def text(self) -> str:
