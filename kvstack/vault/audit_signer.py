@@ -6,12 +6,13 @@ the audit; tokens have a key of their own.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from kvstack.hsm.protocol import KeyMaterial, KeyProvider, KeyReference, PublicKey
 from kvstack.terms.algorithm import ALGORITHMS
@@ -24,6 +25,7 @@ from kvstack.vault.transaction import Transaction
 SOFTWARE: Final = "software"
 IN_HSM = KeySpecification("EC-HSM", None, "P-256")
 _BYTES = 32
+_MOMENT = timedelta(microseconds=1)
 
 Signing = Callable[[bytes], bytes]
 
@@ -143,6 +145,9 @@ class StoreSigner:
             there = [one for one in found if after is None or one.created > after]
             if there:
                 return there[0]
+            # No two are of one moment, though a clock may stand still: which one is newer is told by it.
+            while made.created in {one.created for one in found}:
+                made = replace(made, created=made.created + _MOMENT)
             self._purpose.table.put(tx, made)
             if self.made is not None:
                 self.made(tx, made.id)
