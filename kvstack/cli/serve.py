@@ -1,5 +1,7 @@
 """`kvstack serve`: the vault over HTTPS, for the clients of Azure Key Vault."""
 
+from pathlib import Path
+
 import click
 
 from kvstack.cli.context import Context, pass_context
@@ -28,6 +30,13 @@ from kvstack.cli.words import text
     help="Whoever reaches this loopback address is this managed identity; may stand several times.",
 )
 @click.option(
+    "--certificate",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A certificate of yours, PEM, with its chain after it; without it the server makes its own.",
+)
+@click.option("--key", metavar="FILE", type=click.Path(path_type=Path), help="The certificate's key, PEM.")
+@click.option(
     "--due-every", metavar="SECONDS", type=float, default=30.0, help="Look at what is due at least so often; 30."
 )
 @click.option(
@@ -41,16 +50,20 @@ def command(
     domain: str,
     proxy_port: int | None,
     imds: tuple[str, ...],
+    certificate: Path | None,
+    key: Path | None,
     due_every: float,
     pin_fd: int | None,
 ) -> int:
     """Serve the vault over HTTPS, as Azure Key Vault is served, and do what time makes due.
 
     Runs until it is interrupted or terminated; requests that were begun are answered then. The first start makes a
-    certificate authority, `kvstack trust show` shows it. One server runs on a vault; commands work beside it.
+    certificate authority, `kvstack trust show` shows it. On SIGHUP the certificate is read anew.
+    One server runs on a vault; commands work beside it.
     """
     import gc
 
+    from kvstack.server.certificate import given_files
     from kvstack.server.configuration import ServerConfiguration, domain_of, require_valid
     from kvstack.server.identity.metadata_endpoint import metadata_endpoint
     from kvstack.server.log import Log
@@ -64,6 +77,7 @@ def command(
         domain=domain_of(domain),
         proxy_port=proxy_port,
         imds=tuple(metadata_endpoint(one) for one in imds),
+        certificate=given_files(certificate, key),
         due_every=due_every,
     )
     require_valid(configuration)

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from kvstack.server.certificate import CertificateFiles
 from kvstack.server.identity.metadata_endpoint import MetadataEndpoint
 from kvstack.terms.diagnostic import KvstackError
 
@@ -18,7 +19,8 @@ _DOMAIN = re.compile(r"(?=.{1,180}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-
 class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """One server. domain: in lower case; a vault is `NAME.vault.<domain>`, a Managed HSM `NAME.managedhsm.<domain>`.
     proxy_port: of the CONNECT proxy for names that do not resolve, None for no proxy. imds: addresses of this machine
-    that stand for an identity. due_every: seconds the scheduler sleeps at most. longest_body: bytes of a request;
+    that stand for an identity. certificate: one that is given, None for the server's own. due_every: seconds the
+    scheduler sleeps at most. longest_body: bytes of a request;
     seconds_to_send: that a client has for sending one."""
 
     address: str = DEFAULT_ADDRESS
@@ -26,6 +28,7 @@ class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = DEFAULT_DOMAIN
     proxy_port: int | None = None
     imds: tuple[MetadataEndpoint, ...] = ()
+    certificate: CertificateFiles | None = None
     due_every: float = 30.0
     longest_body: int = 1 << 20
     seconds_to_send: float = 30.0

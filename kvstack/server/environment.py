@@ -8,10 +8,16 @@ from kvstack.server.running import Running
 
 def client_environment(running: Running, authority: Path, vault: str | None = None) -> dict[str, str]:
     """Return the variables. authority: the file of the certificate authority; vault: whose address to name."""
-    found = {
-        # The synchronous clients read the first, the asynchronous ones and most other programs the second.
-        "REQUESTS_CA_BUNDLE": str(authority),
-        "SSL_CERT_FILE": str(authority),
+    found = (
+        {}
+        if not running.own_certificate
+        else {
+            # The synchronous clients read the first, the asynchronous ones and most other programs the second.
+            "REQUESTS_CA_BUNDLE": str(authority),
+            "SSL_CERT_FILE": str(authority),
+        }
+    )
+    found |= {
         "AZURE_AUTHORITY_HOST": f"https://{LOGIN}.{running.domain}:{running.port}",
         "AZURE_TENANT_ID": running.tenant_id,
         "AZURE_SUBSCRIPTION_ID": running.subscription_id,

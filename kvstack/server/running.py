@@ -5,16 +5,17 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from kvstack.hsm.private_file import write_private
 from kvstack.server.app import Application
+from kvstack.server.certificate import GivenCertificate, OwnCertificate
 from kvstack.server.configuration import ServerConfiguration, require_valid
 from kvstack.server.identity.callers import Callers
 from kvstack.server.identity.external import ExternalTokens
@@ -22,30 +23,30 @@ from kvstack.server.identity.issuer_keys import IssuerKeys
 from kvstack.server.identity.issuing import Issuer
 from kvstack.server.identity.metadata_listeners import MetadataListeners
 from kvstack.server.identity.provider import Provider
-from kvstack.server.listening import ended_by_itself, free_port, no_port, until_ended, until_listening
+from kvstack.server.listener import Listener
+from kvstack.server.listening import no_port
 from kvstack.server.log import Log
 from kvstack.server.names import ServerNames
 from kvstack.server.proxy import Proxy
+from kvstack.server.renewal import Certificate, Renewal
 from kvstack.server.scheduler import Scheduler
 from kvstack.server.state import ServerState
-from kvstack.server.trust import TrustFiles, ready_trust, trust_files
+from kvstack.server.trust import TrustFiles, ready_folder, trust_files
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.exclusive import exclusive
 from kvstack.vault.identity_configuration import identity_configuration
 from kvstack.vault.service import VaultService
 
 if TYPE_CHECKING:
-    from granian.server.embed import Server
-
     from kvstack.vault.unlock import Unlocked
 
 # Changes wait for the disk, signatures for the HSM: while some wait, others work.
 _THREADS: Final = 16
-_LONGEST_HEADERS: Final = 64 << 10
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """What others may know of a running server: where it is. proxy_port: of its CONNECT proxy, None for none."""
+    """What others may know of a running server: where it is. proxy_port: of its CONNECT proxy, None for none.
+    own_certificate: whether its certificate is by its own authority."""
 
     address: str
     port: int
@@ -54,6 +55,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     subscription_id: str
     proxy_port: int | None
     process: int
+    own_certificate: bool = True
 
 
 def running_file(root: Path) -> Path:
@@ -77,7 +79,7 @@ def serve(unlocked: "Unlocked", configuration: ServerConfiguration, log: Log) ->
     files = trust_files(root)
     names = ServerNames(configuration.domain)
     try:
-        ready_trust(files, configuration.domain, names.certified, datetime.now(UTC))
+        ready_folder(files)
     except OSError as error:
         raise KvstackError(f"the server's files in {files.folder} cannot be written: {error.strerror}") from None
     with (
@@ -120,33 +122,39 @@ class _Run:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        port = free_port(self._configuration.address, self._configuration.port)
         # Made now rather than by the first client, so that what is wrong with the HSM is told at the start.
         self._service.token_signing()
         threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault")
-        proxy = Proxy(self._names, (self._configuration.address, port))
-        server = _granian(self._application(threads), self._configuration.address, port, self._files)
+        listener = Listener(self._application(threads), self._configuration.address, self._configuration.port)
+        proxy = Proxy(self._names, (self._configuration.address, listener.port))
         metadata = MetadataListeners(
             self._service, self._issuer, self._names, threads, self._log, self._configuration.imds
         )
-        serving = asyncio.ensure_future(server.serve())
+        renewal = Renewal(self._certificate(), listener, self._log, lambda: datetime.now(UTC))
         try:
-            await until_listening(serving, self._configuration.address, port)
+            await renewal.begin()
+            loop.add_signal_handler(signal.SIGHUP, renewal.reload)
             proxy_port = await self._proxy(proxy)
             await metadata.start()
-            with self._told(port, proxy_port):
+            with self._told(listener.port, proxy_port):
                 self._scheduler.start()
-                await _first(serving, stop)
+                await _first(stop.wait(), listener.ended(), renewal.forever())
                 self._state.stopping = True
                 self._log.tell("info", "stopping", in_flight=self._state.in_flight)
                 await asyncio.to_thread(self._scheduler.stop)
         finally:
             await metadata.stop()
             await proxy.stop()
-            server.stop()  # type: ignore[no-untyped-call]  # Granian's own
-            await until_ended(serving)
+            await listener.stop()
             threads.shutdown()
         self._log.tell("info", "stopped")
+
+    def _certificate(self) -> Certificate:
+        """Return where the certificate comes from."""
+        given, domain = self._configuration.certificate, self._configuration.domain
+        if given is None:
+            return OwnCertificate(self._files, domain, self._names.certified)
+        return GivenCertificate(given, domain, self._names.certified)
 
     def _application(self, threads: ThreadPoolExecutor) -> Application:
         issuers = IssuerKeys(self._identity, time.monotonic, self._no_keys)
@@ -185,6 +193,7 @@ class _Run:
             subscription_id=self._service.top.subscription,
             proxy_port=proxy_port,
             process=os.getpid(),
+            own_certificate=self._configuration.certificate is None,
         )
         path = running_file(self._root)
         write_private(path, msgspec.json.encode(running), replace=True)
@@ -207,38 +216,14 @@ class _Run:
         return "" if self._scheduler.alive else "the scheduler has ended"
 
 
-def _granian(application: Application, address: str, port: int, files: TrustFiles) -> "Server":
-    """Return an HTTP server for an application."""
+async def _first(*coroutines: Coroutine[Any, Any, object]) -> None:
+    """Return when the first of these ends, and end the others. Raises what it raised."""
+    begun = [asyncio.ensure_future(one) for one in coroutines]
     try:
-        from granian.constants import HTTPModes, Interfaces, SSLProtocols
-        from granian.http import HTTP1Settings
-        from granian.server.embed import Server
-    except ImportError:
-        raise KvstackError(
-            "`kvstack serve` needs Granian, which is not installed", "Install it: `pip install 'kvstack[server]'`."
-        ) from None
-    return Server(
-        application,
-        address=address,
-        port=port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=_LONGEST_HEADERS),
-        websockets=False,
-        backlog=1024,
-        log_enabled=False,
-        ssl_cert=files.certificate,
-        ssl_key=files.key,
-        ssl_protocol_min=SSLProtocols.tls12,
-    )
-
-
-async def _first(serving: "asyncio.Future[None]", stop: asyncio.Event) -> None:
-    """Return when the server is to stop. Raises KvstackError where it stopped by itself."""
-    told = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        told.cancel()
-    if serving.done():
-        raise ended_by_itself()
+        for one in begun:
+            one.cancel()
+        await asyncio.wait(begun)
+    for one in done:
+        one.result()

@@ -67,11 +67,16 @@ def read_authority(files: TrustFiles) -> bytes:
         ) from None
 
 
+def ready_folder(files: TrustFiles) -> None:
+    """Make the folder, where only its owner can enter. Raises OSError."""
+    private_folder(files.folder)
+    files.folder.chmod(0o700)
+
+
 def ready_trust(files: TrustFiles, domain: str, names: Sequence[str], now: datetime) -> None:
     """Make what is missing, has ended or will soon, or is for other names. Raises KvstackError where a key can be read
     by others, or a file is none of these."""
-    private_folder(files.folder)
-    files.folder.chmod(0o700)
+    ready_folder(files)
     for path in (files.authority_key, files.key):
         if path.exists() and readable_by_others(path):
             raise KvstackError(f"the key {path} can be read by everybody", f"Remove {files.folder} and start again.")
