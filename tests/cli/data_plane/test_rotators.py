@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
@@ -180,7 +181,9 @@ def test_it_is_imported_with_its_vault(shell: Shell) -> None:
     rotated_by(shell)
     (shell.folder / "kvstack.yaml").unlink(missing_ok=True)
     shell.good("import", "--all", VAULT)
-    assert "rotator: {command: [" in " ".join((shell.folder / "kvstack.yaml").read_text().split())
+    written = yaml.safe_load((shell.folder / "kvstack.yaml").read_text())["vaults"][VAULT]["secrets"]
+    commands = [one["rotation"]["rotator"]["command"] for one in written.values() if "rotation" in one]
+    assert [command[-1] for command in commands] == ["log"]
     assert "No changes" in shell.good("plan", "--detailed-exitcode").text
 
 
