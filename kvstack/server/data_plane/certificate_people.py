@@ -5,8 +5,9 @@ from typing import Any, Final
 import msgspec
 
 from kvstack.server.answer import Answer, Refusal, answered, refused
+from kvstack.server.attributes import Attributes, GivenAttributes, seconds
 from kvstack.server.data_plane.api import Operation
-from kvstack.server.data_plane.context import Asked, Attributes, GivenAttributes, page, seconds
+from kvstack.server.data_plane.context import Asked, page
 from kvstack.vault.certificates.rows import Contact, Issuer
 
 

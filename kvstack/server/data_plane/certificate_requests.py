@@ -6,10 +6,11 @@ from typing import Final
 import msgspec
 
 from kvstack.server.answer import Answer, answered, bad_parameter
+from kvstack.server.attributes import NO_ATTRIBUTES, GivenAttributes
 from kvstack.server.data_plane.api import Operation
 from kvstack.server.data_plane.certificate_policy import GivenPolicy, IssuerParameters, policy_of
 from kvstack.server.data_plane.certificates import whole
-from kvstack.server.data_plane.context import NO_ATTRIBUTES, Asked, GivenAttributes
+from kvstack.server.data_plane.context import Asked
 from kvstack.vault.errors import NotFound
 from kvstack.vault.records import PendingCertificate
 

@@ -7,20 +7,20 @@ import msgspec
 from msgspec import UNSET
 
 from kvstack.server.answer import NOTHING, Answer, answered, bad_parameter
+from kvstack.server.attributes import NO_ATTRIBUTES, Attributes, GivenAttributes
 from kvstack.server.data_plane.api import Operation
 from kvstack.server.data_plane.certificate_policy import GivenPolicy, policy_of, told_policy
 from kvstack.server.data_plane.context import (
-    NO_ATTRIBUTES,
     Asked,
-    Attributes,
     Backup,
-    GivenAttributes,
     bytes_of,
+    item_attributes,
     item_page,
     page,
     place,
-    seconds,
+    recovery,
     text_of,
+    version_attributes,
 )
 from kvstack.terms.certificate import PEM, CertificatePolicy
 from kvstack.terms.secret import SecretValue
@@ -188,65 +188,35 @@ def bundle(asked: Asked, one: CertificateVersion) -> CertificateBundle:
         policy=told_policy(one.policy, f"{asked.base}/certificates/{one.name}/policy"),
         cer=base64.b64encode(one.der).decode(),
         contentType=one.policy.content_type,
-        attributes=_attributes(asked, one),
+        attributes=version_attributes(asked, one),
         tags=dict(one.tags) or None,
     )
 
 
 def whole(asked: Asked, item: Certificate) -> CertificateBundle:
     """Return a certificate with its newest version, and since when it is deleted."""
-    found = _item(asked, item)
-    if item.version:
-        told = bundle(asked, asked.service.newest_certificate(item))
-        found = msgspec.structs.replace(
-            told,
-            recoveryId=found.recoveryId,
-            deletedDate=found.deletedDate,
-            scheduledPurgeDate=found.scheduledPurgeDate,
-        )
-    return found
+    if not item.version:
+        return _item(asked, item)
+    told = bundle(asked, asked.service.newest_certificate(item))
+    return msgspec.structs.replace(told, **recovery(asked, item, "deletedcertificates"))
 
 
 def _version(asked: Asked, one: CertificateVersion) -> CertificateBundle:
     return CertificateBundle(
         id=f"{asked.base}/certificates/{one.name}/{one.version}",
         x5t=text_of(bytes.fromhex(one.thumbprint)),
-        attributes=_attributes(asked, one),
+        attributes=version_attributes(asked, one),
         tags=dict(one.tags) or None,
     )
 
 
 def _item(asked: Asked, one: Certificate) -> CertificateBundle:
-    retention, deletion = asked.retention, one.deletion
     return CertificateBundle(
         id=f"{asked.base}/certificates/{one.name}",
         x5t=text_of(bytes.fromhex(one.thumbprint)) if one.thumbprint else None,
-        attributes=Attributes(
-            enabled=one.enabled,
-            nbf=seconds(one.not_before),
-            exp=seconds(one.expires),
-            created=seconds(one.version_created),
-            updated=seconds(one.updated),
-            recoveryLevel=retention.level if retention is not None else None,
-            recoverableDays=retention.days if retention is not None else None,
-        ),
+        attributes=item_attributes(asked, one),
         tags=dict(one.tags) or None,
-        recoveryId=f"{asked.base}/deletedcertificates/{one.name}" if deletion is not None else None,
-        deletedDate=seconds(deletion.deleted) if deletion is not None else None,
-        scheduledPurgeDate=seconds(deletion.scheduled_purge) if deletion is not None else None,
-    )
-
-
-def _attributes(asked: Asked, one: CertificateVersion) -> Attributes:
-    retention = asked.retention
-    return Attributes(
-        enabled=one.enabled,
-        nbf=seconds(one.not_before),
-        exp=seconds(one.expires),
-        created=seconds(one.created),
-        updated=seconds(one.updated),
-        recoveryLevel=one.recovery_level,
-        recoverableDays=retention.days if retention is not None else None,
+        **recovery(asked, one, "deletedcertificates"),
     )
 
 

@@ -3,12 +3,12 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
 import msgspec
 
 from kvstack.server.answer import Answer, answered, bad_parameter
+from kvstack.server.attributes import Attributes, Item, Version, attributes_of, seconds
 from kvstack.server.paging import not_ours, page_size, page_start, part, token_of
 from kvstack.server.request import Request
 from kvstack.vault.caller import Caller
@@ -45,32 +45,6 @@ class Asked(msgspec.Struct, frozen=True):
         return self.service.retention(self.vault)
 
 
-class Attributes(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The attributes of a thing as clients see them. Times: seconds since 1970."""
-
-    enabled: bool | None = None
-    nbf: int | None = None
-    exp: int | None = None
-    created: int | None = None
-    updated: int | None = None
-    recoveryLevel: str | None = None  # noqa: N815
-    recoverableDays: int | None = None  # noqa: N815
-    exportable: bool | None = None
-    hsmPlatform: str | None = None  # noqa: N815
-
-
-class GivenAttributes(msgspec.Struct, frozen=True):
-    """The attributes clients may set; others, which they send back as they got them, are left alone."""
-
-    enabled: bool | None = None
-    nbf: int | None = None
-    exp: int | None = None
-    exportable: bool | None = None
-
-
-NO_ATTRIBUTES: Final = GivenAttributes()
-
-
 class Backup(msgspec.Struct, frozen=True):
     """A backup, base64url."""
 
@@ -85,19 +59,36 @@ def place(names: tuple[str, ...]) -> tuple[str, str | None]:
     return names[0], (names[1].lower() or None) if len(names) > 1 else None
 
 
-def seconds(moment: datetime | None) -> int | None:
-    """Return a moment as Azure writes it."""
-    return int(moment.timestamp()) if moment is not None else None
+class Recovery(TypedDict):
+    """How a deleted thing can be recovered, and until when; nothing of one that is alive."""
+
+    recoveryId: str | None
+    deletedDate: int | None
+    scheduledPurgeDate: int | None
 
 
-def moment(attribute: str, second: int | None) -> datetime | None:
-    """Return the moment of a number of seconds since 1970. Raises Refusal for one no calendar has."""
-    if second is None:
-        return None
-    try:
-        return datetime.fromtimestamp(second, UTC)
-    except (OverflowError, ValueError, OSError):
-        raise bad_parameter(f"`attributes.{attribute}` is no number of seconds since 1970.") from None
+def item_attributes(asked: Asked, one: Item) -> Attributes:
+    """Return the attributes of a thing in a list."""
+    retention = asked.retention
+    return attributes_of(one, *((retention.level, retention.days) if retention is not None else (None, None)))
+
+
+def version_attributes(asked: Asked, one: Version) -> Attributes:
+    """Return the attributes of a version."""
+    retention = asked.retention
+    return attributes_of(one, one.recovery_level, retention.days if retention is not None else None)
+
+
+def recovery(asked: Asked, one: Item, collection: str) -> Recovery:
+    """Return how a thing can be recovered. collection: where the deleted ones are, `deletedkeys` for one."""
+    deletion = one.deletion
+    if deletion is None:
+        return Recovery(recoveryId=None, deletedDate=None, scheduledPurgeDate=None)
+    return Recovery(
+        recoveryId=f"{asked.base}/{collection}/{one.name}",
+        deletedDate=seconds(deletion.deleted),
+        scheduledPurgeDate=seconds(deletion.scheduled_purge),
+    )
 
 
 def page(

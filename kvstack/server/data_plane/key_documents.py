@@ -2,7 +2,8 @@
 
 import msgspec
 
-from kvstack.server.data_plane.context import Asked, Attributes, seconds, text_of
+from kvstack.server.attributes import Attributes
+from kvstack.server.data_plane.context import Asked, item_attributes, recovery, text_of, version_attributes
 from kvstack.terms.release_policy import ReleasePolicy
 from kvstack.vault.records import Key, KeyVersion
 
@@ -51,7 +52,7 @@ def bundle(asked: Asked, one: KeyVersion) -> KeyBundle:
     """Return a version as clients get it."""
     return KeyBundle(
         key=_jwk(asked, one),
-        attributes=_attributes(asked, one),
+        attributes=version_attributes(asked, one),
         tags=dict(one.tags) or None,
         managed=True if one.managed else None,
         release_policy=_told_policy(one.release_policy),
@@ -62,7 +63,7 @@ def version_item(asked: Asked, one: KeyVersion) -> KeyBundle:
     """Return a version as it stands in a list."""
     return KeyBundle(
         kid=key_id(asked, one.name, one.version),
-        attributes=_attributes(asked, one),
+        attributes=version_attributes(asked, one),
         tags=dict(one.tags) or None,
         managed=True if one.managed else None,
     )
@@ -71,51 +72,17 @@ def version_item(asked: Asked, one: KeyVersion) -> KeyBundle:
 def whole(asked: Asked, key: Key) -> KeyBundle:
     """Return a key with its newest version's public half, and since when it is deleted."""
     found = bundle(asked, asked.service.newest_version(key))
-    deletion = key.deletion
-    if deletion is None:
-        return found
-    return msgspec.structs.replace(
-        found,
-        recoveryId=f"{asked.base}/deletedkeys/{key.name}",
-        deletedDate=seconds(deletion.deleted),
-        scheduledPurgeDate=seconds(deletion.scheduled_purge),
-    )
+    return msgspec.structs.replace(found, **recovery(asked, key, "deletedkeys"))
 
 
 def item(asked: Asked, one: Key) -> KeyBundle:
     """Return a key as it stands in a list."""
-    retention, deletion = asked.retention, one.deletion
     return KeyBundle(
         kid=f"{asked.base}/keys/{one.name}",
-        attributes=Attributes(
-            enabled=one.enabled,
-            nbf=seconds(one.not_before),
-            exp=seconds(one.expires),
-            created=seconds(one.version_created),
-            updated=seconds(one.updated),
-            recoveryLevel=retention.level if retention is not None else None,
-            recoverableDays=retention.days if retention is not None else None,
-            exportable=one.exportable,
-        ),
+        attributes=item_attributes(asked, one),
         tags=dict(one.tags) or None,
         managed=True if one.managed else None,
-        recoveryId=f"{asked.base}/deletedkeys/{one.name}" if deletion is not None else None,
-        deletedDate=seconds(deletion.deleted) if deletion is not None else None,
-        scheduledPurgeDate=seconds(deletion.scheduled_purge) if deletion is not None else None,
-    )
-
-
-def _attributes(asked: Asked, one: KeyVersion) -> Attributes:
-    retention = asked.retention
-    return Attributes(
-        enabled=one.enabled,
-        nbf=seconds(one.not_before),
-        exp=seconds(one.expires),
-        created=seconds(one.created),
-        updated=seconds(one.updated),
-        recoveryLevel=one.recovery_level,
-        recoverableDays=retention.days if retention is not None else None,
-        exportable=one.exportable,
+        **recovery(asked, one, "deletedkeys"),
     )
 
 

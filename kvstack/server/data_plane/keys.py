@@ -8,19 +8,9 @@ from msgspec import UNSET, UnsetType
 from kvstack.hsm.jwk import plain_key_of_jwk
 from kvstack.hsm.protocol import InputUnfit
 from kvstack.server.answer import NOTHING, Answer, Refusal, answered, bad_parameter
+from kvstack.server.attributes import GivenAttributes, changed_by, exportable_by, made_with
 from kvstack.server.data_plane.api import Operation
-from kvstack.server.data_plane.context import (
-    NO_ATTRIBUTES,
-    Asked,
-    Backup,
-    GivenAttributes,
-    bytes_of,
-    item_page,
-    moment,
-    page,
-    place,
-    text_of,
-)
+from kvstack.server.data_plane.context import Asked, Backup, bytes_of, item_page, page, place, text_of
 from kvstack.server.data_plane.key_documents import GivenReleasePolicy, bundle, item, version_item, whole
 from kvstack.terms import key as key_terms
 from kvstack.terms import release_policy as release_terms
@@ -72,7 +62,6 @@ class UpdateKey(msgspec.Struct, frozen=True):
 def create_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     """CreateKey: a new key, or a new version."""
     given = asked.request.document(CreateKey)
-    attributes = given.attributes or NO_ATTRIBUTES
     if given.public_exponent not in (None, _EXPONENT):
         raise bad_parameter(f"`public_exponent` is {_EXPONENT}, the only one there is.")
     made = asked.service.create_key(
@@ -81,11 +70,9 @@ def create_key(asked: Asked, names: tuple[str, ...]) -> Answer:
         names[0],
         specification=specification_of(given.kty, given.key_size, given.crv),
         operations=operations_of(given.key_ops),
-        enabled=True if attributes.enabled is None else attributes.enabled,
-        not_before=moment("nbf", attributes.nbf),
-        expires=moment("exp", attributes.exp),
+        **made_with(given.attributes),
         tags=given.tags,
-        exportable=UNSET if attributes.exportable is None else attributes.exportable,
+        exportable=exportable_by(given.attributes),
         release_policy=release_policy_of(given.release_policy),
     )
     return answered(bundle(asked, made))
@@ -94,7 +81,6 @@ def create_key(asked: Asked, names: tuple[str, ...]) -> Answer:
 def import_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     """ImportKey: a key that was made elsewhere."""
     given = asked.request.document(ImportKey)
-    attributes = given.attributes or NO_ATTRIBUTES
     jwk = {name: value for name, value in given.key.items() if value is not None}
     if "key_hsm" in jwk:
         raise bad_parameter("`key_hsm`: keys encrypted for an HSM of Azure's cannot be opened here.")
@@ -114,11 +100,9 @@ def import_key(asked: Asked, names: tuple[str, ...]) -> Answer:
             plain,
             in_hsm=in_hsm,
             operations=operations,
-            enabled=True if attributes.enabled is None else attributes.enabled,
-            not_before=moment("nbf", attributes.nbf),
-            expires=moment("exp", attributes.exp),
+            **made_with(given.attributes),
             tags=given.tags,
-            exportable=UNSET if attributes.exportable is None else attributes.exportable,
+            exportable=exportable_by(given.attributes),
             release_policy=release_policy_of(given.release_policy),
         )
     return answered(bundle(asked, made))
@@ -139,7 +123,6 @@ def update_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     """UpdateKey: the attributes of a version; what is not given stays."""
     name, version = place(names)
     given = asked.request.document(UpdateKey)
-    attributes = given.attributes or NO_ATTRIBUTES
     policy = release_policy_of(given.release_policy)
     changed = asked.service.update_key(
         asked.caller,
@@ -147,9 +130,7 @@ def update_key(asked: Asked, names: tuple[str, ...]) -> Answer:
         name,
         version=version,
         operations=UNSET if (wanted := operations_of(given.key_ops)) is None else wanted,
-        enabled=UNSET if attributes.enabled is None else attributes.enabled,
-        not_before=UNSET if attributes.nbf is None else moment("nbf", attributes.nbf),
-        expires=UNSET if attributes.exp is None else moment("exp", attributes.exp),
+        **changed_by(given.attributes),
         tags=UNSET if given.tags is None else given.tags,
         release_policy=policy,
     )

@@ -7,20 +7,19 @@ import msgspec
 from msgspec import UNSET
 
 from kvstack.server.answer import NOTHING, Answer, answered, bad_parameter
+from kvstack.server.attributes import Attributes, GivenAttributes, changed_by, made_with
 from kvstack.server.data_plane.api import Operation
 from kvstack.server.data_plane.context import (
-    NO_ATTRIBUTES,
     Asked,
-    Attributes,
     Backup,
-    GivenAttributes,
     bytes_of,
+    item_attributes,
     item_page,
-    moment,
     page,
     place,
-    seconds,
+    recovery,
     text_of,
+    version_attributes,
 )
 from kvstack.terms.certificate import PKCS12
 from kvstack.terms.secret import SecretValue
@@ -75,16 +74,13 @@ def get_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
 def set_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
     """SetSecret: a new secret, or a new version."""
     given = asked.request.document(SetSecret)
-    attributes = given.attributes or NO_ATTRIBUTES
     made = asked.service.set_secret(
         asked.caller,
         asked.vault,
         names[0],
         SecretValue(given.value),
         content_type=given.contentType or "",
-        enabled=True if attributes.enabled is None else attributes.enabled,
-        not_before=moment("nbf", attributes.nbf),
-        expires=moment("exp", attributes.exp),
+        **made_with(given.attributes),
         tags=given.tags,
     )
     return answered(_bundle(asked, made, given.value))
@@ -94,16 +90,13 @@ def update_secret(asked: Asked, names: tuple[str, ...]) -> Answer:
     """UpdateSecret: the attributes of a version; what is not given stays."""
     name, version = place(names)
     given = asked.request.document(UpdateSecret)
-    attributes = given.attributes or NO_ATTRIBUTES
     changed = asked.service.update_secret(
         asked.caller,
         asked.vault,
         name,
         version=version,
         content_type=UNSET if given.contentType is None else given.contentType,
-        enabled=UNSET if attributes.enabled is None else attributes.enabled,
-        not_before=UNSET if attributes.nbf is None else moment("nbf", attributes.nbf),
-        expires=UNSET if attributes.exp is None else moment("exp", attributes.exp),
+        **changed_by(given.attributes),
         tags=UNSET if given.tags is None else given.tags,
     )
     return answered(_bundle(asked, changed))
@@ -173,20 +166,11 @@ def _text(one: SecretVersion) -> str:
 
 
 def _bundle(asked: Asked, one: SecretVersion, value: str | None = None) -> SecretBundle:
-    retention = asked.retention
     return SecretBundle(
         value=value,
         id=f"{asked.base}/secrets/{one.name}/{one.version}",
         contentType=one.content_type or None,
-        attributes=Attributes(
-            enabled=one.enabled,
-            nbf=seconds(one.not_before),
-            exp=seconds(one.expires),
-            created=seconds(one.created),
-            updated=seconds(one.updated),
-            recoveryLevel=one.recovery_level,
-            recoverableDays=retention.days if retention is not None else None,
-        ),
+        attributes=version_attributes(asked, one),
         tags=dict(one.tags) or None,
         kid=f"{asked.base}/keys/{one.name}/{one.version}" if one.managed else None,
         managed=True if one.managed else None,
@@ -194,25 +178,14 @@ def _bundle(asked: Asked, one: SecretVersion, value: str | None = None) -> Secre
 
 
 def _item(asked: Asked, one: Secret, *, versioned: bool = False) -> SecretBundle:
-    retention, deletion = asked.retention, one.deletion
     return SecretBundle(
         id=f"{asked.base}/secrets/{one.name}" + (f"/{one.version}" if versioned else ""),
         contentType=one.content_type or None,
-        attributes=Attributes(
-            enabled=one.enabled,
-            nbf=seconds(one.not_before),
-            exp=seconds(one.expires),
-            created=seconds(one.version_created),
-            updated=seconds(one.updated),
-            recoveryLevel=retention.level if retention is not None else None,
-            recoverableDays=retention.days if retention is not None else None,
-        ),
+        attributes=item_attributes(asked, one),
         tags=dict(one.tags) or None,
         kid=f"{asked.base}/keys/{one.name}/{one.version}" if one.managed and versioned else None,
         managed=True if one.managed else None,
-        recoveryId=f"{asked.base}/deletedsecrets/{one.name}" if deletion is not None else None,
-        deletedDate=seconds(deletion.deleted) if deletion is not None else None,
-        scheduledPurgeDate=seconds(deletion.scheduled_purge) if deletion is not None else None,
+        **recovery(asked, one, "deletedsecrets"),
     )
 
 

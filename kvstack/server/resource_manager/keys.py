@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from kvstack.server.answer import Answer, answered
-from kvstack.server.data_plane.context import NO_ATTRIBUTES, Attributes, GivenAttributes, moment, seconds
+from kvstack.server.attributes import GivenAttributes, attributes_of, exportable_by, made_with
 from kvstack.server.data_plane.key_documents import GivenReleasePolicy
 from kvstack.server.data_plane.key_rotation import GivenRotationPolicy, policy_of
 from kvstack.server.data_plane.keys import operations_of, release_policy_of, specification_of
@@ -89,7 +89,6 @@ def _made(asked: Asked, home: Vault, key: str, given: PutKey) -> KeyVersion:
     wanted = given.properties
     if wanted.kty is None:
         raise bad_request("`properties.kty` is missing.")
-    attributes = wanted.attributes or NO_ATTRIBUTES
     rotation = wanted.rotationPolicy
     return asked.service.create_key(
         asked.caller,
@@ -97,30 +96,19 @@ def _made(asked: Asked, home: Vault, key: str, given: PutKey) -> KeyVersion:
         key,
         specification=specification_of(wanted.kty, wanted.key_size, wanted.curveName),
         operations=operations_of(wanted.key_ops),
-        enabled=True if attributes.enabled is None else attributes.enabled,
-        not_before=moment("nbf", attributes.nbf),
-        expires=moment("exp", attributes.exp),
+        **made_with(wanted.attributes),
         tags=given.tags,
         rotation=UNSET if rotation is None else policy_of(rotation),
-        exportable=UNSET if attributes.exportable is None else attributes.exportable,
+        exportable=exportable_by(wanted.attributes),
         release_policy=release_policy_of(wanted.release_policy),
         only_if_absent=True,
     )
 
 
 def _document(asked: Asked, home: Vault, one: Key | KeyVersion) -> dict[str, Any]:
-    created = one.version_created if isinstance(one, Key) else one.created
     specification, uri = one.specification, f"{asked.vault_uri(home)}keys/{one.name}"
     properties: dict[str, Any] = {
-        "attributes": Attributes(
-            enabled=one.enabled,
-            nbf=seconds(one.not_before),
-            exp=seconds(one.expires),
-            created=seconds(created),
-            updated=seconds(one.updated),
-            recoveryLevel=home.recovery_level,
-            exportable=one.exportable,
-        ),
+        "attributes": attributes_of(one, home.recovery_level),
         "kty": specification.type,
         "keyOps": sorted(one.operations),
         "keyUri": uri,

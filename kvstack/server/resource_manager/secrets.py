@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from kvstack.server.answer import Answer, answered
-from kvstack.server.data_plane.context import NO_ATTRIBUTES, Attributes, GivenAttributes, moment, seconds
+from kvstack.server.attributes import GivenAttributes, attributes_of, changed_by, made_with
 from kvstack.server.resource_manager.context import VAULTS, Asked, listed, path_of
 from kvstack.server.resource_manager.errors import bad_request
 from kvstack.server.resource_manager.keys import home_of
@@ -45,7 +45,6 @@ def put_secret(asked: Asked) -> Answer:
     wanted, home, name = given.properties, home_of(asked), asked.names["secret"]
     if wanted.value is None:
         raise bad_request("`properties.value` is missing.")
-    attributes = wanted.attributes or NO_ATTRIBUTES
     there = _is_there(asked, home, name)
     made = asked.service.set_secret(
         asked.caller,
@@ -53,9 +52,7 @@ def put_secret(asked: Asked) -> Answer:
         name,
         SecretValue(wanted.value),
         content_type=wanted.content_type or "",
-        enabled=True if attributes.enabled is None else attributes.enabled,
-        not_before=moment("nbf", attributes.nbf),
-        expires=moment("exp", attributes.exp),
+        **made_with(wanted.attributes),
         tags=given.tags,
     )
     return answered(_document(asked, home, made), 200 if there else 201)
@@ -67,15 +64,12 @@ def patch_secret(asked: Asked) -> Answer:
     wanted, home = given.properties, home_of(asked)
     if wanted.value is not None:
         raise bad_request("`properties.value`: another value is another version, which PUT makes.")
-    attributes = wanted.attributes or NO_ATTRIBUTES
     changed = asked.service.update_secret(
         asked.caller,
         home.name,
         asked.names["secret"],
         content_type=UNSET if wanted.content_type is None else wanted.content_type,
-        enabled=UNSET if attributes.enabled is None else attributes.enabled,
-        not_before=UNSET if attributes.nbf is None else moment("nbf", attributes.nbf),
-        expires=UNSET if attributes.exp is None else moment("exp", attributes.exp),
+        **changed_by(wanted.attributes),
         tags=UNSET if given.tags is None else given.tags,
     )
     return answered(_document(asked, home, changed))
@@ -105,16 +99,9 @@ def _is_there(asked: Asked, home: Vault, name: str) -> bool:
 
 
 def _document(asked: Asked, home: Vault, one: Secret | SecretVersion) -> dict[str, Any]:
-    created = one.version_created if isinstance(one, Secret) else one.created
     uri = f"{asked.vault_uri(home)}secrets/{one.name}"
     properties: dict[str, Any] = {
-        "attributes": Attributes(
-            enabled=one.enabled,
-            nbf=seconds(one.not_before),
-            exp=seconds(one.expires),
-            created=seconds(created),
-            updated=seconds(one.updated),
-        ),
+        "attributes": attributes_of(one, home.recovery_level),
         "secretUri": uri,
         "secretUriWithVersion": f"{uri}/{one.version}",
     }
