@@ -154,19 +154,17 @@ class Table(Generic[R]):
         """Return some of the rows a scan would return, with their places, in the order they came in. after: the place
         of the last one that is known, 0 for none: then it is looked whether as many are there as the vault wrote.
         Raises TamperedRow."""
-        sql, _, fields = self._scan(equals)
+        _, _, fields = self._scan(equals)
         values = tuple(equals[field] for field in fields)
-        if self.name not in tx.store.tables:
-            return []
+        known = self.name in tx.store.tables
+        matched = " AND ".join((*(f'"{field}" IS ?' for field in fields), "rowid > ?"))
         if not after:
-            expected = self.count(tx, **equals)
-            ((there,),) = tx.reader.execute(sql.replace(self._stored, "count(*)"), values)
-            if there != expected:
+            counted = f'SELECT count(*) FROM "{self.name}" WHERE {matched}'  # noqa: S608
+            (there,) = tx.reader.execute(counted, (*values, 0)).fetchone() if known else (0,)
+            if there != (expected := self.count(tx, **equals)):
                 raise TamperedRow(self.name, values, f"has {there} rows where the vault wrote {expected}")
-        some = f"{sql} {'AND' if fields else 'WHERE'} rowid > ? ORDER BY rowid LIMIT ?".replace(
-            self._stored, f"rowid, {self._stored}"
-        )
-        found = tx.reader.execute(some, (*values, after, size)).fetchall()
+        some = f'SELECT rowid, {self._stored} FROM "{self.name}" WHERE {matched} ORDER BY rowid LIMIT ?'  # noqa: S608
+        found = tx.reader.execute(some, (*values, after, size)).fetchall() if known else []
         rows = [record[1:] for record in found]
         checked = self._checked(tx, rows, tx.ledger.entries(tx.reader, [row[3] for row in rows]))
         return [(record[0], row) for record, row in zip(found, checked, strict=True)]

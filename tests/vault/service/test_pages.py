@@ -91,3 +91,11 @@ def test_a_secret_that_was_taken_out_of_the_file_is_missed_by_the_first_page(sto
         database.commit()
     with pytest.raises(TamperedRow, match="1 rows where the vault wrote 2"):
         pages(stocked, 1)
+
+
+def test_a_table_that_was_taken_out_of_the_file_is_missed_by_the_first_page(stocked: World) -> None:
+    with closing(sqlite3.connect(stocked.service._paths.database)) as database:
+        database.execute("DROP TABLE secrets")
+        database.commit()
+    with pytest.raises(TamperedRow, match="0 rows where the vault wrote 2"):
+        pages(stocked, 1)
