@@ -157,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[], help="what is asked, by name")
     parser.add_argument("--no-hsm", action="store_true")
-    parser.add_argument("--workers", default="", help="as `kvstack serve` has it")
+    parser.add_argument("--workers", type=int, default=1, help="as `kvstack serve` has it")
     options = parser.parse_args(arguments)
     if shutil.which("wrk") is None:
         sys.stderr.write("benchmarks.server: wrk is not installed: `apt-get install wrk`\n")
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="kvstack-bench-") as folder:
         work = Path(folder)
         secret = stocked(work, options.secrets, hsm=hsm)
-        server = Server(work, ("--workers", options.workers) if options.workers else (), os.environ)
+        server = Server(work, options.workers, os.environ)
         try:
             token = token_of(server, secret)
             print(f"started in {server.seconds_to_start:.2f} s, {server.memory():.0f} MiB\n")

@@ -6,9 +6,9 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 APP: Final = "6f0c7c0e-3a0e-4f0e-9b0c-2f3f5f0f1a11"
 VAULT: Final = "shop"
@@ -18,7 +18,7 @@ _AT_ONCE: Final = 500
 class Server:
     """A running `kvstack serve`."""
 
-    def __init__(self, folder: Path, options: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, workers: int, environ: Mapping[str, str]) -> None:
         started = time.perf_counter()
         self._process = subprocess.Popen(
             [
@@ -32,19 +32,25 @@ class Server:
                 "0",
                 "--proxy-port",
                 "0",
-                *options,
+                "--workers",
+                str(workers),
             ],
             stderr=subprocess.PIPE,
             env=dict(environ),
         )
+        told = self._told("serving")
+        self.port, self.tenant = told["port"], told["tenant"]
+        self.seconds_to_start = time.perf_counter() - started
+        for _ in range(workers - 1):
+            self._told("a worker answers")
+
+    def _told(self, event: str) -> dict[str, Any]:
+        """Return the next line of the log that tells this. Raises RuntimeError where the server ended before."""
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            if line.startswith(b"{") and (told := json.loads(line))["event"] == "serving":
-                self.port, self.tenant = told["port"], told["tenant"]
-                break
-        else:
-            raise RuntimeError("the server did not start")
-        self.seconds_to_start = time.perf_counter() - started
+            if line.startswith(b"{") and (told := json.loads(line))["event"] == event:
+                return dict(told)
+        raise RuntimeError("the server did not start")
 
     def memory(self) -> float:
         """Return the resident memory of it and its children, MiB."""

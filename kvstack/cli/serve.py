@@ -37,6 +37,9 @@ from kvstack.cli.words import text
 )
 @click.option("--key", metavar="FILE", type=click.Path(path_type=Path), help="The certificate's key, PEM.")
 @click.option(
+    "--workers", metavar="NUMBER", type=int, default=1, help="Processes that answer, each with the vault open; 1."
+)
+@click.option(
     "--due-every", metavar="SECONDS", type=float, default=30.0, help="Look at what is due at least so often; 30."
 )
 @click.option(
@@ -52,6 +55,7 @@ def command(
     imds: tuple[str, ...],
     certificate: Path | None,
     key: Path | None,
+    workers: int,
     due_every: float,
     pin_fd: int | None,
 ) -> int:
@@ -62,6 +66,7 @@ def command(
     One server runs on a vault; commands work beside it.
     """
     import gc
+    import os
 
     from kvstack.server.certificate import given_files
     from kvstack.server.configuration import ServerConfiguration, domain_of, require_valid
@@ -78,18 +83,22 @@ def command(
         proxy_port=proxy_port,
         imds=tuple(metadata_endpoint(one) for one in imds),
         certificate=given_files(certificate, key),
+        workers=workers,
         due_every=due_every,
     )
     require_valid(configuration)
     from kvstack.cli.pin import pin_environment
 
-    unlocked = unlock(context.directory, isolated=context.isolated(), environ=pin_environment(context, pin_fd))
+    isolated, environment = context.isolated(), pin_environment(context, pin_fd)
+    unlocked = unlock(context.directory, isolated=isolated, environ=environment)
     try:
         warn((*unlocked.warnings, *simulated_clock_note(unlocked)))
         # A server lives long, unlike every other verb. What is there by now stays to the end.
         gc.enable()
         gc.freeze()
-        serve(unlocked, configuration, Log())
+        # Workers get the environment as it is, and what is not in it over a socket.
+        pin = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+        serve(unlocked, configuration, Log(), isolated=isolated, pin=pin)
     finally:
         unlocked.close()
     return 0

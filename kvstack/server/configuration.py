@@ -12,6 +12,7 @@ from kvstack.terms.diagnostic import KvstackError
 DEFAULT_ADDRESS: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8443
 DEFAULT_DOMAIN: Final = "localhost"
+_MOST_WORKERS: Final = 64
 # `*.localhost` is refused by OpenSSL, `*.vault.localhost` is not: a vault is two labels below the domain.
 _DOMAIN = re.compile(r"(?=.{1,180}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -19,8 +20,8 @@ _DOMAIN = re.compile(r"(?=.{1,180}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-
 class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """One server. domain: in lower case; a vault is `NAME.vault.<domain>`, a Managed HSM `NAME.managedhsm.<domain>`.
     proxy_port: of the CONNECT proxy for names that do not resolve, None for no proxy. imds: addresses of this machine
-    that stand for an identity. certificate: one that is given, None for the server's own. due_every: seconds the
-    scheduler sleeps at most. longest_body: bytes of a request;
+    that stand for an identity. certificate: one that is given, None for the server's own. workers: processes that
+    answer. due_every: seconds the scheduler sleeps at most. longest_body: bytes of a request;
     seconds_to_send: that a client has for sending one."""
 
     address: str = DEFAULT_ADDRESS
@@ -29,6 +30,7 @@ class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     proxy_port: int | None = None
     imds: tuple[MetadataEndpoint, ...] = ()
     certificate: CertificateFiles | None = None
+    workers: int = 1
     due_every: float = 30.0
     longest_body: int = 1 << 20
     seconds_to_send: float = 30.0
@@ -47,6 +49,8 @@ def require_valid(configuration: ServerConfiguration) -> None:
     places = [(one.address, one.port) for one in configuration.imds if one.port]
     if len(set(places)) != len(places):
         raise KvstackError("`--imds` gives two identities one address", "An address stands for one identity.")
+    if not 1 <= configuration.workers <= _MOST_WORKERS:
+        raise KvstackError(f"`--workers {configuration.workers}` is no number of processes: 1 to {_MOST_WORKERS}")
     if configuration.due_every <= 0:
         raise KvstackError("`--due-every` is a number of seconds above 0")
 

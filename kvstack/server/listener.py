@@ -11,7 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from kvstack.server.certificate import CertificateFiles
-from kvstack.server.listening import ended_by_itself, no_port, until_ended
+from kvstack.server.listening import BACKLOG, ended_by_itself, until_ended
 from kvstack.server.request import Receive, Scope, Send
 from kvstack.terms.diagnostic import KvstackError
 
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from kvstack.server.app import Application
 
 # A connection that is used within this time is told to close with its next answer; one that is not is closed after it.
-_SECONDS_TO_PART: Final = 1.0
+_SECONDS_TO_PART: Final = 3.0
 _LONGEST_HEADERS: Final = 64 << 10
-_BACKLOG: Final = 1024
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -53,6 +52,7 @@ class _Serving:
     def __init__(self, application: "Application", held: socket.socket, files: CertificateFiles) -> None:
         self._parting = _Parting(application)
         self._descriptor = os.dup(held.fileno())
+        self._left = False
         try:
             self._server = _granian(self._parting, held, self._descriptor, files)
         except BaseException:
@@ -71,29 +71,35 @@ class _Serving:
     async def part(self) -> None:
         """Accept no more, have the clients leave, then stop."""
         self._parting.ends = True
-        if not self.future.done():
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as nobody:
-                nobody.setblocking(False)
-                nobody.bind(("127.0.0.1", 0))
-                nobody.listen(1)
-                # The descriptor is Granian's, which closes it. It accepts by its number only.
-                os.dup2(nobody.fileno(), self._descriptor, inheritable=False)
+        self._leave()
         await asyncio.wait((self.future,), timeout=_SECONDS_TO_PART)
         await self.stop()
 
     async def stop(self) -> None:
         """Accept nothing any more, and return when the requests in flight have ended, at the latest after a while."""
+        self._leave()  # the port is free at once, whatever is still to be answered
         self._server.stop()  # type: ignore[no-untyped-call]  # Granian's own
         await until_ended(self.future)
 
+    def _leave(self) -> None:
+        """Accept no more."""
+        if self.future.done() or self._left:
+            return
+        self._left = True
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as nobody:
+            nobody.setblocking(False)
+            nobody.bind(("127.0.0.1", 0))
+            nobody.listen(1)
+            # The descriptor is Granian's, which closes it. It accepts by its number only.
+            os.dup2(nobody.fileno(), self._descriptor, inheritable=False)
+
 
 class Listener:
-    """One port, and who answers there at the moment."""
+    """One listening socket, which other processes may have as well, and who answers there at the moment."""
 
-    def __init__(self, application: "Application", address: str, port: int) -> None:
+    def __init__(self, application: "Application", listening: socket.socket) -> None:
         self._application = application
-        self._socket = _listening_socket(address, port)
-        self.port = int(self._socket.getsockname()[1])
+        self._socket = listening
         self._now: _Serving | None = None
         self._changed = asyncio.Event()
 
@@ -131,24 +137,6 @@ class Listener:
             await now.stop()
 
 
-def _listening_socket(address: str, port: int) -> socket.socket:
-    """Return the socket to listen on, at a free port for 0. Raises KvstackError."""
-    try:
-        family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][0]
-    except OSError:
-        raise KvstackError(f"`--address {address}` is no IP address", "Leave it out for 127.0.0.1.") from None
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made.bind((address, port))
-        made.listen(_BACKLOG)
-    except OSError as error:
-        made.close()
-        raise no_port(address, port, error) from None
-    return made
-
-
 def _granian(application: _Parting, held: socket.socket, descriptor: int, files: CertificateFiles) -> "Server":
     """Return an HTTP server that accepts from a socket which is held. descriptor: for it, of the server's own."""
     try:
@@ -165,7 +153,7 @@ def _granian(application: _Parting, held: socket.socket, descriptor: int, files:
         """Listens on a descriptor that it is given, and closes it at its end."""
 
         def _init_shared_socket(self) -> None:
-            self._shd = SocketHolder(descriptor, False, _BACKLOG)  # type: ignore[call-arg, assignment]
+            self._shd = SocketHolder(descriptor, False, BACKLOG)  # type: ignore[call-arg, assignment]
 
     address, port = held.getsockname()[:2]
     return OnSocket(
@@ -176,7 +164,7 @@ def _granian(application: _Parting, held: socket.socket, descriptor: int, files:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=_LONGEST_HEADERS),
         websockets=False,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         log_enabled=False,
         ssl_cert=files.certificate,
         ssl_key=files.key,

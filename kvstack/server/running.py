@@ -4,44 +4,32 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from kvstack.hsm.private_file import write_private
-from kvstack.server.app import Application
-from kvstack.server.certificate import GivenCertificate, OwnCertificate
+from kvstack.server.assembly import Assembly
+from kvstack.server.certificate import CertificateFiles, GivenCertificate, OwnCertificate
 from kvstack.server.configuration import ServerConfiguration, require_valid
-from kvstack.server.identity.callers import Callers
-from kvstack.server.identity.external import ExternalTokens
-from kvstack.server.identity.issuer_keys import IssuerKeys
-from kvstack.server.identity.issuing import Issuer
+from kvstack.server.control import Start
 from kvstack.server.identity.metadata_listeners import MetadataListeners
-from kvstack.server.identity.provider import Provider
 from kvstack.server.listener import Listener
-from kvstack.server.listening import no_port
+from kvstack.server.listening import listening_socket, no_port
 from kvstack.server.log import Log
-from kvstack.server.names import ServerNames
 from kvstack.server.proxy import Proxy
 from kvstack.server.renewal import Certificate, Renewal
 from kvstack.server.scheduler import Scheduler
-from kvstack.server.state import ServerState
 from kvstack.server.trust import TrustFiles, ready_folder, trust_files
+from kvstack.server.workers import Workers
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.exclusive import exclusive
-from kvstack.vault.identity_configuration import identity_configuration
-from kvstack.vault.service import VaultService
 
 if TYPE_CHECKING:
     from kvstack.vault.unlock import Unlocked
-
-# Changes wait for the disk, signatures for the HSM: while some wait, others work.
-_THREADS: Final = 16
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,13 +59,15 @@ def read_running(root: Path) -> Running:
         raise KvstackError("no server of this vault is running", "Start it: `kvstack serve`.") from None
 
 
-def serve(unlocked: "Unlocked", configuration: ServerConfiguration, log: Log) -> None:
-    """Serve a vault until the process is told to stop. Raises KvstackError where it cannot start: another server of the
-    same vault runs, the port is taken, the certificate cannot be made."""
+def serve(
+    unlocked: "Unlocked", configuration: ServerConfiguration, log: Log, *, isolated: bool, pin: Mapping[str, str]
+) -> None:
+    """Serve a vault until the process is told to stop. isolated, pin: how workers open the vault, see `Start`. Raises
+    KvstackError where it cannot start: another server of the same vault runs, the port is taken, the certificate cannot
+    be made."""
     require_valid(configuration)
     root = unlocked.paths.root
     files = trust_files(root)
-    names = ServerNames(configuration.domain)
     try:
         ready_folder(files)
     except OSError as error:
@@ -90,7 +80,7 @@ def serve(unlocked: "Unlocked", configuration: ServerConfiguration, log: Log) ->
         ),
         contextlib.suppress(asyncio.CancelledError),
     ):
-        asyncio.run(_Run(unlocked, configuration, names, files, log).until_stopped())
+        asyncio.run(_Run(unlocked, configuration, files, log, isolated=isolated, pin=pin).until_stopped())
 
 
 class _Run:
@@ -100,21 +90,22 @@ class _Run:
         self,
         unlocked: "Unlocked",
         configuration: ServerConfiguration,
-        names: ServerNames,
         files: TrustFiles,
         log: Log,
+        *,
+        isolated: bool,
+        pin: Mapping[str, str],
     ) -> None:
         self._configuration = configuration
-        self._names = names
         self._files = files
         self._log = log
+        self._isolated = isolated
+        self._pin = dict(pin)
         self._root = unlocked.paths.root
         self._tenant = unlocked.settings.tenant_id
-        self._identity = identity_configuration(unlocked.paths)
-        self._service = VaultService(unlocked)
-        self._issuer = Issuer(self._service, names, self._tenant, time.time)
+        self._assembly = Assembly(unlocked, configuration, log, self._why_not_ready)
+        self._service = self._assembly.service
         self._scheduler = Scheduler(self._service, log, longest=configuration.due_every)
-        self._state = ServerState(self._why_not_ready)
 
     async def until_stopped(self) -> None:
         """Start, serve, and stop when told to."""
@@ -124,54 +115,60 @@ class _Run:
             loop.add_signal_handler(number, stop.set)
         # Made now rather than by the first client, so that what is wrong with the HSM is told at the start.
         self._service.token_signing()
-        threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault")
-        listener = Listener(self._application(threads), self._configuration.address, self._configuration.port)
-        proxy = Proxy(self._names, (self._configuration.address, listener.port))
+        configuration, assembly = self._configuration, self._assembly
+        listening = listening_socket(configuration.address, configuration.port, shared=configuration.workers > 1)
+        port = int(listening.getsockname()[1])
+        listener = Listener(assembly.application, listening)
+        proxy = Proxy(assembly.names, (configuration.address, port))
         metadata = MetadataListeners(
-            self._service, self._issuer, self._names, threads, self._log, self._configuration.imds
+            self._service, assembly.issuer, assembly.names, assembly.threads, self._log, configuration.imds
         )
-        renewal = Renewal(self._certificate(), listener, self._log, lambda: datetime.now(UTC))
+        workers = Workers(configuration.workers - 1, self._log, self._why_not_ready)
+
+        async def served(files: CertificateFiles) -> None:
+            # Workers first: they read the files, too, and this one answers some seconds longer with what was before.
+            workers.serve(files)
+            await listener.serve(files)
+
+        renewal = Renewal(self._certificate(), served, self._log, lambda: datetime.now(UTC))
         try:
             await renewal.begin()
             loop.add_signal_handler(signal.SIGHUP, renewal.reload)
             proxy_port = await self._proxy(proxy)
             await metadata.start()
-            with self._told(listener.port, proxy_port):
+            workers.start(lambda: self._worker(port, renewal.files))
+            with self._told(port, proxy_port):
                 self._scheduler.start()
                 await _first(stop.wait(), listener.ended(), renewal.forever())
-                self._state.stopping = True
-                self._log.tell("info", "stopping", in_flight=self._state.in_flight)
+                assembly.state.stopping = True
+                self._log.tell("info", "stopping", in_flight=assembly.state.in_flight)
                 await asyncio.to_thread(self._scheduler.stop)
         finally:
+            await asyncio.gather(workers.stop(), listener.stop())
             await metadata.stop()
             await proxy.stop()
-            await listener.stop()
-            threads.shutdown()
+            assembly.close()
         self._log.tell("info", "stopped")
+
+    def _worker(self, port: int, files: CertificateFiles) -> Start:
+        """Return what a worker is to be that starts now."""
+        return Start(
+            folder=self._root.parent,
+            isolated=self._isolated,
+            pin=self._pin,
+            configuration=self._configuration,
+            port=port,
+            files=files,
+            not_ready=self._why_not_ready(),
+        )
 
     def _certificate(self) -> Certificate:
         """Return where the certificate comes from."""
         given, domain = self._configuration.certificate, self._configuration.domain
+        certified = self._assembly.names.certified
         if given is None:
-            return OwnCertificate(self._files, domain, self._names.certified)
-        return GivenCertificate(given, domain, self._names.certified)
-
-    def _application(self, threads: ThreadPoolExecutor) -> Application:
-        issuers = IssuerKeys(self._identity, time.monotonic, self._no_keys)
-        provider = Provider(self._service, self._names, self._issuer, time.time, issuers)
-        callers = Callers(
-            self._service,
-            provider.issuer,
-            self._tenant,
-            time.time,
-            ExternalTokens(self._identity.providers, issuers),
-        )
-        return Application(
-            self._service, callers, provider, self._names, self._configuration, self._state, self._log, threads
-        )
-
-    def _no_keys(self, issuer: str, why: str) -> None:
-        self._log.tell("warning", "the keys of an issuer cannot be fetched", issuer=issuer, why=why)
+            return OwnCertificate(self._files, domain, certified)
+        return GivenCertificate(given, domain, certified)
 
     async def _proxy(self, proxy: Proxy) -> int | None:
         wanted = self._configuration.proxy_port

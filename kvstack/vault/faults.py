@@ -94,12 +94,17 @@ def of_database(error: sqlite3.Error, path: Path) -> StoreFault:
                 "The vault's folder must be writable by whoever uses the vault, even to read: every use is audited.",
             )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
-            return StoreBusy(f"{path}: another process is using the vault", "Wait until it is done, then try again.")
+            return busy(path)
         case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_SCHEMA | sqlite3.SQLITE_CONSTRAINT | sqlite3.SQLITE_MISMATCH:
             # All statements are our own: what fails in them is that tables are not as we made them.
             return CorruptStore(f"{path}: its tables are not as kvstack made them ({error})", _CORRUPT)
         case _:
             return StoreFault(f"{path}: {error}")
+
+
+def busy(path: Path) -> StoreFault:
+    """Return what is told where another process does not let go."""
+    return StoreBusy(f"{path}: another process is using the vault", "Wait until it is done, then try again.")
 
 
 def of_file(error: OSError, path: Path) -> StoreFault:

@@ -12,6 +12,7 @@ a row is noticed. A transaction that changes something writes the buckets it tou
 
 import hmac
 import itertools
+import operator
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -108,13 +109,14 @@ class Ledger:
         generation, body, mac = found
         if not genuine(self._mac(_ROOT, generation, body), mac):
             raise TamperedLedger("has a root that was edited")
-        before, self._root = self._root, _decode_root(body)
-        self._mask = len(self._root.buckets) - 1
-        if len(before.buckets) != len(self._root.buckets):
+        before, self._root = self._root.buckets, _decode_root(body)
+        now = self._root.buckets
+        self._mask = len(now) - 1
+        if len(before) != len(now):
             self._buckets.clear()
-        changed = [b for b in self._buckets if self._root.buckets[b] != before.buckets[b] or b in self._dirty]
-        for bucket in changed:
-            del self._buckets[bucket]
+        moved_on = itertools.compress(itertools.count(), map(operator.ne, before, now))
+        for bucket in itertools.chain(moved_on, self._dirty):
+            self._buckets.pop(bucket, None)
         self._dirty.clear()
         self._base = self._root.number + 1 << 24
 

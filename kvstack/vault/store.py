@@ -13,6 +13,7 @@ from kvstack.vault import faults
 from kvstack.vault.durability import GroupSync
 from kvstack.vault.ledger import Ledger
 from kvstack.vault.transaction import Pending, Transaction
+from kvstack.vault.turn import Turn
 
 __all__ = ["Participant", "Store", "Transaction"]
 
@@ -39,11 +40,12 @@ class Participant(Protocol):
 class Store:
     """A vault's database, shared by the threads of a process; other processes may have it open, too."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         """Take over a connection; `Store.open` makes one."""
         self.path = path
         self.participants: list[Participant] = []
         self._connection = connection
+        self._turn = Turn(path, busy_seconds)
         self._sync = GroupSync(path.with_name(path.name + "-wal"))
         self._lock = threading.RLock()
         self._holder = 0
@@ -53,6 +55,7 @@ class Store:
         self._reading = _Scope(self, reading=True)
         self._process = os.getpid()
         self._version = -1
+        self._schema = -1
         self._closed = False
         self.epoch = 0
         self.tables: set[str] = set()
@@ -88,7 +91,7 @@ class Store:
                 connection.execute("PRAGMA secure_delete = ON")  # a destroyed data key must not stay in free pages
                 connection.execute("PRAGMA temp_store = MEMORY")
                 connection.execute("PRAGMA cell_size_check = ON")
-                store = cls(connection, path)
+                store = cls(connection, path, busy_seconds)
                 store.read_tables()
             except BaseException:
                 connection.close()
@@ -152,6 +155,7 @@ class Store:
                 self._closed = True
                 self._connection.close()
                 self._sync.close()
+                self._turn.close()
 
     # What `with store.transaction()` does.
 
@@ -206,19 +210,26 @@ class Store:
         if self._ledger is None:
             raise faults.StoreClosed(f"{self.path}: the vault is locked", "It has to be unlocked first.")
         connection = self._connection
-        # A reading sees the store as it is when it first looks; SQLite lets it look whoever writes meanwhile.
-        connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+        if not reading:
+            self._turn.take()
         try:
+            # A reading sees the store as it is when it first looks; SQLite lets it look whoever writes meanwhile.
+            connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
             # Changes when another connection has committed: what we hold in memory may then be old.
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             if version != self._version:
                 self._ledger.refresh(connection)
-                self.read_tables()
+                (schema,) = connection.execute("PRAGMA schema_version").fetchone()
+                if schema != self._schema:
+                    self.read_tables()
+                    self._schema = schema
                 self._version = version
                 self.epoch += 1
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            if not reading:
+                self._turn.give()
             raise
         return Transaction(self, connection, self._ledger, reading=reading)
 
@@ -258,6 +269,8 @@ class Store:
         finally:
             self._transaction = None
             self._holder = 0
+            if not tx.reading:
+                self._turn.give()
         if tx.scrub:
             self._scrub()
         return self._sync.committed() if tx.journal else 0

@@ -40,7 +40,7 @@ def test_everything_that_is_asked_is_answered_without_an_error(tmp_path: Path) -
     if shutil.which("wrk") is None:
         pytest.skip("wrk is not installed: `apt-get install wrk`")
     secret = stocked(tmp_path, 30, hsm=False)
-    server = Server(tmp_path, (), os.environ)
+    server = Server(tmp_path, 1, os.environ)
     try:
         asked: list[Asked] = questions(server, token_of(server, secret), secret, hsm=False)
         found = {one.name: answered(one, 2, 1, 1, tmp_path) for one in asked}

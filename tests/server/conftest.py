@@ -1,5 +1,7 @@
 """A vault with somebody who may do everything, one who may read, and one who may nothing; and a server on it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +14,11 @@ from kvstack.terms.secret import SecretValue
 from kvstack.vault.founding import initialise_access
 from kvstack.vault.initialise import initialise
 from kvstack.vault.service import VaultService
-from tests.e2e.command_line import copied
+from tests.e2e.command_line import OK, copied, environment
 from tests.e2e.fixtures import forks, hsm_vault, software_vault  # noqa: F401  # pytest finds fixtures by their names
 from tests.server.served import APP, OTHER, READER, SHOP, STRANGER, Served
 
+PIN = "pin-canary-4711"
 ROLES = {APP: "Key Vault Administrator", READER: "Key Vault Secrets User"}
 
 
@@ -80,3 +83,15 @@ def hsm_served(hsm_stocked_vault: Path, tmp_path_factory: pytest.TempPathFactory
     server = Served(copied(hsm_stocked_vault, tmp_path_factory.mktemp("hsm-served") / "stack"))
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def environment_pin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with such a vault whose token's PIN is in an environment variable, not in a file."""
+    if find_module() is None:
+        pytest.skip("no PKCS#11 module: install SoftHSM2, or name one in KVSTACK_PKCS11_MODULE")
+    folder = tmp_path_factory.mktemp("pin")
+    command = [sys.executable, "-m", "kvstack.cli.main", "-C", str(folder), "init", "--hsm", "--pin-env", "SHOP_PIN"]
+    ran = subprocess.run(command, env=environment(SHOP_PIN=PIN), capture_output=True, text=True)
+    assert ran.returncode == OK, ran
+    return folder

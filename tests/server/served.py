@@ -47,14 +47,16 @@ class Answered(NamedTuple):
 class Served:
     """One server on a folder's vault."""
 
-    def __init__(self, folder: Path, *options: str, **environ: str) -> None:
+    def __init__(self, folder: Path, *options: str, workers: int = 1, **environ: str) -> None:
         self.folder = folder
-        self.process = begun(folder, "serve", "--port", "0", "--proxy-port", "0", *options, **environ)
+        options = ("--port", "0", "--proxy-port", "0", "--workers", str(workers), *options)
+        self.process = begun(folder, "serve", *options, **environ)
         self.lines: list[dict[str, Any]] = []
         told = self.told("serving")
         self.port, self.proxy_port, self.tenant = told["port"], told["proxy_port"], told["tenant"]
         self.authority = trust_files(layout(folder).root).authority
         self.vaults = f"vault.localhost:{self.port}"
+        self.workers = [int(self.told("a worker answers")["process"]) for _ in range(workers - 1)]
 
     def told(self, event: str) -> dict[str, Any]:
         """Return the next line of the log that tells this."""

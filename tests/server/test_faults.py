@@ -1,6 +1,7 @@
 """What happens to a server: killed under load, stopped with work in hand, its firewall held; and what it tells."""
 
 import json
+import os
 import signal
 import threading
 from pathlib import Path
@@ -15,8 +16,9 @@ V = "api-version=7.6"
 
 
 @pytest.mark.slow
-def test_every_change_that_was_answered_survives_a_kill_under_load(stack: Path, forks: Forks) -> None:
-    server = Served(stack)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_every_change_that_was_answered_survives_a_kill_under_load(stack: Path, forks: Forks, processes: int) -> None:
+    server = Served(stack, workers=processes)
     token = server.token()
     acknowledged: list[str] = []
 
@@ -35,7 +37,8 @@ def test_every_change_that_was_answered_survives_a_kill_under_load(stack: Path, 
         worker.start()
     while len(acknowledged) < 60:
         workers[0].join(0.01)
-    server.process.send_signal(signal.SIGKILL)
+    for process in (server.process.pid, *server.workers):
+        os.kill(process, signal.SIGKILL)
     for worker in workers:
         worker.join()
     server.kill()

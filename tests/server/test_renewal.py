@@ -105,8 +105,9 @@ def test_the_servers_own_certificate_is_made_anew_while_it_runs(stack: Path) -> 
 
 
 @pytest.mark.slow
-def test_no_request_is_lost_while_the_certificate_is_changed_under_load(stack: Path) -> None:
-    server = Served(stack)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_no_request_is_lost_while_the_certificate_is_changed_under_load(stack: Path, processes: int) -> None:
+    server = Served(stack, workers=processes)
     token, failed, answered = server.token(), list[str](), [0] * 6
     done = threading.Event()
 

@@ -201,18 +201,6 @@ def test_the_proxy_leads_to_the_servers_hosts_and_nowhere_else(served: Served) -
         assert connection.recv(200).startswith(b"HTTP/1.1 405")
 
 
-@pytest.fixture(scope="module")
-def environment_pin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with such a vault whose token's PIN is in an environment variable, not in a file."""
-    if find_module() is None:
-        pytest.skip("no PKCS#11 module: install SoftHSM2, or name one in KVSTACK_PKCS11_MODULE")
-    folder = tmp_path_factory.mktemp("pin")
-    command = [sys.executable, "-m", "kvstack.cli.main", "-C", str(folder), "init", "--hsm", "--pin-env", "SHOP_PIN"]
-    ran = subprocess.run(command, env=environment(SHOP_PIN="pin-canary-4711"), capture_output=True, text=True)
-    assert ran.returncode == OK, ran
-    return folder
-
-
 def test_the_pin_is_read_from_a_descriptor_and_is_neither_in_the_environment_nor_in_the_process_list(
     environment_pin: Path, tmp_path: Path
 ) -> None:

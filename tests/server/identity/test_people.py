@@ -46,7 +46,8 @@ class World(NamedTuple):
 def world(stocked_vault: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = copied(stocked_vault, tmp_path_factory.mktemp("people") / "stack")
     found = people(folder, SHOP, *NAMES)
-    served = Served(folder)
+    # What is begun in one process goes on in another: nothing of a sign-in may be in a process's memory.
+    served = Served(folder, workers=3)
     yield World(served, list(found.values()))
     served.kill()
 

@@ -87,7 +87,7 @@ def test_files_are_their_owners_alone_whatever_the_umask(path: Path, umask: int)
     finally:
         os.umask(before)
     store.close()
-    assert modes == {"vault.db": 0o600, "vault.db-wal": 0o600, "vault.db-shm": 0o600}
+    assert modes == {f"vault.db{part}": 0o600 for part in ("", "-wal", "-shm", "-turn", "-next")}
 
 
 def test_a_database_that_others_could_read_is_closed_to_them(path: Path, store: Store) -> None:
