@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 
@@ -89,7 +89,7 @@ def unambiguous_json(data: bytes) -> Any:
     """Return what JSON holds, as every reader of it understands it: no name twice in an object, no NaN, nothing after
     it. Raises ValueError, which repeats nothing of it."""
     try:
-        return json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
+        return _decoder.decode(data.decode())
     except _Ambiguous:
         raise ValueError("its JSON has a name twice in one object, or a number that is none") from None
     except (ValueError, RecursionError):
@@ -251,6 +251,10 @@ def _finite(text: str) -> float:
     if not isfinite(number):
         raise _Ambiguous
     return number
+
+
+# Made once: making one takes longer than reading a short body.
+_decoder: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number, parse_float=_finite)
 
 
 def _words(error: msgspec.ValidationError) -> str:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -89,6 +89,10 @@ class Encapsulated(msgspec.Struct, frozen=True):
     ciphertext: bytes
 
 
+# So many keys' names take a few hundred KiB.
+_MOST_BRIEF: Final = 4096
+
+
 class _Target(msgspec.Struct, frozen=True):
     """Whose use of which key: what every use is told."""
 
@@ -105,6 +109,7 @@ class KeyUseOperations(KeyOperations):
     def __init__(self, unlocked: "Unlocked", *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__(unlocked, random=random)
         self._warm_keys: Warm[tuple[Key, KeyVersionRow, KeyReference, datetime | None]] = Warm()
+        self._used_briefly: set[tuple[str, str, str | None]] = set()
 
     def sign(
         self, caller: Caller, vault: str, name: str, *, algorithm: str, digest: bytes, version: str | None = None
@@ -205,13 +210,18 @@ class KeyUseOperations(KeyOperations):
     def is_used_briefly(self, vault: str, name: str, version: str | None) -> bool:
         """Tell whether using a key takes about as long as reading it: one on P-256, or a symmetric one, in software,
         that was used a moment ago. It tells nobody anything: it says where to do the work, which is authorised then."""
-        with self._store.reading() as tx:
-            home = self._current_registry(tx).vault(vault)
-            found = self._warm_keys.get(tx, home.id, folded(name), version) if home is not None else None
-        if found is None or found[1].provider != "software":
-            return False
-        specification = found[1].specification
-        return specification.family == "oct" or specification.curve == "P-256"
+        return (folded(vault), folded(name), version) in self._used_briefly
+
+    def _note_brief(self, key: tuple[str, str, str | None], row: KeyVersionRow) -> None:
+        """Note whether a key's use takes no time to speak of. One of that name that is followed by another kind is used
+        in the wrong place once."""
+        specification = row.specification
+        if row.provider == "software" and (specification.family == "oct" or specification.curve == "P-256"):
+            if len(self._used_briefly) >= _MOST_BRIEF:
+                self._used_briefly.clear()
+            self._used_briefly.add(key)
+        else:
+            self._used_briefly.discard(key)
 
     def _encrypted(
         self, use: _Use, target: _Target, plaintext: SecretValue, iv: bytes = b"", associated_data: bytes = b""
@@ -272,6 +282,7 @@ class KeyUseOperations(KeyOperations):
             row = usable_version(attempt, item, target.version)
             found = item, row, self._reference(row), superseded_since(attempt, KEY_VERSIONS, item, row)
             self._warm_keys.keep(attempt.tx, found, home.id, name, target.version)
+            self._note_brief((home.folded, name, target.version), row)
         item, row, reference, superseded = found
         note_version(attempt, row.version, superseded)
         # A symmetric key has no public half: reading it is not enough.

@@ -89,6 +89,8 @@ class Ledger:
         self._sequence = itertools.count(int.from_bytes(os.urandom(3)))
         self._base = 0
         self.group_number = lru_cache(4096)(self._group_number)
+        # Of rows that every operation looks at.
+        self.lasting_number = lru_cache(64)(self.row_number)
 
     @property
     def root(self) -> Root:

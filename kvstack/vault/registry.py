@@ -280,7 +280,7 @@ class Registry:
 
 def stored_mark(tx: Transaction) -> int:
     """Return the state the store's registry is in, from the ledger: it is in memory, so every operation can ask."""
-    return tx.ledger.entry(tx.reader, tx.ledger.row_number(MARKS.name, (_MARK,))) or 0
+    return tx.ledger.entry(tx.reader, tx.ledger.lasting_number(MARKS.name, (_MARK,))) or 0
 
 
 def read_registry(tx: Transaction) -> Registry:
