@@ -12,14 +12,18 @@ def client_environment(running: Running, authority: Path, vault: str | None = No
         {}
         if not running.own_certificate
         else {
-            # The synchronous clients read the first, the asynchronous ones and most other programs the second.
+            # Python's synchronous clients and `az` read the first; its asynchronous ones, Go's and most other programs
+            # the second; Node's the third.
             "REQUESTS_CA_BUNDLE": str(authority),
             "SSL_CERT_FILE": str(authority),
+            "NODE_EXTRA_CA_CERTS": str(authority),
         }
     )
     found |= {
         "AZURE_AUTHORITY_HOST": f"https://{LOGIN}.{running.domain}:{running.port}",
         "AZURE_TENANT_ID": running.tenant_id,
+        # `az` would ask Microsoft whether the sign-in's host is one of theirs.
+        "AZURE_CORE_INSTANCE_DISCOVERY": "false",
         "AZURE_SUBSCRIPTION_ID": running.subscription_id,
         "KVSTACK_RESOURCE_MANAGER": f"https://{MANAGEMENT}.{running.domain}:{running.port}",
         "KVSTACK_VAULT_SUFFIX": f"vault.{running.domain}:{running.port}",

@@ -47,6 +47,7 @@ def test_a_given_certificate_is_served_and_the_environment_does_not_name_the_ser
         environment = forks.run("-C", str(stack), "env", "--json").json
         assert "REQUESTS_CA_BUNDLE" not in environment
         assert "SSL_CERT_FILE" not in environment
+        assert "NODE_EXTRA_CA_CERTS" not in environment
         assert server.stop().code == OK
         assert not trust_files(layout(stack).root).authority.exists()
     finally:

@@ -20,6 +20,7 @@ VERSIONS: Final = (
     "7.3",
     "7.4",
     "7.5",
+    "7.6-preview.2",  # Azure's command line, for keys
     "7.6",
     "2025-07-01",
     "2026-04-01",

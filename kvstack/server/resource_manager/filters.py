@@ -1,4 +1,4 @@
-"""What of a list is asked for: `$filter`, as Azure's clients for roles write it."""
+"""What of a list is asked for: `$filter`, as Azure's clients write it."""
 
 import re
 from collections.abc import Mapping
@@ -15,9 +15,10 @@ ASSIGNED_TO: Final = "assignedTo"
 AS_TARGET: Final = "asTarget"
 
 
-def filtered(query: Mapping[str, str], known: tuple[str, ...]) -> Mapping[str, str]:
+def filtered(query: Mapping[str, str], known: tuple[str, ...], code: str = "InvalidFilter") -> Mapping[str, str]:
     """Return the conditions of a filter, all of which have to hold: each name with its value, empty for `name()`.
-    known: the names there are. Raises Refusal for what nothing here is filtered by."""
+    known: the names there are; code: Azure's for a filter that is none. Raises Refusal for what nothing here is
+    filtered by."""
     text = query.get("$filter", "").strip()
     found: dict[str, str] = {}
     spelled = {name.lower(): name for name in known}
@@ -25,6 +26,6 @@ def filtered(query: Mapping[str, str], known: tuple[str, ...]) -> Mapping[str, s
         matched = _CALLED.fullmatch(one.strip()) or _COMPARED.fullmatch(one.strip())
         name = spelled.get(matched[1].lower()) if matched is not None else None
         if matched is None or name is None:
-            raise bad_request(f"`$filter` is made of {', '.join(known)}, with `and` between them.", "InvalidFilter")
+            raise bad_request(f"`$filter` is made of {', '.join(known)}, with `and` between them.", code)
         found[name] = matched[2] or ""
     return found

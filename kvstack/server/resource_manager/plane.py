@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from kvstack.server.answer import Answer, refusal_of, refused
+from kvstack.server.answer import Answer, Refusal, refusal_of, refused
 from kvstack.server.identity.signed_json import TokenRefused
 from kvstack.server.plane import Plane, caller_of
 from kvstack.server.request import Request
@@ -12,14 +12,17 @@ from kvstack.server.resource_manager import (
     access_policies,
     activations,
     assignment_schedules,
+    cloud_metadata,
     deleted_vaults,
     deny_assignments,
+    directory,
     eligibility,
     identities,
     keys,
     managed_hsms,
     private_links,
     provider_operations,
+    providers,
     role_assignments,
     role_definitions,
     secrets,
@@ -55,8 +58,11 @@ ROUTES: Final = Routes(
         *assignment_schedules.OPERATIONS,
         *identities.OPERATIONS,
         *provider_operations.OPERATIONS,
+        *providers.OPERATIONS,
     )
 )
+# Its paths begin with the version.
+DIRECTORY: Final = Routes(directory.OPERATIONS)
 
 
 class ResourceManager(Plane):
@@ -73,9 +79,22 @@ class ResourceManager(Plane):
         super().__init__(service, callers, provider, threads)
         self._domain = domain
 
+    async def answer(self, request: Request) -> Answer:
+        """Answer one request. What this cloud is, everybody is told; for all else, who asks is found out first."""
+        if request.path == cloud_metadata.PATH:
+            try:
+                found = cloud_metadata.cloud_metadata(request, self._domain, self._service.tenant_id)
+            except Refusal as refusal:
+                found = refusal.answer
+            return self._told(request, found)
+        return await super().answer(request)
+
     async def _done(self, request: Request, principal: "Principal") -> Answer:
-        operation, names = ROUTES.operation(request.method, request.path)
-        require_version(request.query.get("api-version"), operation)
+        if request.path[:1] == (directory.VERSION,):
+            operation, names = DIRECTORY.operation(request.method, request.path)
+        else:
+            operation, names = ROUTES.operation(request.method, request.path)
+            require_version(request.query.get("api-version"), operation.versions)
         asked = Asked(self._service, caller_of(request, principal), request, names, self._domain)
         return await self._worked(partial(_operated, asked, operation), operation.lane)
 

@@ -53,17 +53,17 @@ class Routes:
         )
 
 
-def require_version(given: str | None, operation: Operation) -> None:
-    """Refuse a version of the API that does not have the operation. Raises Refusal."""
+def require_version(given: str | None, versions: tuple[str, ...]) -> None:
+    """Refuse a version of the API that is none of these. Raises Refusal."""
     if given is None:
         raise bad_request(
             "The api-version query parameter (?api-version=) is required for all requests.",
             "MissingApiVersionParameter",
         )
-    if given.lower() not in operation.versions:
+    if given.lower() not in versions:
         shown = "".join(sign for sign in given[:40] if sign.isascii() and sign.isprintable())
         raise bad_request(
-            f"The api-version '{shown}' is invalid. The supported versions are '{','.join(operation.versions)}'.",
+            f"The api-version '{shown}' is invalid. The supported versions are '{','.join(versions)}'.",
             "InvalidApiVersionParameter",
         )
 

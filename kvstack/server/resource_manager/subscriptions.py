@@ -1,6 +1,5 @@
 """The operations on where vaults are: tenant, subscription, resource groups, and all resources in one list."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -13,14 +12,14 @@ from kvstack.server.resource_manager.context import (
     listed,
     path_of,
 )
-from kvstack.server.resource_manager.errors import bad_request
+from kvstack.server.resource_manager.filters import filtered
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.versions import KEY_VAULT, RESOURCES
 from kvstack.vault.identities import ManagedIdentity
 from kvstack.vault.records import Vault
 from kvstack.vault.resource_groups import HomeSubscription, ResourceGroup
 
-_TYPE = re.compile(r"\s*resourceType\s+eq\s+'([^']*)'\s*", re.IGNORECASE)
+_FILTERED: Final = ("resourceType", "name", "resourceGroup", "location")
 
 
 def list_tenants(asked: Asked) -> Answer:
@@ -59,12 +58,15 @@ def check_resource_group(asked: Asked) -> Answer:
 
 def list_resources(asked: Asked) -> Answer:
     """Resources_List, which `vaults.list()` of azure-mgmt-keyvault asks for: vaults, Managed HSMs and identities."""
-    given = asked.request.query.get("$filter", "")
-    matched = _TYPE.fullmatch(given)
-    if given and matched is None:
-        raise bad_request("`$filter` is `resourceType eq 'TYPE'`.", "InvalidFilterInQueryString")
-    wanted = matched[1].lower() if matched is not None else ""
-    found = [one for one in _resources(asked, wanted) if _within(asked, one)]
+    wanted = filtered(asked.request.query, _FILTERED, "InvalidFilterInQueryString")
+    found = [
+        one
+        for one in _resources(asked, wanted.get("resourceType", "").lower())
+        if _within(asked.names.get("group"), one)
+        and _within(wanted.get("resourceGroup"), one)
+        and wanted.get("name", one.name).lower() == one.name.lower()
+        and wanted.get("location", one.location).lower() == one.location.lower()
+    ]
     return listed(asked, found, lambda one: path_of(one, "").lower(), lambda one: _resource(asked, one))
 
 
@@ -79,8 +81,7 @@ def _resources(asked: Asked, wanted: str) -> Iterator[Vault | ManagedIdentity]:
         yield from service.list_identities(caller)
 
 
-def _within(asked: Asked, thing: Vault | ManagedIdentity) -> bool:
-    group = asked.names.get("group")
+def _within(group: str | None, thing: Vault | ManagedIdentity) -> bool:
     return group is None or group.lower() == thing.resource_group.lower()
 
 

@@ -337,8 +337,9 @@ def test_a_key_can_be_called_what_an_operation_is_called(keys: KeyClient) -> Non
         assert len(list(keys.list_properties_of_key_versions(name))) == 1
 
 
-@pytest.mark.parametrize("version", OTHER_VERSIONS)
-def test_every_version_of_the_api_is_spoken(served: Served, keys: KeyClient, version: ApiVersion) -> None:
+# `az` asks for keys by the last one.
+@pytest.mark.parametrize("version", [*OTHER_VERSIONS, "7.6-preview.2"])
+def test_every_version_of_the_api_is_spoken(served: Served, keys: KeyClient, version: str) -> None:
     keys.create_ec_key("spoken")
     with client(served, api_version=version) as found:
         assert found.get_key("spoken").name == "spoken"

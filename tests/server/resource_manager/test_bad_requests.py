@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kvstack.server.resource_manager.plane import ROUTES
+from kvstack.server.resource_manager.plane import DIRECTORY, ROUTES
 from kvstack.server.resource_manager.routes import Operation
 from tests.server.served import SHOP, STRANGER, Answered, Served
 from tests.server.test_bad_requests import in_azures_shape
@@ -51,7 +51,7 @@ def shown(operation: Operation) -> str:
     return f"{operation.method}-{operation.id}"
 
 
-@pytest.mark.parametrize("operation", ROUTES.operations, ids=shown)
+@pytest.mark.parametrize("operation", [*ROUTES.operations, *DIRECTORY.operations], ids=shown)
 def test_before_anything_else_one_has_to_say_who_one_is(managed: Served, operation: Operation) -> None:
     answer = managed.ask(operation.method, filled(operation, managed), host=managed.management)
     assert answer.status == 401
@@ -83,7 +83,12 @@ def test_a_version_has_to_be_named_and_to_be_there(
         assert operation.versions[-1] in unknown.json["error"]["message"]
 
 
-CHANGING = [one for one in ROUTES.operations if one.method in WITH_BODY and not one.path.endswith(("purge", "cancel"))]
+WITHOUT_BODY = ("purge", "cancel", "register")
+CHANGING = [
+    one
+    for one in (*ROUTES.operations, *DIRECTORY.operations)
+    if one.method in WITH_BODY and not one.path.endswith(WITHOUT_BODY)
+]
 
 
 @pytest.mark.parametrize("operation", CHANGING, ids=shown)
