@@ -12,6 +12,7 @@ LOGIN: Final = "login"
 # Resource manager's: what makes vaults, and gives roles.
 MANAGEMENT: Final = "management"
 _PORT = re.compile(r"[0-9]{1,5}")
+_ORIGIN = re.compile(r"(https://[a-z0-9.-]+):[0-9]{1,5}(/.*)?", re.DOTALL)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # What a vault's name is for: each is a label of the domain of its own.
 COLLECTIVE: Final = ("vault", "managedhsm")
@@ -82,6 +83,12 @@ class ServerNames:
                     end = f":{port}" if port else ""
                     return Host(kind, authority, label, f"https://{rest}{end}", f"https://{rest}")
         return None
+
+
+def without_port(address: str) -> str:
+    """Return an `https://` address as issuers and audiences are compared: whatever port its client came to."""
+    found = _ORIGIN.fullmatch(address)
+    return f"{found[1]}{found[2] or ''}" if found is not None else address
 
 
 def _split(authority: str) -> tuple[str | None, str | None]:

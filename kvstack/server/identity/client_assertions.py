@@ -4,12 +4,12 @@ Source: RFC 7521, 4.2; RFC 7523, 3; the Microsoft identity platform's certificat
 """
 
 import hashlib
-import re
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 
 from kvstack.server.identity.signed_json import LEEWAY, SignedJson, TokenRefused, require_signed, require_time
+from kvstack.server.names import without_port
 from kvstack.vault.credentials import ClientCertificateRow
 from kvstack.vault.sign_in import Proven, SignInKeys
 
@@ -17,7 +17,6 @@ ALLOWED: Final = frozenset({"RS256", "PS256", "ES256"})
 # MSAL makes them for ten minutes; what lives for days is no assertion but a password.
 LONGEST: Final = 3600.0
 _LONGEST_ID: Final = 256
-_PORT: Final = re.compile(r"(https://[a-z0-9.-]+):[0-9]{1,5}(/.*)?", re.DOTALL)
 
 
 def proven_by_certificate(
@@ -31,7 +30,7 @@ def proven_by_certificate(
     require_signed(token, certificate.public, ALLOWED)
     ends = require_time(token, now, LONGEST)
     # What is for this server and for others as well, those could show here.
-    if len(token.audiences) != 1 or _without_port(token.audiences[0]) not in audiences:
+    if len(token.audiences) != 1 or without_port(token.audiences[0].lower()) not in audiences:
         raise TokenRefused("the assertion is for another audience")
     identifier = token.text("jti")
     if not identifier or len(identifier) > _LONGEST_ID:
@@ -41,12 +40,6 @@ def proven_by_certificate(
     told_apart = "\0".join((certificate.principal_id, resource, identifier))
     digest = hashlib.sha256(told_apart.encode("utf-8", "surrogatepass")).hexdigest()
     return Proven(credential=certificate, digest=digest, left=timedelta(seconds=ends + LEEWAY - now))
-
-
-def _without_port(audience: str) -> str:
-    """Return an address as issuers are named here: whatever port the client came to."""
-    found = _PORT.fullmatch(audience.lower())
-    return f"{found[1]}{found[2] or ''}" if found is not None else audience.lower()
 
 
 def _named(token: SignedJson, certificates: Sequence[ClientCertificateRow]) -> ClientCertificateRow:

@@ -74,13 +74,14 @@ class CodeGrants:
     def _given(
         self, request: Request, form: Mapping[str, str], signed_in: SignedIn, audience: str, nonce: str
     ) -> Answer:
-        made = self._issuer.token(signed_in, audience, request.id)
+        issuer = self._issuer.at(request.host)
+        made = issuer.token(signed_in, audience, request.id)
         made |= {
             "scope": form.get("scope") or f"{audience}/user_impersonation",
-            "id_token": self._issuer.id_token(signed_in, nonce),
+            "id_token": issuer.id_token(signed_in, nonce),
         }
         if form.get("client_info") == "1":
-            who = f'{{"uid":"{signed_in.caller.id}","utid":"{self._issuer.tenant}"}}'
+            who = f'{{"uid":"{signed_in.caller.id}","utid":"{issuer.tenant}"}}'
             made["client_info"] = base64url(who.encode())
         return never_kept(made)
 

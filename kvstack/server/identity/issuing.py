@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 from kvstack.server.answer import Answer, answered
 from kvstack.server.identity.tokens import Claims, IdClaims, signed_token
-from kvstack.server.names import LOGIN, ServerNames
+from kvstack.server.names import LOGIN, Host, ServerNames
 from kvstack.vault.sign_in import SignedIn
 
 NEVER_KEPT: Final = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
@@ -23,15 +23,22 @@ class Signer(Protocol):
 
 
 class Issuer:
-    """Makes tokens for one tenant. now: seconds since 1970."""
+    """Makes tokens for one tenant. now: seconds since 1970; port: `:8443`, empty for none."""
 
-    def __init__(self, signer: Signer, names: ServerNames, tenant: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, signer: Signer, names: ServerNames, tenant: str, now: Callable[[], float], port: str = ""
+    ) -> None:
         self._signer = signer
         self._names = names
         self.tenant = tenant
         self._now = now
-        # Without a port: a token is the same by whatever port its client came.
-        self.name = f"https://{LOGIN}.{names.domain}/{tenant}/v2.0"
+        self.name = f"https://{LOGIN}.{names.domain}{port}/{tenant}/v2.0"
+
+    def at(self, host: Host) -> "Issuer":
+        """Return the issuer as a client of a host knows it, with the port it came to. OpenID Connect Discovery 1.0,
+        4.3: it is the address the client asked, to the letter, in the documents and in tokens."""
+        _, colon, port = host.authority.rpartition(":")
+        return Issuer(self._signer, self._names, self.tenant, self._now, f":{port}" if colon else "")
 
     def token(self, signed_in: SignedIn, audience: str, identifier: str) -> dict[str, Any]:
         """Return a token and what a client is told of it. audience: as tokens have it; identifier: the token's own."""

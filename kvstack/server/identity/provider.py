@@ -81,7 +81,7 @@ class Provider:
             case "POST", ("sign-in",):
                 return self._interactive.signed_in(request)
             case "GET", ("msi", "token"):
-                return app_service_token(request, self._vault, self._issuer, self._names)
+                return app_service_token(request, self._vault, self._issuer.at(request.host), self._names)
             case _, (_, "oauth2", "token") | (_, "oauth2", "v2.0", "token"):
                 raise Refusal(
                     refused(405, "MethodNotAllowed", "A token is asked for by POST.", headers=((b"allow", b"POST"),))
@@ -102,7 +102,7 @@ class Provider:
             self._require_tenant(request, tenant)
         at = f"https://{request.host.authority}/{self._tenant}"
         return {
-            "issuer": self.issuer,
+            "issuer": self._issuer.at(request.host).name,
             "authorization_endpoint": f"{at}/oauth2/v2.0/authorize",
             "token_endpoint": f"{at}/oauth2/v2.0/token",
             "device_authorization_endpoint": f"{at}/oauth2/v2.0/devicecode",
@@ -143,7 +143,7 @@ class Provider:
             raise oauth_refusal(
                 request, 401, "invalid_client", 7000215, "The client or its secret is not right."
             ) from None
-        return never_kept(self._issuer.token(signed_in, audience, request.id))
+        return never_kept(self._issuer.at(request.host).token(signed_in, audience, request.id))
 
     def _signed_in(self, request: Request, form: Mapping[str, str], audience: str) -> SignedIn:
         """Return who asks for a token. Raises SignInRefused, Refusal."""

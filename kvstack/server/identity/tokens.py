@@ -20,6 +20,7 @@ from kvstack.server.identity.signed_json import (
     from_base64url,
     part_of,
 )
+from kvstack.server.names import without_port
 from kvstack.terms.algorithm import ALGORITHMS
 from kvstack.terms.principal import is_guid
 
@@ -70,7 +71,7 @@ class IdClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """What a token has to say."""
+    """What a token has to say. issuer: without a port, which a token has of the way its client came."""
 
     issuer: str
     tenant: str
@@ -110,7 +111,7 @@ def checked_claims(token: bytes, keys: Mapping[str, PublicKey], expected: Expect
     if not verified(key, ALGORITHM, digest, from_base64url(parts[2])):
         raise TokenRefused("the signature of the token is not this vault's")
     claims = part_of(parts[1], Claims)
-    if claims.iss != expected.issuer or claims.tid != expected.tenant:
+    if without_port(claims.iss) != expected.issuer or claims.tid != expected.tenant:
         raise TokenRefused("the token is of another issuer or tenant")
     if claims.aud != expected.audience:
         raise TokenRefused("the token is for another audience")

@@ -53,6 +53,10 @@ def test_a_name_is_given_to_its_operation_and_a_word_is_none() -> None:
     assert (found.id, names) == ("GetSecretVersions", ("restore",))
     found, names = ROUTES.operation("POST", ("keys", "rng", "", "sign"))
     assert (found.id, names) == ("sign", ("rng", ""))
+    found, names = ROUTES.operation("POST", ("keys", "rng", "sign"))
+    assert (found.id, names) == ("sign", ("rng", ""))
+    found, names = ROUTES.operation("GET", ("keys", "rng", "sign"))
+    assert (found.id, names) == ("GetKey", ("rng", "sign"))
     found, names = ROUTES.operation("GET", ("certificates", "issuers", "pending"))
     assert (found.id, names) == ("GetCertificateIssuer", ("pending",))
 

@@ -102,6 +102,9 @@ def test_a_code_gives_a_token_that_opens_the_vault_as_that_person(world: World) 
     assert (said["oid"], said["idtyp"], said["amr"]) == (person.id, "user", ["pwd", "otp", "mfa"])
     identity = claims(answer.json["id_token"])
     assert (identity["aud"], identity["nonce"], identity["preferred_username"]) == (CLIENT, "n-1", person.name)
+    discovery = f"/{world.served.tenant}/v2.0/.well-known/openid-configuration"
+    issuer = world.served.ask("GET", discovery, host=world.served.login).json["issuer"]
+    assert (said["iss"], identity["iss"]) == (issuer, issuer)
     assert world.served.ask("GET", PATH, token=answer.json["id_token"]).status == 401
 
 

@@ -122,7 +122,7 @@ def test_the_documents_lead_from_the_authority_to_the_keys(served: Served) -> No
     tenant = served.tenant
     for path in (f"/{tenant}/v2.0/.well-known/openid-configuration", f"/{tenant}/.well-known/openid-configuration"):
         document = get(path)
-        assert document["issuer"] == f"https://login.localhost/{tenant}/v2.0"
+        assert document["issuer"] == f"https://{served.login}/{tenant}/v2.0"
         assert document["token_endpoint"] == f"https://{served.login}/{tenant}/oauth2/v2.0/token"
         keys = get(document["jwks_uri"].removeprefix(f"https://{served.login}"))["keys"]
         assert [key["alg"] for key in keys] == ["ES256"]

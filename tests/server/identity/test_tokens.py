@@ -133,6 +133,10 @@ def test_a_token_of_another_vault_is_refused() -> None:
         ("aud", "https://vault.localhost:8443", "another audience"),
         ("aud", "", "another audience"),
         ("iss", "https://login.localhost/other/v2.0", "another issuer"),
+        ("iss", "https://login.localhost:8443/other/v2.0", "another issuer"),
+        ("iss", "https://login.localhost:8443@example.com/t/v2.0", "another issuer"),
+        ("iss", "https://login.localhost.example.com:8443/t/v2.0", "another issuer"),
+        ("iss", "http://login.localhost:8443/t/v2.0", "another issuer"),
         ("tid", "00000000-0000-4000-8000-000000000000", "another issuer or tenant"),
         ("oid", "operator", "names no principal"),
         ("oid", "", "names no principal"),
@@ -143,6 +147,12 @@ def test_a_token_of_another_vault_is_refused() -> None:
 )
 def test_a_claim_that_is_another_one_is_refused(field: str, value: Any, words: str) -> None:
     refused(token(msgspec.structs.replace(GOOD, **{field: value})), words)
+
+
+def test_a_token_is_the_same_by_whatever_port_its_client_came() -> None:
+    issuer = "https://login.localhost:8443/t/v2.0"
+    claims = msgspec.structs.replace(GOOD, iss=issuer)
+    assert checked_claims(token(claims), KEYS, EXPECTED, NOW) == claims
 
 
 @pytest.mark.parametrize("field", ["aud", "iss", "iat", "nbf", "exp", "oid", "sub", "tid"])
