@@ -1,5 +1,6 @@
 """`kvstack serve`: the vault over HTTPS, for the clients of Azure Key Vault."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,11 +12,9 @@ from kvstack.cli.words import text
 
 
 @click.command("serve")
-@click.option("--address", metavar="IP", type=text, default="127.0.0.1", help="Where to listen; 127.0.0.1 by default.")
-@click.option("--port", metavar="NUMBER", type=int, default=8443, help="8443 by default; 0 for one that is free.")
-@click.option(
-    "--domain", metavar="NAME", type=text, default="localhost", help="A vault is NAME.vault.DOMAIN; `localhost`."
-)
+@click.option("--address", metavar="IP", type=text, help="Where to listen; 127.0.0.1 by default.")
+@click.option("--port", metavar="NUMBER", type=int, help="8443 by default; 0 for one that is free.")
+@click.option("--domain", metavar="NAME", type=text, help="A vault is NAME.vault.DOMAIN; `localhost`.")
 @click.option(
     "--proxy-port",
     metavar="NUMBER",
@@ -36,57 +35,55 @@ from kvstack.cli.words import text
     help="A certificate of yours, PEM, with its chain after it; without it the server makes its own.",
 )
 @click.option("--key", metavar="FILE", type=click.Path(path_type=Path), help="The certificate's key, PEM.")
-@click.option(
-    "--workers", metavar="NUMBER", type=int, default=1, help="Processes that answer, each with the vault open; 1."
-)
-@click.option(
-    "--due-every", metavar="SECONDS", type=float, default=30.0, help="Look at what is due at least so often; 30."
-)
+@click.option("--workers", metavar="NUMBER", type=int, help="Processes that answer, each with the vault open; 1.")
+@click.option("--due-every", metavar="SECONDS", type=float, help="Look at what is due at least so often; 30.")
 @click.option(
     "--pin-fd", metavar="NUMBER", type=int, help="Read the HSM's PIN from this file descriptor, up to its end."
 )
 @pass_context
 def command(
     context: Context,
-    address: str,
-    port: int,
-    domain: str,
+    address: str | None,
+    port: int | None,
+    domain: str | None,
     proxy_port: int | None,
     imds: tuple[str, ...],
     certificate: Path | None,
     key: Path | None,
-    workers: int,
-    due_every: float,
+    workers: int | None,
+    due_every: float | None,
     pin_fd: int | None,
 ) -> int:
     """Serve the vault over HTTPS, as Azure Key Vault is served, and do what time makes due.
 
     Runs until it is interrupted or terminated; requests that were begun are answered then. The first start makes a
-    certificate authority, `kvstack trust show` shows it. On SIGHUP the certificate is read anew.
-    One server runs on a vault; commands work beside it.
+    certificate authority, `kvstack trust show` shows it. What no option says is read from `.kvstack/server.json`; on
+    SIGHUP that file, the one on identity and the certificate are read anew. One server runs on a vault; commands work
+    beside it.
     """
     import gc
     import os
 
-    from kvstack.server.certificate import given_files
-    from kvstack.server.configuration import ServerConfiguration, domain_of, require_valid
-    from kvstack.server.identity.metadata_endpoint import metadata_endpoint
     from kvstack.server.log import Log
+    from kvstack.server.options import ServerOptions, server_configuration
     from kvstack.server.running import serve
+    from kvstack.vault.layout import layout
     from kvstack.vault.unlock import simulated_clock_note, unlock
 
     require_operator(context, "serve")
-    configuration = ServerConfiguration(
+    given = ServerOptions(
         address=address,
         port=port,
-        domain=domain_of(domain),
+        domain=domain,
         proxy_port=proxy_port,
-        imds=tuple(metadata_endpoint(one) for one in imds),
-        certificate=given_files(certificate, key),
+        imds=imds or None,
+        certificate=str(certificate) if certificate is not None else None,
+        key=str(key) if key is not None else None,
         workers=workers,
         due_every=due_every,
     )
-    require_valid(configuration)
+    paths = layout(context.directory)
+    server_configuration(given, paths)  # what is wrong in it is told before a PIN is asked for
     from kvstack.cli.pin import pin_environment
 
     isolated, environment = context.isolated(), pin_environment(context, pin_fd)
@@ -98,7 +95,7 @@ def command(
         gc.freeze()
         # Workers get the environment as it is, and what is not in it over a socket.
         pin = {name: value for name, value in environment.items() if os.environ.get(name) != value}
-        serve(unlocked, configuration, Log(), isolated=isolated, pin=pin)
+        serve(unlocked, partial(server_configuration, given, paths), Log(), isolated=isolated, pin=pin)
     finally:
         unlocked.close()
     return 0

@@ -14,6 +14,7 @@ from kvstack.server.identity.issuing import Issuer
 from kvstack.server.identity.provider import Provider
 from kvstack.server.log import Log
 from kvstack.server.names import ServerNames
+from kvstack.server.request import Receive, Scope, Send
 from kvstack.server.state import ServerState
 from kvstack.vault.identity_configuration import identity_configuration
 from kvstack.vault.service import VaultService
@@ -36,7 +37,21 @@ class Assembly:
         self.issuer = Issuer(self.service, self.names, unlocked.settings.tenant_id, time.time)
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault")
         self.state = ServerState(not_ready)
+        self._unlocked = unlocked
         self._log = log
+        self._application = self._made(configuration)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        await self._application(scope, receive, send)
+
+    def reconfigure(self, configuration: ServerConfiguration) -> None:
+        """Answer as this says from the next request on, and by what the operator's files say now. Raises
+        KvstackError, and nothing is changed, where they cannot be read."""
+        self._application = self._made(configuration)
+
+    def _made(self, configuration: ServerConfiguration) -> Application:
+        unlocked = self._unlocked
         identity = identity_configuration(unlocked.paths)
         issuers = IssuerKeys(identity, time.monotonic, self._no_keys)
         provider = Provider(self.service, self.names, self.issuer, time.time, issuers)
@@ -47,8 +62,8 @@ class Assembly:
             time.time,
             ExternalTokens(identity.providers, issuers),
         )
-        self.application = Application(
-            self.service, callers, provider, self.names, configuration, self.state, log, self.threads
+        return Application(
+            self.service, callers, provider, self.names, configuration, self.state, self._log, self.threads
         )
 
     def close(self) -> None:

@@ -13,6 +13,9 @@ DEFAULT_ADDRESS: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8443
 DEFAULT_DOMAIN: Final = "localhost"
 _MOST_WORKERS: Final = 64
+# A secret has up to 25 KiB, which JSON may make six times as long; a body is in memory whole.
+_SHORTEST_BODY: Final = 160 << 10
+_LONGEST_BODY: Final = 64 << 20
 # `*.localhost` is refused by OpenSSL, `*.vault.localhost` is not: a vault is two labels below the domain.
 _DOMAIN = re.compile(r"(?=.{1,180}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -53,6 +56,10 @@ def require_valid(configuration: ServerConfiguration) -> None:
         raise KvstackError(f"`--workers {configuration.workers}` is no number of processes: 1 to {_MOST_WORKERS}")
     if configuration.due_every <= 0:
         raise KvstackError("`--due-every` is a number of seconds above 0")
+    if configuration.seconds_to_send <= 0:
+        raise KvstackError("`seconds_to_send` is a number of seconds above 0")
+    if not _SHORTEST_BODY <= configuration.longest_body <= _LONGEST_BODY:
+        raise KvstackError(f"`longest_body` is a number of bytes, {_SHORTEST_BODY} to {_LONGEST_BODY}")
 
 
 def domain_of(text: str) -> str:

@@ -35,6 +35,12 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     files: CertificateFiles
 
 
+class Reconfigure(msgspec.Struct, frozen=True, tag="reconfigure"):
+    """Answer as this says from now on."""
+
+    configuration: ServerConfiguration
+
+
 class NotReady(msgspec.Struct, frozen=True, tag="not-ready"):
     """What keeps the server from answering, empty where nothing does."""
 
@@ -45,7 +51,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Answer what was begun, and end."""
 
 
-Told = Start | Serve | NotReady | Stop
+Told = Start | Serve | Reconfigure | NotReady | Stop
 
 
 def line(told: Told) -> bytes:
@@ -62,4 +68,6 @@ def _path(kind: type[Any], text: Any) -> Any:
     return kind(text)
 
 
-_decoder: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Start | Serve | NotReady | Stop, dec_hook=_path)
+_decoder: msgspec.json.Decoder[Told] = msgspec.json.Decoder(
+    Start | Serve | Reconfigure | NotReady | Stop, dec_hook=_path
+)

@@ -8,6 +8,7 @@ The first one cannot be told to accept no more and go on answering, so its descr
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from kvstack.server.certificate import CertificateFiles
@@ -18,18 +19,17 @@ from kvstack.terms.diagnostic import KvstackError
 if TYPE_CHECKING:
     from granian.server.embed import Server
 
-    from kvstack.server.app import Application
-
 # A connection that is used within this time is told to close with its next answer; one that is not is closed after it.
 _SECONDS_TO_PART: Final = 3.0
 _LONGEST_HEADERS: Final = 64 << 10
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 _CLOSE: Final = (b"connection", b"close")
 
 
 class _Parting:
     """An application whose clients are told to come back by another connection, once it is to end."""
 
-    def __init__(self, application: "Application") -> None:
+    def __init__(self, application: Asgi) -> None:
         self._application = application
         self.ends = False
 
@@ -49,7 +49,7 @@ class _Parting:
 class _Serving:
     """One HTTP server with one certificate."""
 
-    def __init__(self, application: "Application", held: socket.socket, files: CertificateFiles) -> None:
+    def __init__(self, application: Asgi, held: socket.socket, files: CertificateFiles) -> None:
         self._parting = _Parting(application)
         self._descriptor = os.dup(held.fileno())
         self._left = False
@@ -97,7 +97,7 @@ class _Serving:
 class Listener:
     """One listening socket, which other processes may have as well, and who answers there at the moment."""
 
-    def __init__(self, application: "Application", listening: socket.socket) -> None:
+    def __init__(self, application: Asgi, listening: socket.socket) -> None:
         self._application = application
         self._socket = listening
         self._now: _Serving | None = None

@@ -54,8 +54,9 @@ class Renewal:
         if found.unnamed:
             self._log.tell("warning", "clients will not accept the certificate for these names", names=found.unnamed)
 
-    def reload(self) -> None:
-        """Take the certificate anew as soon as can be."""
+    def reload(self, certificate: Certificate) -> None:
+        """Take the certificate anew as soon as can be. certificate: where it comes from now."""
+        self._certificate = certificate
         self._told.set()
 
     async def forever(self) -> None:

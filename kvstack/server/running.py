@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ import msgspec
 from kvstack.hsm.private_file import write_private
 from kvstack.server.assembly import Assembly
 from kvstack.server.certificate import CertificateFiles, GivenCertificate, OwnCertificate
-from kvstack.server.configuration import ServerConfiguration, require_valid
+from kvstack.server.configuration import ServerConfiguration
 from kvstack.server.control import Start
 from kvstack.server.identity.metadata_listeners import MetadataListeners
 from kvstack.server.listener import Listener
 from kvstack.server.listening import listening_socket, no_port
 from kvstack.server.log import Log
+from kvstack.server.options import changed
 from kvstack.server.proxy import Proxy
 from kvstack.server.renewal import Certificate, Renewal
 from kvstack.server.scheduler import Scheduler
@@ -60,12 +61,16 @@ def read_running(root: Path) -> Running:
 
 
 def serve(
-    unlocked: "Unlocked", configuration: ServerConfiguration, log: Log, *, isolated: bool, pin: Mapping[str, str]
+    unlocked: "Unlocked",
+    configuration: Callable[[], ServerConfiguration],
+    log: Log,
+    *,
+    isolated: bool,
+    pin: Mapping[str, str],
 ) -> None:
-    """Serve a vault until the process is told to stop. isolated, pin: how workers open the vault, see `Start`. Raises
-    KvstackError where it cannot start: another server of the same vault runs, the port is taken, the certificate cannot
-    be made."""
-    require_valid(configuration)
+    """Serve a vault until the process is told to stop. configuration: returns how, as the operator has it then;
+    isolated, pin: how workers open the vault, see `Start`. Raises KvstackError where it cannot start: another server of
+    the same vault runs, the port is taken, the certificate cannot be made."""
     root = unlocked.paths.root
     files = trust_files(root)
     try:
@@ -89,23 +94,24 @@ class _Run:
     def __init__(
         self,
         unlocked: "Unlocked",
-        configuration: ServerConfiguration,
+        configuration: Callable[[], ServerConfiguration],
         files: TrustFiles,
         log: Log,
         *,
         isolated: bool,
         pin: Mapping[str, str],
     ) -> None:
-        self._configuration = configuration
+        self._configured = configuration
+        self._configuration = configuration()
         self._files = files
         self._log = log
         self._isolated = isolated
         self._pin = dict(pin)
         self._root = unlocked.paths.root
         self._tenant = unlocked.settings.tenant_id
-        self._assembly = Assembly(unlocked, configuration, log, self._why_not_ready)
+        self._assembly = Assembly(unlocked, self._configuration, log, self._why_not_ready)
         self._service = self._assembly.service
-        self._scheduler = Scheduler(self._service, log, longest=configuration.due_every)
+        self._scheduler = Scheduler(self._service, log, longest=self._configuration.due_every)
 
     async def until_stopped(self) -> None:
         """Start, serve, and stop when told to."""
@@ -118,7 +124,7 @@ class _Run:
         configuration, assembly = self._configuration, self._assembly
         listening = listening_socket(configuration.address, configuration.port, shared=configuration.workers > 1)
         port = int(listening.getsockname()[1])
-        listener = Listener(assembly.application, listening)
+        listener = Listener(assembly.answer, listening)
         proxy = Proxy(assembly.names, (configuration.address, port))
         metadata = MetadataListeners(
             self._service, assembly.issuer, assembly.names, assembly.threads, self._log, configuration.imds
@@ -133,7 +139,7 @@ class _Run:
         renewal = Renewal(self._certificate(), served, self._log, lambda: datetime.now(UTC))
         try:
             await renewal.begin()
-            loop.add_signal_handler(signal.SIGHUP, renewal.reload)
+            loop.add_signal_handler(signal.SIGHUP, self._reconfigure, workers, renewal)
             proxy_port = await self._proxy(proxy)
             await metadata.start()
             workers.start(lambda: self._worker(port, renewal.files))
@@ -149,6 +155,22 @@ class _Run:
             await proxy.stop()
             assembly.close()
         self._log.tell("info", "stopped")
+
+    def _reconfigure(self, workers: Workers, renewal: Renewal) -> None:
+        """Go on as the operator's files say now, without a start."""
+        try:
+            now, waiting = changed(self._configuration, self._configured())
+            self._assembly.reconfigure(now)
+        except KvstackError as error:
+            self._log.wrong("the configuration was not changed; the one before goes on", error)
+        else:
+            self._configuration = now
+            self._scheduler.longest = now.due_every
+            workers.reconfigure(now)
+            self._log.tell("info", "configured")
+            if waiting:
+                self._log.tell("warning", "these options hold from the next start on", options=waiting)
+        renewal.reload(self._certificate())
 
     def _worker(self, port: int, files: CertificateFiles) -> Start:
         """Return what a worker is to be that starts now."""

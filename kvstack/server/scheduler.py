@@ -42,7 +42,7 @@ class Scheduler:
     def __init__(self, vault: Scheduled, log: Log, *, longest: float) -> None:
         self._vault = vault
         self._log = log
-        self._longest = longest
+        self.longest = longest
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
         self._doubt = ""
@@ -79,11 +79,11 @@ class Scheduler:
 
     def _rest(self) -> float:
         try:
-            next_due = self._vault.next_due(timedelta(seconds=self._longest))
+            next_due = self._vault.next_due(timedelta(seconds=self.longest))
         except KvstackError as error:
             self._log.wrong("it cannot be told when something is due next", error)
-            return self._longest
-        return self._longest if next_due is None else max(next_due.total_seconds(), _SHORTEST)
+            return self.longest
+        return self.longest if next_due is None else max(next_due.total_seconds(), _SHORTEST)
 
     def _loop(self) -> None:
         rest = 0.0

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kvstack.server.assembly import Assembly
-from kvstack.server.control import NotReady, Serve, Start, Stop, told_by
+from kvstack.server.control import NotReady, Reconfigure, Serve, Start, Stop, Told, told_by
 from kvstack.server.listener import Listener
 from kvstack.server.listening import listening_socket
 from kvstack.server.log import Log
@@ -51,14 +51,17 @@ class _Worker:
 
     async def _served(self, assembly: Assembly, start: Start) -> None:
         listener = Listener(
-            assembly.application, listening_socket(start.configuration.address, start.port, shared=True, joins=True)
+            assembly.answer, listening_socket(start.configuration.address, start.port, shared=True, joins=True)
         )
         try:
             await listener.serve(start.files)
             self._log.tell("info", "a worker answers", process=os.getpid())
             terminated = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
-            waits = [asyncio.ensure_future(one) for one in (self._obey(listener), terminated.wait(), listener.ended())]
+            waits = [
+                asyncio.ensure_future(one)
+                for one in (self._obey(assembly, listener), terminated.wait(), listener.ended())
+            ]
             done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for one in pending:
                 one.cancel()
@@ -69,7 +72,7 @@ class _Worker:
             await listener.stop()
             assembly.close()
 
-    async def _obey(self, listener: Listener) -> None:
+    async def _obey(self, assembly: Assembly, listener: Listener) -> None:
         """Do what is told until it is to stop."""
         while True:
             match await self._next():
@@ -78,12 +81,17 @@ class _Worker:
                         await listener.serve(files)
                     except KvstackError as error:
                         self._log.wrong("a worker did not change the certificate; the one before goes on", error)
+                case Reconfigure(configuration):
+                    try:
+                        assembly.reconfigure(configuration)
+                    except KvstackError as error:
+                        self._log.wrong("a worker did not change its configuration; the one before goes on", error)
                 case NotReady(reason):
                     self._not_ready = reason
                 case Stop() | Start() | None:
                     return
 
-    async def _next(self) -> Start | Serve | NotReady | Stop | None:
+    async def _next(self) -> Told | None:
         """Return what is told next, None where the first process is gone."""
         received = await self._told.readline()
         return told_by(received) if received.endswith(b"\n") else None

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from kvstack.server.certificate import CertificateFiles
-from kvstack.server.control import NotReady, Serve, Start, Stop, Told, line
+from kvstack.server.configuration import ServerConfiguration
+from kvstack.server.control import NotReady, Reconfigure, Serve, Start, Stop, Told, line
 from kvstack.server.log import Log
 
 _SECONDS_TO_END: Final = 30.0
@@ -58,6 +59,10 @@ class Workers:
     def serve(self, files: CertificateFiles) -> None:
         """Have them answer with this certificate."""
         self._tell(Serve(files))
+
+    def reconfigure(self, configuration: ServerConfiguration) -> None:
+        """Have them answer as this says."""
+        self._tell(Reconfigure(configuration))
 
     async def stop(self) -> None:
         """Have them answer what was begun, and return when they have ended."""

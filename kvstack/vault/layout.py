@@ -58,6 +58,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.root / "identity.json"
 
     @property
+    def server(self) -> Path:
+        """How `kvstack serve` is to run: the operator's own file."""
+        return self.root / "server.json"
+
+    @property
     def lock(self) -> Path:
         """The file whoever makes or recovers the vault holds locked."""
         return self.root / "init.lock"

@@ -1,6 +1,7 @@
 """Tokens of another OpenID provider open the vault for those the operator named, and for nobody else."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,17 +28,21 @@ class External(NamedTuple):
 @pytest.fixture
 def external(stack: Path, tmp_path: Path) -> Iterator[External]:
     issuer = Issuer(tmp_path / "issuer")
-    provider = {
+    configured(stack, issuer.allowed | {"providers": [provider_of(issuer)]})
+    served = Served(stack)
+    yield External(served, issuer)
+    served.kill()
+    issuer.stop()
+
+
+def provider_of(issuer: Issuer) -> dict[str, Any]:
+    """What the operator says of it."""
+    return {
         "issuer": issuer.url,
         "audience": AUDIENCE,
         "tenant": TENANT,
         "principals": {SUBJECT: APP.upper(), "reader": READER, "absent": "11111111-2222-4333-8444-555555555555"},
     }
-    configured(stack, issuer.allowed | {"providers": [provider]})
-    served = Served(stack)
-    yield External(served, issuer)
-    served.kill()
-    issuer.stop()
 
 
 def token(external: External, **more: Any) -> str:
@@ -161,3 +166,14 @@ def test_nobody_elses_token_is_taken_unless_the_operator_says_so(stack: Path, tm
     finally:
         served.kill()
         issuer.stop()
+
+
+def test_a_provider_is_taken_and_given_up_while_the_server_runs(external: External) -> None:
+    served, issuer = external.served, external.issuer
+    given = token(external)
+    assert status(external, given) == 200
+    for providers, expected in (([], 401), ([provider_of(issuer)], 200)):
+        configured(served.folder, issuer.allowed | {"providers": providers})
+        served.process.send_signal(signal.SIGHUP)
+        served.told("configured")
+        assert status(external, given) == expected
