@@ -21,3 +21,4 @@ compile() {
 compile "$@" --extra server --output-file requirements/run.txt pyproject.toml requirements/run.in
 compile "$@" --extra server --constraint requirements/run.txt --output-file requirements/dev.txt \
     pyproject.toml requirements/run.in requirements/dev.in
+compile "$@" --output-file requirements/az.txt requirements/az.in
