@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install Azure's clients of other languages, pinned, into folders of their own in the user's cache: a second run finds
-# them there. Arguments name some of them: az node go. Where one cannot be installed it says so; the test that needs it is
+# them there. Arguments name some of them: az node go java. Where one cannot be installed it says so; the test that needs it is
 # left out, and says that, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,6 +23,12 @@ go() {
     command go build -C "$clients/go" -mod=readonly -o "$1/program" .
 }
 
+java() {
+    mvn --quiet --batch-mode -Dstyle.color=never --file "$clients/java/pom.xml" \
+        org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory="$1/lib"
+    javac -cp "$1/lib/*" -d "$1/classes" "$clients/java/Program.java"
+}
+
 installed() {
     local folder
     folder=$(.venv/bin/python -m tests.server.clients.installed "$1")
@@ -38,5 +44,5 @@ installed() {
     fi
 }
 
-[ $# -gt 0 ] || set -- az node go
+[ $# -gt 0 ] || set -- az node go java
 for name; do installed "$name"; done

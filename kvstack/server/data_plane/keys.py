@@ -62,7 +62,8 @@ class UpdateKey(msgspec.Struct, frozen=True):
 def create_key(asked: Asked, names: tuple[str, ...]) -> Answer:
     """CreateKey: a new key, or a new version."""
     given = asked.request.document(CreateKey)
-    if given.public_exponent not in (None, _EXPONENT):
+    # Java's client says 0 where nothing was said to it.
+    if given.public_exponent not in (None, 0, _EXPONENT):
         raise bad_parameter(f"`public_exponent` is {_EXPONENT}, the only one there is.")
     made = asked.service.create_key(
         asked.caller,

@@ -25,7 +25,7 @@ from kvstack.server.identity.codes import (
     user_code,
 )
 from kvstack.server.identity.issuing import never_kept
-from kvstack.server.identity.oauth import form_of, oauth_refusal
+from kvstack.server.identity.oauth import form_of, oauth_refusal, resource_scopes
 from kvstack.server.identity.pages import going_on_form, page, sign_in_form
 from kvstack.server.identity.people import People
 from kvstack.server.identity.stamps import brought_back, drawn, handed_out
@@ -40,7 +40,6 @@ _COOKIE: Final = "__Host-kvstack-sign-in"
 _PAGE_SECONDS: Final = 900.0
 _INTERVAL: Final = 2
 _LONGEST: Final = 1024
-_NOT_RESOURCES: Final = frozenset({"openid", "profile", "email", "offline_access"})
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -206,8 +205,7 @@ class Interactive:
 
     def _audience(self, scope: str) -> str | None:
         """Return what a token is asked for, by a scope with one resource in it."""
-        wanted = [one for one in scope.split() if one.lower() not in _NOT_RESOURCES]
-        resources = {one.rpartition("/")[0] for one in wanted}
+        resources = {one.rpartition("/")[0] for one in resource_scopes(scope)}
         return self._names.audience(resources.pop()) if len(resources) == 1 else None
 
     def _known(self) -> str:

@@ -15,6 +15,8 @@ from kvstack.server.request import Request
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 40
+# OpenID Connect's own scopes, which clients ask for beside a resource's: Java's does so for programs, too.
+_NOT_RESOURCES: Final = frozenset({"openid", "profile", "email", "offline_access"})
 
 
 def form_of(request: Request) -> dict[str, str]:
@@ -31,6 +33,11 @@ def form_of(request: Request) -> dict[str, str]:
     if len(form) != len(pairs):
         raise oauth_refusal(request, 400, "invalid_request", 900144, "A field stands twice in the body.")
     return form
+
+
+def resource_scopes(scope: str) -> list[str]:
+    """Return the scopes that are a resource's."""
+    return [one for one in scope.split() if one.lower() not in _NOT_RESOURCES]
 
 
 def client_secret_of(request: Request, form: Mapping[str, str]) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from kvstack.server.identity.interactive import Interactive
 from kvstack.server.identity.issuer_keys import IssuerKeys, KeysUnavailable
 from kvstack.server.identity.issuing import Issuer, never_kept
 from kvstack.server.identity.managed_identity import app_service_token
-from kvstack.server.identity.oauth import client_secret_of, form_of, oauth_refusal
+from kvstack.server.identity.oauth import client_secret_of, form_of, oauth_refusal, resource_scopes
 from kvstack.server.identity.sign_ins import SignIns
 from kvstack.server.identity.signed_json import TokenRefused, taken_apart
 from kvstack.server.identity.tokens import json_web_key
@@ -181,12 +181,12 @@ class Provider:
         scope, resource = form.get("scope", ""), form.get("resource", "")
         wanted = resource
         if not resource:
-            wanted = scope.split()[0] if scope.split() else ""
-            if not wanted.endswith(_DEFAULT):
+            scopes = resource_scopes(scope)
+            if len(scopes) != 1 or not scopes[0].endswith(_DEFAULT):
                 raise oauth_refusal(
-                    request, 400, "invalid_scope", 70011, "The scope is not that of a resource: RESOURCE/.default."
+                    request, 400, "invalid_scope", 70011, "The scope is not that of one resource: RESOURCE/.default."
                 )
-            wanted = wanted.removesuffix(_DEFAULT)
+            wanted = scopes[0].removesuffix(_DEFAULT)
         audience = self._names.audience(wanted)
         if audience is None:
             known = " or ".join(self._names.audiences)

@@ -13,6 +13,7 @@ PINNED = {
     "az": (ROOT / "requirements" / "az.txt",),
     "node": (HERE / "node" / "package.json", HERE / "node" / "package-lock.json"),
     "go": (HERE / "go" / "go.mod", HERE / "go" / "go.sum", HERE / "go" / "main.go"),
+    "java": (HERE / "java" / "pom.xml", HERE / "java" / "Program.java"),
 }
 # Tests have a home of their own: whose cache it is, is asked before.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kvstack"

@@ -337,6 +337,13 @@ def test_a_key_can_be_called_what_an_operation_is_called(keys: KeyClient) -> Non
         assert len(list(keys.list_properties_of_key_versions(name))) == 1
 
 
+@pytest.mark.parametrize(("exponent", "status"), [(65537, 200), (0, 200), (3, 400)])
+def test_there_is_one_public_exponent_and_none_is_said_as_0_too(served: Served, exponent: int, status: int) -> None:
+    body = {"kty": "RSA", "key_size": 2048, "public_exponent": exponent}
+    answer = served.ask("POST", "/keys/exponent/create?api-version=7.6", token=served.token(), json_body=body)
+    assert answer.status == status, answer
+
+
 # `az` asks for keys by the last one.
 @pytest.mark.parametrize("version", [*OTHER_VERSIONS, "7.6-preview.2"])
 def test_every_version_of_the_api_is_spoken(served: Served, keys: KeyClient, version: str) -> None:

@@ -41,6 +41,13 @@ def test_the_secret_may_come_in_the_header_and_the_resource_as_it_was_before_sco
     assert answer.json["resource"] == "https://vault.localhost"
 
 
+def test_what_java_asks_for_beside_a_resource_is_left_alone(served: Served) -> None:
+    scope = "openid profile offline_access https://vault.localhost/.default"
+    answer = served.sign_in(client_id=APP, client_secret=served.secret(), scope=scope)
+    assert (answer.status, answer.json["resource"]) == (200, "https://vault.localhost")
+    assert "id_token" not in answer.json
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -70,6 +77,11 @@ def test_somebody_elses_secret_is_nobodys(served: Served) -> None:
         ({"grant_type": "password"}, (400, "unsupported_grant_type", 70003)),
         ({"scope": "https://vault.localhost"}, (400, "invalid_scope", 70011)),
         ({"scope": ""}, (400, "invalid_scope", 70011)),
+        ({"scope": "openid profile"}, (400, "invalid_scope", 70011)),
+        (
+            {"scope": "https://vault.localhost/.default https://managedhsm.localhost/.default"},
+            (400, "invalid_scope", 70011),
+        ),
         ({"scope": "https://vault.azure.net/.default"}, (400, "invalid_resource", 500011)),
         ({"client_secret": ""}, (401, "invalid_client", 7000216)),
     ],
