@@ -5,12 +5,12 @@ and directoryObject: getByIds.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from kvstack.server.answer import Answer, answered
+from kvstack.server.answer import Answer, Refusal, answered, refused
 from kvstack.server.resource_manager.context import Asked
 from kvstack.server.resource_manager.errors import bad_request
 from kvstack.server.resource_manager.routes import Operation
@@ -44,6 +44,21 @@ def list_groups(asked: Asked) -> Answer:
     return _listed(asked, "group", ("id", "displayName"))
 
 
+def get_service_principal(asked: Asked) -> Answer:
+    """Get servicePrincipal."""
+    return _got(asked, "servicePrincipal")
+
+
+def get_user(asked: Asked) -> Answer:
+    """Get user, by the id or by the name it signs in with."""
+    return _got(asked, "user", "userPrincipalName")
+
+
+def get_group(asked: Asked) -> Answer:
+    """Get group."""
+    return _got(asked, "group")
+
+
 def get_by_ids(asked: Asked) -> Answer:
     """Return directoryObject: getByIds. Who is not known is left out."""
     given = asked.document(GivenIds)
@@ -75,6 +90,15 @@ def _listed(asked: Asked, kind: str, compared: tuple[str, ...]) -> Answer:
     return answered({"value": found})
 
 
+def _got(asked: Asked, kind: str, *also: str) -> Answer:
+    """Return one of a kind. also: what names it beside its id."""
+    wanted = asked.names["id"].lower()
+    for one in _objects(asked):
+        if _kind(one["@odata.type"]) == kind and wanted in {one["id"], *(str(one[name]).lower() for name in also)}:
+            return answered(one)
+    raise Refusal(refused(404, "Request_ResourceNotFound", f"There is no such {kind} here."))
+
+
 def _objects(asked: Asked) -> list[dict[str, Any]]:
     principals = asked.service.list_principals(asked.caller)
     clients = {one.principal_id: one.client_id for one in asked.service.list_identities(asked.caller)}
@@ -104,9 +128,16 @@ def _kind(odata_type: str) -> str:
     return odata_type.rpartition(".")[2]
 
 
+def _operation(name: str, path: str, answer: Callable[[Asked], Answer], method: str = "GET") -> Operation:
+    return Operation(name, method, f"/{VERSION}/{path}", answer, (VERSION,))
+
+
 OPERATIONS: Final = (
-    Operation("ServicePrincipals_List", "GET", f"/{VERSION}/servicePrincipals", list_service_principals, (VERSION,)),
-    Operation("Users_List", "GET", f"/{VERSION}/users", list_users, (VERSION,)),
-    Operation("Groups_List", "GET", f"/{VERSION}/groups", list_groups, (VERSION,)),
-    Operation("DirectoryObjects_GetByIds", "POST", f"/{VERSION}/directoryObjects/getByIds", get_by_ids, (VERSION,)),
+    _operation("ServicePrincipals_List", "servicePrincipals", list_service_principals),
+    _operation("ServicePrincipals_Get", "servicePrincipals/{id}", get_service_principal),
+    _operation("Users_List", "users", list_users),
+    _operation("Users_Get", "users/{id}", get_user),
+    _operation("Groups_List", "groups", list_groups),
+    _operation("Groups_Get", "groups/{id}", get_group),
+    _operation("DirectoryObjects_GetByIds", "directoryObjects/getByIds", get_by_ids, "POST"),
 )

@@ -11,7 +11,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
+from tests.e2e.command_line import OK, begun, ended
 from tests.server.clients.installed import folder
+from tests.server.identity.assertions import certified
 from tests.server.served import APP, READER, SHOP, STRANGER, Served
 
 pytestmark = pytest.mark.toolchain
@@ -80,6 +82,23 @@ def test_a_wrong_secret_signs_nobody_in(
     nobody = told_of_this_cloud(client_run, tmp_path, client_environment["KVSTACK_RESOURCE_MANAGER"])
     tenant = client_environment["AZURE_TENANT_ID"]
     assert "AADSTS7000215" in nobody.refused("login", *SIGN_IN, "--password", "wrong", "--tenant", tenant)
+
+
+def test_a_certificate_signs_in_as_well(
+    az: Az,
+    client_run: Callable[..., Any],
+    client_environment: dict[str, str],
+    everybody_served: Served,
+    tmp_path: Path,
+) -> None:
+    by, both, alone = certified(), tmp_path / "both.pem", tmp_path / "alone.pem"
+    both.write_bytes(by.pem)
+    alone.write_bytes(by.public_pem)
+    assert ended(begun(everybody_served.folder, "credential", "certificate", APP, "--file", str(alone))).code == OK
+    another = told_of_this_cloud(client_run, tmp_path / "az", client_environment["KVSTACK_RESOURCE_MANAGER"])
+    another("login", *SIGN_IN, "--certificate", str(both), "--tenant", client_environment["AZURE_TENANT_ID"])
+    shown = ("keyvault", "secret", "show", "--vault-name", SHOP, "--name", "greeting")
+    assert another(*shown)["value"] == az(*shown)["value"] == "hello"
 
 
 def test_a_vault_is_made_changed_deleted_recovered_and_purged(az: Az) -> None:
@@ -213,6 +232,7 @@ def test_roles_and_identities(az: Az, everybody_served: Served) -> None:
     assert (found["name"], found["principalName"]) == (made["name"], identity["clientId"])
     assert found["roleDefinitionName"] == "Key Vault Secrets User"
     assert made["name"] in names(az("role", "assignment", "list", "--all"))
+    assert az("ad", "sp", "show", "--id", identity["clientId"])["id"] == identity["principalId"]
     az("role", "assignment", "delete", "--assignee", identity["clientId"], *role)
     assert az("role", "assignment", "list", "--assignee", identity["clientId"], "--scope", shop) == []
     az("identity", "delete", "--name", "batch", "--resource-group", "team")

@@ -41,7 +41,14 @@ def filled(operation: Operation, served: Served) -> str:
     """Return a path of an operation, on things that may be there."""
     top = f"/subscriptions/{served.subscription}"
     named = {"subscription": served.subscription, "group": "local", "name": SHOP, "location": "local", "kind": "add"}
-    named |= {"key": "k", "version": "0" * 32, "secret": "never", "connection": "c", "namespace": "Microsoft.KeyVault"}
+    named |= {
+        "key": "k",
+        "version": "0" * 32,
+        "secret": "never",
+        "connection": "c",
+        "namespace": "Microsoft.KeyVault",
+        "id": GUID,
+    }
     if "{scope}" in operation.path:
         named |= {"scope": f"{top}/resourceGroups/local/providers/Microsoft.KeyVault/vaults/{SHOP}", "name": GUID}
     return operation.path.format(**named)

@@ -95,7 +95,28 @@ def test_what_nothing_is_filtered_by_is_refused(graph: Graph, filtered: str) -> 
     assert (answer.status, answer.code) == (400, "Request_BadRequest")
 
 
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (f"servicePrincipals/{APP.upper()}", APP),
+        (f"users/{ALICE}", ALICE),
+        ("users/Alice@example.com", ALICE),
+        (f"groups/{GROUP}", GROUP),
+    ],
+)
+def test_one_is_told_of_by_its_id(graph: Graph, path: str, found: str) -> None:
+    answer = graph(path)
+    assert (answer.status, answer.json["id"]) == (200, found)
+
+
+@pytest.mark.parametrize("path", [f"users/{APP}", f"groups/{ALICE}", f"servicePrincipals/{GROUP}", "users/nobody"])
+def test_one_of_another_kind_is_not_there(graph: Graph, path: str) -> None:
+    answer = graph(path)
+    assert (answer.status, answer.code) == (404, "Request_ResourceNotFound")
+
+
 def test_only_what_is_there_is_answered(graph: Graph) -> None:
     assert graph("me").status == 404
+    assert graph("applications").status == 404
     assert graph("users", body={}).status == 405
     assert graph("directoryObjects/getByIds", body={"ids": ["x"] * 1001}).status == 400
