@@ -34,7 +34,7 @@ test: setup ## The whole suite, as far as Python packages and the HSM module all
 	@$(BIN)/python -m pytest -q -n auto -m "not toolchain"
 
 # pytest answers 5 where it found no test to run.
-test-toolchain: setup ## Only the tests that need other toolchains (Go, Node, a browser, az)
+test-toolchain: setup ## Only the tests that need other toolchains (Go, Node, Java, a browser, az)
 	@$(BIN)/python -m pytest -q -m toolchain || { status=$$?; [ $$status -eq 5 ] || exit $$status; }
 
 test-all: setup ## Everything, with the tests that need other toolchains

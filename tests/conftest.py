@@ -14,7 +14,7 @@ settings.register_profile("kvstack", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("kvstack")
 
 _WHY_DESELECTED = {
-    "toolchain": "needs another toolchain (Go, Node, a browser, az): `make test-all` runs it",
+    "toolchain": "needs another toolchain (Go, Node, Java, a browser, az): `make test-all` runs it",
     "slow": "slow: `make test` runs it",
 }
 _deselected = pytest.StashKey[Counter[str]]()
