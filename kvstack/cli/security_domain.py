@@ -158,6 +158,45 @@ def join(
     return 0
 
 
+@security_domain.command()
+@_custodian_keys
+@click.option(
+    "--transfer-key",
+    metavar="FILE",
+    required=True,
+    help="The transfer key of the Managed HSM: what it answered, JSON, or its certificate, PEM.",
+)
+@click.option("--out", metavar="FILE", required=True, help="The new file, to be uploaded.")
+@as_json
+@pass_context
+def prepare(
+    _: Context,
+    file: str,
+    custodian_keys: tuple[str, ...],
+    password_env: str | None,
+    password_file: str | None,
+    transfer_key: str,
+    out: str,
+    as_json: bool,
+) -> int:
+    """Encrypt the shares of a security domain to the transfer key of a Managed HSM that is reached over HTTPS.
+
+    Needs neither a vault nor a network: it is run where the custodians' keys are. The new file is uploaded by a client
+    of Azure's, once, within 24 hours; it opens for that Managed HSM alone.
+    """
+    from kvstack.hsm.security_domain_transfer import to_transfer, transfer_certificate
+
+    require_free(out)
+    document, keys = _brought(file, custodian_keys, password_env, password_file)
+    certificate = transfer_certificate(taken(transfer_key, at_most=_LONGEST_PEM, what="the transfer key"))
+    keep_private(out, SecretValue(to_transfer(document, keys, certificate)))
+    if as_json:
+        answer_json({"security_domain": file, "file": out})
+    else:
+        say(f"wrote {out}: the shares of {file}, for the Managed HSM of this transfer key")
+    return 0
+
+
 def add_pool_verbs(group: Verbs) -> None:
     """Give `hsm` what is done with a Managed HSM as a whole."""
     group.add_command(security_domain, "security-domain")

@@ -29,6 +29,13 @@ from kvstack.cli.words import text
     help="Whoever reaches this loopback address is this managed identity; may stand several times.",
 )
 @click.option(
+    "--backups",
+    metavar="URI=FOLDER",
+    type=text,
+    multiple=True,
+    help="The folder that stands for a storage container, for backups of Managed HSMs; may stand several times.",
+)
+@click.option(
     "--certificate",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -48,6 +55,7 @@ def command(
     domain: str | None,
     proxy_port: int | None,
     imds: tuple[str, ...],
+    backups: tuple[str, ...],
     certificate: Path | None,
     key: Path | None,
     workers: int | None,
@@ -77,6 +85,7 @@ def command(
         domain=domain,
         proxy_port=proxy_port,
         imds=imds or None,
+        backups=backups or None,
         certificate=str(certificate) if certificate is not None else None,
         key=str(key) if key is not None else None,
         workers=workers,

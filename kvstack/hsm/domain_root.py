@@ -24,8 +24,8 @@ from kvstack.hsm.release_root import RELEASE_ROOT, broken_promises, release_root
 from kvstack.hsm.return_values import LOST
 from kvstack.hsm.security_domain import (
     SECRET_BYTES,
-    CustodianKey,
     SecurityDomain,
+    ShareOpener,
     derived,
     made,
     require_custodians,
@@ -88,7 +88,7 @@ def establish(
 def join(
     configurations: Sequence[HsmConfiguration],
     domain: SecurityDomain,
-    keys: Sequence[CustodianKey],
+    keys: Sequence[ShareOpener],
     *,
     environ: Mapping[str, str] = os.environ,
 ) -> tuple[HsmConfiguration, ...]:

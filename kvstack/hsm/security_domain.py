@@ -63,7 +63,28 @@ class CustodianKey:
 
     def opened(self, ciphertext: bytes, domain_id: str) -> bytes:
         """Decrypt a share. Raises ValueError."""
-        return self._private.decrypt(ciphertext, _oaep(domain_id))
+        return self._private.decrypt(ciphertext, oaep(domain_id))
+
+
+class CarriedShare:
+    """A custodian's share that was opened elsewhere, for the moment a domain is restored. fingerprint: of his key."""
+
+    __slots__ = ("_share", "fingerprint")
+
+    def __init__(self, fingerprint: str, share: bytes) -> None:
+        self._share = share
+        self.fingerprint = fingerprint
+
+    def __repr__(self) -> str:
+        return f"CarriedShare({self.fingerprint[:16]}, ****)"
+
+    def opened(self, ciphertext: bytes, domain_id: str) -> bytes:
+        """Return the share: whoever opened it had the ciphertext."""
+        return self._share
+
+
+# Whatever opens one share of a domain.
+ShareOpener = CustodianKey | CarriedShare
 
 
 def custodian(pem: bytes, name: str = "") -> Custodian:
@@ -143,17 +164,12 @@ def made(
     return msgspec.structs.replace(domain, mac=_mac(whole, domain))
 
 
-def restored(domain: SecurityDomain, keys: Sequence[CustodianKey]) -> bytearray:
+def restored(domain: SecurityDomain, keys: Sequence[ShareOpener]) -> bytearray:
     """Return the secret, which the caller wipes. keys: of at least a quorum of its custodians; others are no error.
     Raises DomainUnfit for too few, and one error for everything that was changed."""
     holders = {holder.fingerprint: holder for holder in domain.custodians}
     usable = {key.fingerprint: key for key in keys if key.fingerprint in holders}
-    if len(usable) < domain.quorum:
-        raise DomainUnfit(
-            f"the security domain of `{domain.name}` needs the keys of {domain.quorum} of its custodians, "
-            f"{len(usable)} of those given are theirs",
-            f"They are {', '.join(f'{one.name} ({one.fingerprint[:16]})' for one in domain.custodians)}.",
-        )
+    require_quorum(domain, len(usable))
     whole = bytearray()
     try:
         whole = secret(
@@ -169,6 +185,16 @@ def restored(domain: SecurityDomain, keys: Sequence[CustodianKey]) -> bytearray:
         whole[:] = bytes(len(whole))
         raise _changed()
     return whole
+
+
+def require_quorum(domain: SecurityDomain, count: int) -> None:
+    """Refuse too few of a domain's custodians. Raises DomainUnfit."""
+    if count < domain.quorum:
+        raise DomainUnfit(
+            f"the security domain of `{domain.name}` needs the keys of {domain.quorum} of its custodians, "
+            f"{count} of those given are theirs",
+            f"They are {', '.join(f'{one.name} ({one.fingerprint[:16]})' for one in domain.custodians)}.",
+        )
 
 
 def to_document(domain: SecurityDomain) -> bytes:
@@ -218,10 +244,11 @@ def _encrypted(one: Custodian, share: bytes, domain_id: str) -> bytes:
     public = load_der_public_key(one.public)
     if not isinstance(public, RSAPublicKey):
         raise DomainUnfit("a custodian's key has to be an RSA key")
-    return public.encrypt(share, _oaep(domain_id))
+    return public.encrypt(share, oaep(domain_id))
 
 
-def _oaep(domain_id: str) -> "OAEP":
+def oaep(domain_id: str) -> "OAEP":
+    """Return how shares of a domain are encrypted."""
     from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
     from cryptography.hazmat.primitives.hashes import SHA256
 

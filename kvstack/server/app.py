@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kvstack.server.answer import Answer, Refusal, bad_parameter, refusal_of, refused
+from kvstack.server.backup_storage import BackupStorage
 from kvstack.server.configuration import ServerConfiguration
 from kvstack.server.data_plane.plane import DataPlane
 from kvstack.server.identity.provider import Provider
@@ -63,7 +64,7 @@ class Application:
         # Whoever signs in may have to wait for the keys of somebody else: nobody else's work waits with him.
         self._sign_in_threads = ThreadPoolExecutor(_SIGN_IN_THREADS, thread_name_prefix="sign-in")
         self._provider = provider
-        self._data_plane = DataPlane(service, callers, provider, threads)
+        self._data_plane = DataPlane(service, callers, provider, threads, BackupStorage(configuration.backups))
         self._resource_manager = ResourceManager(service, callers, provider, threads, names.domain)
         self._ids: list[str] = []
 

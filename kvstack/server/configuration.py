@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from kvstack.server.backup_storage import BackupContainer
 from kvstack.server.certificate import CertificateFiles
 from kvstack.server.identity.metadata_endpoint import MetadataEndpoint
 from kvstack.terms.diagnostic import KvstackError
@@ -23,8 +24,9 @@ _DOMAIN = re.compile(r"(?=.{1,180}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-
 class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """One server. domain: in lower case; a vault is `NAME.vault.<domain>`, a Managed HSM `NAME.managedhsm.<domain>`.
     proxy_port: of the CONNECT proxy for names that do not resolve, None for no proxy. imds: addresses of this machine
-    that stand for an identity. certificate: one that is given, None for the server's own. workers: processes that
-    answer. due_every: seconds the scheduler sleeps at most. longest_body: bytes of a request;
+    that stand for an identity. backups: where those of Managed HSMs may be kept. certificate: one that is given, None
+    for the server's own. workers: processes that answer. due_every: seconds the scheduler sleeps at most. longest_body:
+    bytes of a request;
     seconds_to_send: that a client has for sending one."""
 
     address: str = DEFAULT_ADDRESS
@@ -32,6 +34,7 @@ class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = DEFAULT_DOMAIN
     proxy_port: int | None = None
     imds: tuple[MetadataEndpoint, ...] = ()
+    backups: tuple[BackupContainer, ...] = ()
     certificate: CertificateFiles | None = None
     workers: int = 1
     due_every: float = 30.0
@@ -54,6 +57,9 @@ def require_valid(configuration: ServerConfiguration) -> None:
         raise KvstackError("`--imds` gives two identities one address", "An address stands for one identity.")
     if not 1 <= configuration.workers <= _MOST_WORKERS:
         raise KvstackError(f"`--workers {configuration.workers}` is no number of processes: 1 to {_MOST_WORKERS}")
+    addresses = [one.address for one in configuration.backups]
+    if len(set(addresses)) != len(addresses):
+        raise KvstackError("`--backups` names one container twice", "A container is one folder.")
     if configuration.due_every <= 0:
         raise KvstackError("`--due-every` is a number of seconds above 0")
     if configuration.seconds_to_send <= 0:

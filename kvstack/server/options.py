@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kvstack.server.backup_storage import backup_container
 from kvstack.server.certificate import given_files
 from kvstack.server.configuration import DEFAULT_DOMAIN, ServerConfiguration, domain_of, require_valid
 from kvstack.server.identity.metadata_endpoint import metadata_endpoint
@@ -17,13 +18,16 @@ _AT_START: Final = ("address", "port", "domain", "proxy_port", "imds", "workers"
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The options, as they are written, None for one that is not said. As in `ServerConfiguration`; certificate, key:
-    files, in the operator's file from the project's folder on; imds: each `IDENTITY=ADDRESS:PORT`."""
+    files, in the operator's file from the project's folder on; imds: each
+    `IDENTITY=ADDRESS:PORT`; backups: each
+    `URI=FOLDER`."""
 
     address: str | None = None
     port: int | None = None
     domain: str | None = None
     proxy_port: int | None = None
     imds: tuple[str, ...] | None = None
+    backups: tuple[str, ...] | None = None
     certificate: str | None = None
     key: str | None = None
     workers: int | None = None
@@ -42,7 +46,8 @@ def server_configuration(given: ServerOptions, paths: Layout) -> ServerConfigura
     found = ServerConfiguration(
         **said
         | {"domain": domain_of(said.get("domain", DEFAULT_DOMAIN))}
-        | {"imds": tuple(metadata_endpoint(one) for one in said.get("imds", ()))},
+        | {"imds": tuple(metadata_endpoint(one) for one in said.get("imds", ()))}
+        | {"backups": tuple(backup_container(one) for one in said.get("backups", ()))},
         certificate=given_files(certificate, key),
     )
     require_valid(found)

@@ -34,6 +34,7 @@ from kvstack.vault.engine import Attempt, near
 from kvstack.vault.errors import BadParameter, VaultError
 from kvstack.vault.events import emit_purge_scheduled
 from kvstack.vault.material import MaterialOperations
+from kvstack.vault.pool_rows import POOL_JOBS, TRANSFER_KEYS
 from kvstack.vault.pools import SECURITY_DOMAINS
 from kvstack.vault.records import Certificate, Collection, Deletion, Key, Secret, Vault
 from kvstack.vault.release_rows import RELEASE_SIGNERS
@@ -245,7 +246,10 @@ class ItemOperations(MaterialOperations):
             KEY_VERSIONS.delete(attempt.tx, row.vault_id, row.folded, row.version)
         for item in KEYS.scan(attempt.tx, vault_id=vault.id):
             KEYS.delete(attempt.tx, item.vault_id, item.folded)
+        for job in POOL_JOBS.scan(attempt.tx, vault_id=vault.id):
+            POOL_JOBS.delete(attempt.tx, job.vault_id, job.id)
         SECURITY_DOMAINS.delete(attempt.tx, vault.id)
+        TRANSFER_KEYS.delete(attempt.tx, vault.id)
         RELEASE_SIGNERS.delete(attempt.tx, vault.id)
         self._barrier.destroy_data_key(attempt.tx, vault.id)
         registry = attempt.changes_registry()

@@ -11,6 +11,7 @@ from kvstack.terms.name import folded
 from kvstack.terms.principal import PRINCIPAL_TYPES, PrincipalType, is_guid
 from kvstack.terms.role import RoleDefinition
 from kvstack.terms.scope import Scope
+from kvstack.vault.assignments import told_type
 from kvstack.vault.caller import Caller
 from kvstack.vault.engine import Attempt, Engine
 from kvstack.vault.errors import BadParameter, Conflict, Forbidden, NotFound
@@ -37,13 +38,15 @@ class LocalRoleOperations(Engine):
         *,
         role: str,
         principal_id: str,
-        principal_type: PrincipalType,
+        principal_type: PrincipalType | None,
         scope: str = "/",
         id: str | None = None,  # noqa: A002  # the record's own word
     ) -> LocalAssignment:
-        """Give a principal a role in a Managed HSM. role: a name or an id; scope: `/`, `/keys`, `/keys/NAME`; id: made
-        from scope, role and principal where None. Raises Conflict where the principal has the role there already."""
+        """Give a principal a role in a Managed HSM. role: a name or an id; principal_type: what the directory knows it
+        as where None; scope: `/`, `/keys`, `/keys/NAME`; id: made from scope, role and principal where None. Raises
+        Conflict where the principal has the role there already."""
         with self._attempt(caller, "LocalRoleAssignmentPut", self._scope(hsm)) as attempt, attempt.transaction():
+            principal_type = told_type(attempt.registry, principal_id, principal_type)
             _require_assignable(scope, principal_id, principal_type, id)
             home, _ = inside(attempt, hsm, WRITE, scope.removeprefix("/"))
             local = attempt.registry.local(home.name)
@@ -68,19 +71,34 @@ class LocalRoleOperations(Engine):
             attempt.changes_registry().put_local_assignment(attempt.tx, home, assignment)
             return assignment
 
-    def unassign_local_role(self, caller: Caller, hsm: str, id: str) -> LocalAssignment:  # noqa: A002
-        """Take a role in a Managed HSM away. Its last administrator stays: nobody could ever give access again."""
+    def unassign_local_role(
+        self,
+        caller: Caller,
+        hsm: str,
+        id: str,  # noqa: A002
+        *,
+        scope: str | None = None,
+    ) -> LocalAssignment:
+        """Take a role in a Managed HSM away. Its last administrator stays: nobody could ever give access again. scope:
+        the one it has to be at, any where None."""
         with self._attempt(caller, "LocalRoleAssignmentDelete", self._scope(hsm)) as attempt, attempt.transaction():
-            home, assignment = self._local_assignment(attempt, hsm, id, DELETE)
+            home, assignment = self._local_assignment(attempt, hsm, id, DELETE, scope)
             attempt.details.update(principal=assignment.principal_id, assignment=assignment.id)
             require_another_administrator(attempt.registry.local(home.name), assignment, home)
             attempt.changes_registry().remove_local_assignment(attempt.tx, home, assignment)
             return assignment
 
-    def get_local_assignment(self, caller: Caller, hsm: str, id: str) -> LocalAssignment:  # noqa: A002
-        """Return an assignment inside a Managed HSM."""
+    def get_local_assignment(
+        self,
+        caller: Caller,
+        hsm: str,
+        id: str,  # noqa: A002
+        *,
+        scope: str | None = None,
+    ) -> LocalAssignment:
+        """Return an assignment inside a Managed HSM. scope: the one it has to be at, any where None."""
         with self._attempt(caller, "LocalRoleAssignmentGet", self._scope(hsm)) as attempt, attempt.reading():
-            return self._local_assignment(attempt, hsm, id, READ)[1]
+            return self._local_assignment(attempt, hsm, id, READ, scope)[1]
 
     def list_local_assignments(self, caller: Caller, hsm: str) -> tuple[LocalAssignment, ...]:
         """Return the assignments inside a Managed HSM that the caller may see, the widest scope first."""
@@ -139,9 +157,7 @@ class LocalRoleOperations(Engine):
                 raise BadParameter(f"{id} is a built-in role: nobody changes those", code="RoleDefinitionReadOnly")
             role = local.custom_roles.get(id.lower())
             if role is None:
-                raise NotFound(
-                    f"there is no role definition {id} in Managed HSM `{home.name}`", code="RoleDefinitionDoesNotExist"
-                )
+                raise _no_definition(id, home)
             attempt.details.update(role=role.definition.name, definition=role.id)
             given = [one for one in local.assignments.values() if one.role_id == role.id]
             if given:
@@ -152,6 +168,15 @@ class LocalRoleOperations(Engine):
                 )
             attempt.changes_registry().remove_local_role(attempt.tx, home, role)
             return role
+
+    def get_local_role(self, caller: Caller, hsm: str, id: str) -> RoleDefinition:  # noqa: A002
+        """Return a role there is inside a Managed HSM, a built-in one too."""
+        with self._attempt(caller, "LocalRoleDefinitionGet", self._scope(hsm)) as attempt, attempt.reading():
+            home, _ = self._seeing(attempt, hsm, READ_ROLES)
+            found = attempt.registry.local(home.name).roles().get(id.lower())
+            if found is None:
+                raise _no_definition(id, home)
+            return found
 
     def list_local_roles(self, caller: Caller, hsm: str) -> tuple[RoleDefinition, ...]:
         """Return every role there is inside a Managed HSM, the built-in ones first."""
@@ -181,8 +206,11 @@ class LocalRoleOperations(Engine):
         hsm: str,
         id: str,  # noqa: A002
         action: str,
+        scope: str | None,
     ) -> tuple[Vault, LocalAssignment]:
         found = attempt.registry.local(hsm).assignments.get(id.lower())
+        if found is not None and scope is not None and found.scope.lower() != scope.lower():
+            found = None
         item = found.scope.removeprefix("/") if found is not None else ""
         home, _ = inside(attempt, hsm, action, item)
         if found is None:
@@ -226,6 +254,10 @@ def require_another_administrator(local: LocalAccess, assignment: LocalAssignmen
             f"the last administrator of Managed HSM `{home.name}` cannot be taken away",
             "Make somebody else `Managed HSM Administrator` at `/` first.",
         )
+
+
+def _no_definition(id: str, home: Vault) -> NotFound:  # noqa: A002
+    return NotFound(f"there is no role definition {id} in Managed HSM `{home.name}`", code="RoleDefinitionDoesNotExist")
 
 
 def _three(assignment: LocalAssignment) -> tuple[str, str, str]:

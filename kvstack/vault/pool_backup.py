@@ -5,6 +5,7 @@ Managed HSM of that domain, in whichever store, and nowhere else.
 """
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +24,8 @@ from kvstack.vault.errors import BadParameter, Forbidden
 from kvstack.vault.items import KEY, KEYS
 from kvstack.vault.local_access import LocalAssignment, LocalRole
 from kvstack.vault.pool_home import inside
+from kvstack.vault.pool_jobs import PoolJobOperations
+from kvstack.vault.pool_rows import Job
 from kvstack.vault.pool_rules import bound
 from kvstack.vault.records import Key, Pool, Vault
 from kvstack.vault.versions import KEY_VERSIONS, KeyVersionRow
@@ -65,46 +68,55 @@ class RestoredPool(msgspec.Struct, frozen=True):
     assignments: int = 0
 
 
-class PoolBackupOperations(BackupOperations):
-    """Managed HSMs outside the store, for nobody but their security domain."""
+class PoolBackupOperations(BackupOperations, PoolJobOperations):
+    """Managed HSMs outside the store, for nobody but their security domain. job: what it is to be asked about by later,
+    nothing where None."""
 
-    def backup_managed_hsm(self, caller: Caller, hsm: str) -> bytes:
+    def backup_managed_hsm(
+        self, caller: Caller, hsm: str, *, keep: Callable[[bytes], None] | None = None, job: Job | None = None
+    ) -> bytes:
         """Return everything in a Managed HSM as a blob: keys with all versions and attributes, deleted ones too, and
-        the roles inside it."""
+        the roles inside it. keep: puts the blob where it is safe; only then is the Managed HSM known to be backed
+        up."""
         with self._attempt(caller, "FullBackup", self._scope(hsm)) as attempt:
             with attempt.look():
                 home, pool = inside(attempt, hsm, BACKUP)
                 taken, content = attempt.now, self._content(attempt, home)
             header = _header(pool)
             sealed: bytes = self._pools.keys(home).seal(msgspec.msgpack.encode(content), header)
+            if keep is not None:
+                keep(header + sealed)
             with attempt.transaction():
                 home, pool = inside(attempt, hsm, BACKUP)
                 attempt.details.update(keys=str(len(content.keys)), domain=pool.domain)
                 changed = replace(home, pool=replace(pool, backed_up=taken))
                 attempt.changes_registry().put_vault(attempt.tx, changed)
+                self._keep_job(attempt, home, "backup", job, taken)
             return header + sealed
 
-    def restore_managed_hsm(self, caller: Caller, hsm: str, blob: bytes) -> RestoredPool:
+    def check_managed_hsm_backup(self, caller: Caller, hsm: str, *, place: Callable[[], None], job: Job) -> None:
+        """Refuse what a backup would be refused for, and make none. place: raises where a backup could not be kept."""
+        with self._attempt(caller, "PreFullBackup", self._scope(hsm)) as attempt:
+            with attempt.look():
+                inside(attempt, hsm, BACKUP)
+            place()
+            with attempt.transaction():
+                home, _ = inside(attempt, hsm, BACKUP)
+                self._keep_job(attempt, home, "backup", job, attempt.now)
+
+    def restore_managed_hsm(
+        self, caller: Caller, hsm: str, blob: bytes | Callable[[], bytes], *, job: Job | None = None
+    ) -> RestoredPool:
         """Bring a Managed HSM back to what a backup holds: keys and roles that are not in it are gone. Its present
         administrators stay. Where there are keys, a backup of them has to be 30 minutes old at most; where it is
-        purge-protected nothing is restored that would destroy a version. Raises BadParameter for a backup of another
-        security domain, or that was changed."""
+        purge-protected nothing is restored that would destroy a version. blob: or what reads it, once it is known that
+        the caller may restore. Raises BadParameter for a backup of another security domain, or that was changed."""
         with self._attempt(caller, "FullRestore", self._scope(hsm)) as attempt:
-
-            def checked() -> tuple[Vault, Pool]:
+            backup = self._restorable(attempt, hsm, blob)
+            began = attempt.now
+            with attempt.transaction():
                 home, pool = inside(attempt, hsm, RESTORE)
                 self._require_backed_up(attempt, home, pool)
-                return home, pool
-
-            with attempt.look():
-                home, pool = inside(attempt, hsm, RESTORE)
-            backup = self._opened_pool(home, pool, blob)
-            with attempt.look():
-                checked()
-            for kept in backup.keys:
-                self._check(home, kept)
-            with attempt.transaction():
-                home, _ = checked()
                 gone = self._require_nothing_destroyed(attempt, home, backup)
                 for row in KEY_VERSIONS.scan(attempt.tx, vault_id=home.id):
                     KEY_VERSIONS.delete(attempt.tx, row.vault_id, row.folded, row.version)
@@ -115,15 +127,31 @@ class PoolBackupOperations(BackupOperations):
                 assignments = self._restore_roles(attempt, home, backup)
                 names = tuple(sorted(kept.item.name for kept in backup.keys))
                 attempt.details.update(keys=str(len(names)), gone=str(len(gone)), taken=backup.taken.isoformat())
+                self._keep_job(attempt, home, "restore", job, began)
                 return RestoredPool(backup.taken, names, gone, assignments)
 
-    def restore_managed_hsm_key(self, caller: Caller, hsm: str, blob: bytes, key: str) -> Key:
-        """Bring one key back from a backup, with all its versions. Raises Conflict where its name is taken: a deleted
-        key is recovered, or purged first."""
+    def check_managed_hsm_restore(self, caller: Caller, hsm: str, blob: Callable[[], bytes], *, job: Job) -> None:
+        """Refuse what a full restore would be refused for, and restore nothing: the whole backup is opened, and every
+        version in it tried."""
+        with self._attempt(caller, "PreFullRestore", self._scope(hsm)) as attempt:
+            backup = self._restorable(attempt, hsm, blob)
+            began = attempt.now
+            with attempt.transaction():
+                home, pool = inside(attempt, hsm, RESTORE)
+                self._require_backed_up(attempt, home, pool)
+                self._require_nothing_destroyed(attempt, home, backup)
+                self._keep_job(attempt, home, "restore", job, began)
+
+    def restore_managed_hsm_key(
+        self, caller: Caller, hsm: str, blob: bytes | Callable[[], bytes], key: str, *, job: Job | None = None
+    ) -> Key:
+        """Bring one key back from a backup, with all its versions. blob: or what reads it, once it is known that the
+        caller may restore. Raises Conflict where its name is taken: a deleted key is recovered, or purged first."""
         with self._attempt(caller, "SelectiveKeyRestore", self._scope(hsm, f"keys/{key}")) as attempt:
             with attempt.look():
                 home, pool = inside(attempt, hsm, RESTORE)
-            backup = self._opened_pool(home, pool, blob)
+                began = attempt.now
+            backup = self._opened_pool(home, pool, blob if isinstance(blob, bytes) else blob())
             found = next((kept for kept in backup.keys if kept.item.folded == folded(key)), None)
             if found is None:
                 raise errors.not_found("key", key, " in the backup", code="KeyNotFound")
@@ -134,8 +162,21 @@ class PoolBackupOperations(BackupOperations):
                 self._require_free(attempt, home, KEY, found.item)
                 self._require_room_for(attempt, home)
                 attempt.details.update(versions=str(len(found.versions)), taken=backup.taken.isoformat())
+                self._keep_job(attempt, home, "restore", job, began)
                 # Who asks for a key that was deleted when the backup was made wants it back.
                 return self._put(attempt, home, replace(found, item=replace(found.item, deletion=None)))
+
+    def _restorable(self, attempt: Attempt, hsm: str, blob: bytes | Callable[[], bytes]) -> _PoolBackup:
+        """Return a backup that can be restored in full, every version of it tried. Raises VaultError."""
+        with attempt.look():
+            home, pool = inside(attempt, hsm, RESTORE)
+        backup = self._opened_pool(home, pool, blob if isinstance(blob, bytes) else blob())
+        with attempt.look():
+            home, pool = inside(attempt, hsm, RESTORE)
+            self._require_backed_up(attempt, home, pool)
+        for kept in backup.keys:
+            self._check(home, kept)
+        return backup
 
     def _content(self, attempt: Attempt, home: Vault) -> _PoolBackup:
         """Return what is in a Managed HSM."""

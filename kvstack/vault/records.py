@@ -61,7 +61,8 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """What makes a vault a Managed HSM. tokens: the configurations of its tokens, files relative to `.kvstack`;
     administrators: ids of those who were its first; activated: since when its security domain is with its custodians;
     domain: the security domain's id; quorum: how many custodians restore it; backed_up: when it last was, in full;
-    written: how often the configurations of its tokens were written anew."""
+    written: how often the configurations of its tokens were written anew; keys_as_resources: whether keys in it can be
+    looked at and made by resource manager, too."""
 
     tokens: tuple[str, ...]
     administrators: tuple[str, ...] = ()
@@ -70,6 +71,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     quorum: int = 0
     backed_up: datetime | None = None
     written: int = 0
+    keys_as_resources: bool = False
 
 
 class Vault(Row, frozen=True, kw_only=True):

@@ -15,13 +15,15 @@ from kvstack.vault.pools import SECURITY_DOMAINS, SecurityDomainRow, tokens_of
 from kvstack.vault.records import Pool, Vault
 
 if TYPE_CHECKING:
-    from kvstack.hsm.security_domain import CustodianKey, SecurityDomain
+    from kvstack.hsm.security_domain import SecurityDomain, ShareOpener
     from kvstack.terms.custodian import Custodian
 
 T = TypeVar("T")
 
 DOWNLOAD: Final = "Microsoft.KeyVault/managedHsm/securitydomain/download/action"
 UPLOAD: Final = "Microsoft.KeyVault/managedHsm/securitydomain/upload/action"
+READ_DOWNLOAD: Final = "Microsoft.KeyVault/managedHsm/securitydomain/download/read"
+READ_UPLOAD: Final = "Microsoft.KeyVault/managedHsm/securitydomain/upload/read"
 
 
 class SecurityDomainOperations(ItemOperations):
@@ -39,7 +41,7 @@ class SecurityDomainOperations(ItemOperations):
         with self._attempt(caller, "SecurityDomainDownload", self._scope(hsm)) as attempt:
             with attempt.look():
                 there = self._downloaded(attempt, hsm, custodians, quorum)
-            _as_parameter(lambda: require_custodians(custodians, quorum))
+            as_parameter(lambda: require_custodians(custodians, quorum))
             if there is None:
                 with self._pools.alone():
                     with attempt.look():
@@ -68,7 +70,7 @@ class SecurityDomainOperations(ItemOperations):
                 return self._downloaded(attempt, hsm, custodians, quorum) or there
 
     def upload_security_domain(
-        self, caller: Caller, hsm: str, document: bytes, private_keys: "Sequence[CustodianKey]"
+        self, caller: Caller, hsm: str, document: bytes, private_keys: "Sequence[ShareOpener]"
     ) -> Vault:
         """Activate a Managed HSM by the security domain of another one: backups of that one can be restored then.
         private_keys: of a quorum of its custodians. Raises Conflict where it is activated, HsmError for a document that
@@ -91,7 +93,7 @@ class SecurityDomainOperations(ItemOperations):
 
             with attempt.look():
                 checked()
-            domain = _as_parameter(lambda: from_document(document))
+            domain = as_parameter(lambda: from_document(document))
             with self._pools.alone():
                 with attempt.look():
                     home, _ = checked()
@@ -105,7 +107,7 @@ class SecurityDomainOperations(ItemOperations):
             return activated
 
     def join_security_domain(
-        self, caller: Caller, hsm: str, document: bytes, private_keys: "Sequence[CustodianKey]"
+        self, caller: Caller, hsm: str, document: bytes, private_keys: "Sequence[ShareOpener]"
     ) -> int:
         """Let the new tokens of an activated Managed HSM take part in its security domain. Returns how many there were.
         private_keys: of a quorum of its custodians. Raises BadParameter where every token has it."""
@@ -115,7 +117,7 @@ class SecurityDomainOperations(ItemOperations):
         with self._attempt(caller, "SecurityDomainJoin", self._scope(hsm)) as attempt:
             with attempt.look():
                 inside(attempt, hsm, UPLOAD)
-            domain = _as_parameter(lambda: from_document(document))
+            domain = as_parameter(lambda: from_document(document))
             with self._pools.alone():
                 with attempt.look():
                     home, pool = inside(attempt, hsm, UPLOAD)
@@ -139,6 +141,12 @@ class SecurityDomainOperations(ItemOperations):
                     attempt.changes_registry().put_vault(attempt.tx, replace(home, pool=changed, updated=attempt.now))
             self._pools.reopen(home)
             return len(joined)
+
+    def security_domain_is_there(self, caller: Caller, hsm: str, action: str) -> bool:
+        """Return whether a Managed HSM is activated. action: what the caller has to be allowed, `READ_DOWNLOAD` or
+        `READ_UPLOAD`."""
+        with self._attempt(caller, "SecurityDomainStatusGet", self._scope(hsm)) as attempt, attempt.reading():
+            return inside(attempt, hsm, action, activated=False)[1].activated is not None
 
     def _downloaded(self, attempt: Attempt, hsm: str, custodians: "Sequence[Custodian]", quorum: int) -> bytes | None:
         """Return the document of a Managed HSM that is activated for these custodians, None of one that is not."""
@@ -169,7 +177,7 @@ class SecurityDomainOperations(ItemOperations):
         return changed
 
 
-def _as_parameter(work: Callable[[], T]) -> T:
+def as_parameter(work: Callable[[], T]) -> T:
     """Return what work gives; what it refuses is what was asked for, not the HSM's doing."""
     try:
         return work()

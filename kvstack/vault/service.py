@@ -30,6 +30,7 @@ from kvstack.vault.next_due import NextDueOperations
 from kvstack.vault.own_security_domain import OwnSecurityDomainOperations
 from kvstack.vault.pages import PageOperations
 from kvstack.vault.pool_backup import PoolBackupOperations
+from kvstack.vault.pool_settings import PoolSettingOperations
 from kvstack.vault.principals import PrincipalOperations
 from kvstack.vault.randomness import RandomOperations
 from kvstack.vault.resource_groups import ResourceGroupOperations
@@ -38,7 +39,7 @@ from kvstack.vault.role_definitions import RoleDefinitionOperations
 from kvstack.vault.rotation import RotationOperations
 from kvstack.vault.rotation_status import RotationStatusOperations
 from kvstack.vault.secrets import SecretOperations
-from kvstack.vault.security_domains import SecurityDomainOperations
+from kvstack.vault.security_domain_transfers import SecurityDomainTransferOperations
 from kvstack.vault.snapshot import SnapshotOperations
 from kvstack.vault.token_signing import TokenSigningOperations
 from kvstack.vault.transfer import TransferOperations
@@ -56,8 +57,9 @@ class VaultService(
     VaultOperations,
     ManagedHsmOperations,
     OwnSecurityDomainOperations,
-    SecurityDomainOperations,
+    SecurityDomainTransferOperations,
     PoolBackupOperations,
+    PoolSettingOperations,
     LocalRoleOperations,
     ApprovalOperations,
     KeyUseOperations,

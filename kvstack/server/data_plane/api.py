@@ -27,11 +27,14 @@ VERSIONS: Final = (
 )
 NEWEST: Final = VERSIONS[-1]
 _KNOWN: Final = frozenset(VERSIONS)
+# Stands in a path for a scope inside a Managed HSM: `/`, `/keys` or `/keys/NAME`.
+SCOPE: Final = "{scope}"
+_PROVIDER: Final = ("providers", "microsoft.authorization")
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One operation. id: Azure's name for it; path: its parts, `{}` where a name stands; answer: does it, given the
-    names in the path; lane: where it is done; since: the version it came with."""
+    """One operation. id: Azure's name for it; path: its parts, `{}` where a name stands, `SCOPE` where a scope does;
+    answer: does it, given the names in the path; lane: where it is done; since: the version it came with."""
 
     id: str
     method: str
@@ -58,7 +61,7 @@ class Routes:
     def _operation(self, asked: tuple[str, tuple[str, ...]]) -> tuple[Operation, tuple[str, ...]]:
         method, path = asked
         # `get_secret(name)` of Azure's clients asks for `/secrets/name/`: an empty version is the newest one.
-        parts = path[:-1] if len(path) > 2 and not path[-1] else path
+        parts = _scoped(path[:-1] if len(path) > 2 and not path[-1] else path)
         found = self._found(method, parts)
         if found is None and len(parts) == 3:
             # Go's client joins the parts of a path, and an empty version between them is gone: `/keys/name/sign`.
@@ -84,13 +87,24 @@ class Routes:
         for shape in _shapes(parts):
             one = shapes.get(shape)
             if one is not None:
-                return one, tuple(part for part, form in zip(parts, shape, strict=True) if form == "{}")
+                return one, tuple(part for part, form in zip(parts, shape, strict=True) if form in ("{}", SCOPE))
         return None
+
+
+def _scoped(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the parts of a path with a scope at its start as one. Azure's clients write the scope `/keys` behind a
+    slash of the path's own: `//keys/providers/...`."""
+    for at in range(len(parts) - 1):
+        if (parts[at].lower(), parts[at + 1].lower()) == _PROVIDER:
+            return ("/" + "/".join(part for part in parts[:at] if part), *parts[at:])
+    return parts
 
 
 def _shapes(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """Return the shapes a path can have, the one with most words first: a thing may be called `restore`, and is reached
     all the same where no operation has that word in its place."""
+    if parts[0].startswith("/"):
+        return ((SCOPE, *(part.lower() for part in parts[1:4]), *("{}" for _ in parts[4:])),)
     first = parts[0].lower()
     match len(parts):
         case 1:
@@ -98,7 +112,8 @@ def _shapes(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
         case 2:
             return (first, parts[1].lower()), (first, "{}")
         case 3:
-            return (first, parts[1].lower(), "{}"), (first, "{}", parts[2].lower()), (first, "{}", "{}")
+            second, third = parts[1].lower(), parts[2].lower()
+            return (first, second, third), (first, second, "{}"), (first, "{}", third), (first, "{}", "{}")
         case 4:
             return (first, "{}", "{}", parts[3].lower()), (first, "{}", parts[2].lower(), parts[3].lower())
         case _:

@@ -9,6 +9,7 @@ import msgspec
 
 from kvstack.server.answer import Answer, answered, bad_parameter
 from kvstack.server.attributes import Attributes, Item, Version, attributes_of, seconds
+from kvstack.server.backup_storage import BackupStorage
 from kvstack.server.paging import not_ours, page_size, page_start, part, token_of
 from kvstack.server.request import Request
 from kvstack.vault.caller import Caller
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAGE: Final = 25
+NO_BACKUPS: Final = BackupStorage(())
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One request of somebody who is known. service: the vaults; vault: the name of the one it is about."""
+    """One request of somebody who is known. service: the vaults; vault: the name of the one it is about; backups: where
+    those of Managed HSMs are kept."""
 
     service: "VaultService"
     caller: Caller
     request: Request
+    backups: BackupStorage = NO_BACKUPS
 
     @property
     def vault(self) -> str:

@@ -1,14 +1,20 @@
 """The data plane: from a request at a vault's host to the operation on the vault, and back."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kvstack.server.answer import Answer, refused
+from kvstack.server.backup_storage import BackupStorage
 from kvstack.server.data_plane import (
     certificate_people,
     certificate_requests,
     certificates,
+    hsm_backup,
+    hsm_roles,
+    hsm_security_domain,
+    hsm_settings,
     key_rotation,
     key_use,
     keys,
@@ -22,7 +28,9 @@ from kvstack.server.request import Request
 from kvstack.vault import errors
 
 if TYPE_CHECKING:
-    from kvstack.server.identity.callers import Principal
+    from kvstack.server.identity.callers import Callers, Principal
+    from kvstack.server.identity.provider import Provider
+    from kvstack.vault.service import VaultService
 
 _ALWAYS: Final = (
     (b"cache-control", b"no-cache"),
@@ -42,15 +50,37 @@ ROUTES: Final = Routes(
         *certificate_people.OPERATIONS,
     )
 )
+# What a Managed HSM does not hold is asked for there all the same, and refused by the vault in its own words.
+HSM_ROUTES: Final = Routes(
+    (
+        *ROUTES.operations,
+        *hsm_roles.OPERATIONS,
+        *hsm_settings.OPERATIONS,
+        *hsm_backup.OPERATIONS,
+        *hsm_security_domain.OPERATIONS,
+    )
+)
 
 
 class DataPlane(Plane):
-    """Answers at vaults' hosts."""
+    """Answers at the hosts of vaults and Managed HSMs. backups: where those of Managed HSMs are kept."""
+
+    def __init__(
+        self,
+        service: "VaultService",
+        callers: "Callers",
+        provider: "Provider",
+        threads: ThreadPoolExecutor,
+        backups: BackupStorage,
+    ) -> None:
+        super().__init__(service, callers, provider, threads)
+        self._backups = backups
 
     async def _done(self, request: Request, principal: "Principal") -> Answer:
-        operation, names = ROUTES.operation(request.method, request.path)
+        routes = HSM_ROUTES if request.host.kind == "managedhsm" else ROUTES
+        operation, names = routes.operation(request.method, request.path)
         require_version(request.query.get("api-version"), operation)
-        asked = Asked(self._service, caller_of(request, principal), request)
+        asked = Asked(self._service, caller_of(request, principal), request, self._backups)
         work = partial(self._operated, asked, operation, names)
         if operation.lane == "using":
             done = await self._reading.done(partial(self._used_briefly, work, asked, names))

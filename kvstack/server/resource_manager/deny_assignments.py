@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from kvstack.server.answer import Answer, Refusal, answered, refused
+from kvstack.server.filters import AT_SCOPE, filtered
 from kvstack.server.resource_manager.context import Asked, listed, timestamp
-from kvstack.server.resource_manager.filters import AT_SCOPE, filtered
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.versions import DENY_ASSIGNMENTS
 from kvstack.terms.principal import EVERYONE

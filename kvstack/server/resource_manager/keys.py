@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from kvstack.server.answer import Answer, answered
+from kvstack.server.answer import Answer, Refusal, answered, refused
 from kvstack.server.attributes import GivenAttributes, attributes_of, exportable_by, made_with
 from kvstack.server.data_plane.key_documents import GivenReleasePolicy
 from kvstack.server.data_plane.key_rotation import GivenRotationPolicy, policy_of
@@ -16,6 +16,7 @@ from kvstack.server.resource_manager.errors import bad_request
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.versions import KEY_VAULT, MANAGED_HSM
 from kvstack.vault.errors import NotFound
+from kvstack.vault.pool_settings import KEYS_AS_RESOURCES
 from kvstack.vault.records import Key, KeyVersion, Vault
 
 
@@ -79,9 +80,15 @@ def list_key_versions(asked: Asked) -> Answer:
 
 
 def home_of(asked: Asked) -> Vault:
-    """Return the vault or Managed HSM of the path, which has to be in the path's group."""
+    """Return the vault or Managed HSM of the path, which has to be in the path's group. Raises Refusal for a Managed
+    HSM that keeps its keys to itself."""
     if "/managedhsms/" in "/".join(asked.request.path).lower():
-        return asked.service.get_managed_hsm(asked.caller, asked.name, resource_group=asked.group)
+        found = asked.service.get_managed_hsm(asked.caller, asked.name, resource_group=asked.group)
+        if found.pool is not None and found.pool.activated is not None and not found.pool.keys_as_resources:
+            words = f"Keys of the Managed HSM '{found.name}' are not there for resource manager: its setting "
+            words += f"{KEYS_AS_RESOURCES} is false. An administrator inside it may change that."
+            raise Refusal(refused(403, "KeyManagementNotAllowed", words))
+        return found
     return asked.service.get_vault(asked.caller, asked.name, resource_group=asked.group)
 
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 import msgspec
 
 from kvstack.server.answer import NOTHING, Answer, answered
+from kvstack.server.filters import ASSIGNED_TO, AT_SCOPE, PRINCIPAL, filtered
 from kvstack.server.resource_manager.context import Asked, listed, timestamp
 from kvstack.server.resource_manager.errors import bad_request
-from kvstack.server.resource_manager.filters import ASSIGNED_TO, AT_SCOPE, PRINCIPAL, filtered
 from kvstack.server.resource_manager.role_ids import definition_path, role_of, told_type, type_of
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.versions import AUTHORIZATION

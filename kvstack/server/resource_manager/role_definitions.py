@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from kvstack.server.answer import NOTHING, Answer, Refusal, answered, refused
+from kvstack.server.filters import AT_SCOPE, filtered
 from kvstack.server.resource_manager.context import Asked, listed, timestamp
 from kvstack.server.resource_manager.errors import bad_request
-from kvstack.server.resource_manager.filters import AT_SCOPE, filtered
 from kvstack.server.resource_manager.role_ids import definition_path
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.versions import ROLE_DEFINITIONS

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
+from kvstack.server.filters import AS_TARGET, ASSIGNED_TO, AT_SCOPE, PRINCIPAL, filtered
 from kvstack.server.resource_manager.context import Asked, timestamp
 from kvstack.server.resource_manager.errors import bad_request
-from kvstack.server.resource_manager.filters import AS_TARGET, ASSIGNED_TO, AT_SCOPE, PRINCIPAL, filtered
 from kvstack.server.resource_manager.role_ids import definition_path, told_type
 from kvstack.terms.duration import Duration, duration
 from kvstack.terms.principal import PrincipalType, is_guid

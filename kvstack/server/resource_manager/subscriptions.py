@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from kvstack.server.answer import NOTHING, Answer, answered
+from kvstack.server.filters import filtered
 from kvstack.server.resource_manager.context import (
     IDENTITIES,
     MANAGED_HSMS,
@@ -12,7 +13,6 @@ from kvstack.server.resource_manager.context import (
     listed,
     path_of,
 )
-from kvstack.server.resource_manager.filters import filtered
 from kvstack.server.resource_manager.routes import Operation
 from kvstack.server.resource_manager.versions import KEY_VAULT, RESOURCES
 from kvstack.vault.identities import ManagedIdentity

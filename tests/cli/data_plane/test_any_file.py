@@ -3,14 +3,18 @@
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_certificate
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kvstack.hsm.find import find_module
+from kvstack.hsm.security_domain_transfer import transfer_key
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
 from tests.vault.service.pools import custodian_pair
@@ -35,6 +39,7 @@ COMMANDS = (
     ("certificate", "pending", "merge", f"{VAULT}/asked", "--file", "FILE"),
     ("certificate", "create", NEW, "--policy", "FILE"),
 )
+PREPARE = ("hsm", "security-domain", "prepare", "--out", "OUT")
 # The same of a Managed HSM, and of what asks for private keys.
 OF_POOLS = (
     ("hsm", "restore", POOL, "--file", "FILE", "--yes"),
@@ -44,6 +49,9 @@ OF_POOLS = (
     ("hsm", "security-domain", "upload", "empty-hsm", "--file", "FILE", "--custodian-key", "KEY"),
     ("hsm", "security-domain", "upload", "empty-hsm", "--file", "DOMAIN", "--custodian-key", "FILE"),
     ("hsm", "security-domain", "download", "empty-hsm", "--custodian", "FILE", "--quorum", "2", "--file", "OUT"),
+    (*PREPARE, "--file", "FILE", "--custodian-key", "KEY", "--transfer-key", "CERTIFICATE"),
+    (*PREPARE, "--file", "DOMAIN", "--custodian-key", "FILE", "--transfer-key", "CERTIFICATE"),
+    (*PREPARE, "--file", "DOMAIN", "--custodian-key", "KEY", "--custodian-key", "KEY-TOO", "--transfer-key", "FILE"),
     ("hsm", "recover", "--key", "FILE", "--no-hsm"),
 )
 
@@ -131,7 +139,11 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, dict[str, Pat
     shell.good("managed-hsm", "create", "empty-hsm")
     domain = folder / "domain"
     shell.good("hsm", "security-domain", "download", POOL, *options, "--quorum", "2", "--file", str(domain))
-    return shell, {"DOMAIN": domain, "KEY": folder / "0.key"}
+    certificate = folder / "transfer.pem"
+    made = load_der_x509_certificate(transfer_key(POOL, datetime(2026, 3, 1, tzinfo=UTC)).certificate)
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    keys = {"KEY": folder / "0.key", "KEY-TOO": folder / "1.key"}
+    return shell, {"DOMAIN": domain, "CERTIFICATE": certificate, **keys}
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from kvstack.server.resource_manager.errors import bad_request
+from kvstack.server.answer import Refusal, refused
 
 _AND = re.compile(r"\s+and\s+", re.IGNORECASE)
 _CALLED = re.compile(r"(\w+)\s*\(\s*(?:'([^']*)')?\s*\)")
@@ -26,6 +26,7 @@ def filtered(query: Mapping[str, str], known: tuple[str, ...], code: str = "Inva
         matched = _CALLED.fullmatch(one.strip()) or _COMPARED.fullmatch(one.strip())
         name = spelled.get(matched[1].lower()) if matched is not None else None
         if matched is None or name is None:
-            raise bad_request(f"`$filter` is made of {', '.join(known)}, with `and` between them.", code)
+            words = f"`$filter` is made of {', '.join(known)}, with `and` between them."
+            raise Refusal(refused(400, code, words))
         found[name] = matched[2] or ""
     return found
