@@ -43,6 +43,9 @@ from kvstack.cli.words import text
 )
 @click.option("--key", metavar="FILE", type=click.Path(path_type=Path), help="The certificate's key, PEM.")
 @click.option("--workers", metavar="NUMBER", type=int, help="Processes that answer, each with the vault open; 1.")
+@click.option(
+    "--throttle", is_flag=True, help="Refuse more requests in a time than Azure takes of one vault, by 429, as it does."
+)
 @click.option("--due-every", metavar="SECONDS", type=float, help="Look at what is due at least so often; 30.")
 @click.option(
     "--pin-fd", metavar="NUMBER", type=int, help="Read the HSM's PIN from this file descriptor, up to its end."
@@ -59,6 +62,7 @@ def command(
     certificate: Path | None,
     key: Path | None,
     workers: int | None,
+    throttle: bool,
     due_every: float | None,
     pin_fd: int | None,
 ) -> int:
@@ -89,6 +93,7 @@ def command(
         certificate=str(certificate) if certificate is not None else None,
         key=str(key) if key is not None else None,
         workers=workers,
+        throttle=throttle or None,
         due_every=due_every,
     )
     paths = layout(context.directory)

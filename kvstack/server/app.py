@@ -19,7 +19,10 @@ from kvstack.server.names import Host, ServerNames
 from kvstack.server.remembered import Remembered
 from kvstack.server.request import Receive, Request, Scope, Send, body_of, path_of, query_of
 from kvstack.server.resource_manager.plane import ResourceManager
+from kvstack.server.shared_counters import SharedCounters
 from kvstack.server.state import ServerState
+from kvstack.server.throttle import Throttle
+from kvstack.server.throttle_limits import LIMITS
 from kvstack.terms.diagnostic import KvstackError
 
 if TYPE_CHECKING:
@@ -64,7 +67,9 @@ class Application:
         # Whoever signs in may have to wait for the keys of somebody else: nobody else's work waits with him.
         self._sign_in_threads = ThreadPoolExecutor(_SIGN_IN_THREADS, thread_name_prefix="sign-in")
         self._provider = provider
-        self._data_plane = DataPlane(service, callers, provider, threads, BackupStorage(configuration.backups))
+        self._data_plane = DataPlane(
+            service, callers, provider, threads, BackupStorage(configuration.backups), throttle_of(configuration)
+        )
         self._resource_manager = ResourceManager(service, callers, provider, threads, names.domain)
         self._ids: list[str] = []
 
@@ -187,6 +192,12 @@ class Application:
                 for one in (drawn[at : at + 32] for at in range(0, len(drawn), 32))
             ]
         return self._ids.pop()
+
+
+def throttle_of(configuration: ServerConfiguration) -> Throttle | None:
+    """Return what counts this process's requests, None where nothing does. Raises KvstackError."""
+    path = configuration.counters
+    return None if path is None else Throttle(SharedCounters(path, len(LIMITS)))
 
 
 class _Target(msgspec.Struct, frozen=True):

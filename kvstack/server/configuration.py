@@ -1,6 +1,7 @@
 """How a server is to run: where it listens, under which names, and how often it looks at what is due."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -25,8 +26,8 @@ class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     """One server. domain: in lower case; a vault is `NAME.vault.<domain>`, a Managed HSM `NAME.managedhsm.<domain>`.
     proxy_port: of the CONNECT proxy for names that do not resolve, None for no proxy. imds: addresses of this machine
     that stand for an identity. backups: where those of Managed HSMs may be kept. certificate: one that is given, None
-    for the server's own. workers: processes that answer. due_every: seconds the scheduler sleeps at most. longest_body:
-    bytes of a request;
+    for the server's own. workers: processes that answer. counters: the file requests are counted in against Azure's
+    limits, None for no limits. due_every: seconds the scheduler sleeps at most. longest_body: bytes of a request;
     seconds_to_send: that a client has for sending one."""
 
     address: str = DEFAULT_ADDRESS
@@ -37,6 +38,7 @@ class ServerConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     backups: tuple[BackupContainer, ...] = ()
     certificate: CertificateFiles | None = None
     workers: int = 1
+    counters: Path | None = None
     due_every: float = 30.0
     longest_body: int = 1 << 20
     seconds_to_send: float = 30.0

@@ -41,6 +41,7 @@ from kvstack.vault.rotation_status import RotationStatusOperations
 from kvstack.vault.secrets import SecretOperations
 from kvstack.vault.security_domain_transfers import SecurityDomainTransferOperations
 from kvstack.vault.snapshot import SnapshotOperations
+from kvstack.vault.throttled import ThrottledOperations
 from kvstack.vault.token_signing import TokenSigningOperations
 from kvstack.vault.transfer import TransferOperations
 from kvstack.vault.vaults import VaultOperations
@@ -50,6 +51,7 @@ class VaultService(
     DueOperations,
     NextDueOperations,
     RetentionOperations,
+    ThrottledOperations,
     CalendarOperations,
     DeliveryOperations,
     TransferOperations,

@@ -1,11 +1,12 @@
 """The data plane: from a request at a vault's host to the operation on the vault, and back."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from kvstack.server.answer import Answer, refused
+from kvstack.server.answer import Answer, Refusal, refused
 from kvstack.server.backup_storage import BackupStorage
 from kvstack.server.data_plane import (
     certificate_people,
@@ -25,6 +26,8 @@ from kvstack.server.data_plane.context import Asked, place
 from kvstack.server.identity.signed_json import TokenRefused
 from kvstack.server.plane import Plane, caller_of
 from kvstack.server.request import Request
+from kvstack.server.throttle import Throttle, too_many
+from kvstack.server.throttle_limits import charge, is_of_a_key, kind_of_new_key
 from kvstack.vault import errors
 
 if TYPE_CHECKING:
@@ -63,7 +66,8 @@ HSM_ROUTES: Final = Routes(
 
 
 class DataPlane(Plane):
-    """Answers at the hosts of vaults and Managed HSMs. backups: where those of Managed HSMs are kept."""
+    """Answers at the hosts of vaults and Managed HSMs. backups: where those of Managed HSMs are kept; throttle: counts
+    requests, None where as many are done as come; now: seconds since 1970."""
 
     def __init__(
         self,
@@ -72,21 +76,38 @@ class DataPlane(Plane):
         provider: "Provider",
         threads: ThreadPoolExecutor,
         backups: BackupStorage,
+        throttle: Throttle | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(service, callers, provider, threads)
         self._backups = backups
+        self._throttle = throttle
+        self._now = now
 
     async def _done(self, request: Request, principal: "Principal") -> Answer:
         routes = HSM_ROUTES if request.host.kind == "managedhsm" else ROUTES
         operation, names = routes.operation(request.method, request.path)
         require_version(request.query.get("api-version"), operation)
         asked = Asked(self._service, caller_of(request, principal), request, self._backups)
+        if self._throttle is not None:
+            await self._reading.done(partial(self._count, self._throttle, asked, operation, names))
         work = partial(self._operated, asked, operation, names)
         if operation.lane == "using":
             done = await self._reading.done(partial(self._used_briefly, work, asked, names))
             if done is not None:
                 return done
         return await self._worked(work, operation.lane)
+
+    def _count(self, throttle: Throttle, asked: Asked, operation: Operation, names: tuple[str, ...]) -> None:
+        """Count a request for its vault. Raises Refusal where too many came."""
+        known = self._service.counted_for(asked.vault, names[0] if is_of_a_key(operation) else "")
+        if known is None:
+            return
+        key = kind_of_new_key(asked.request) if operation.id == "CreateKey" else known.key
+        counted = charge(operation, key, managed_hsm=known.managed_hsm)
+        found = throttle.counted(known.id, counted, self._now()) if counted is not None else None
+        if found is not None:
+            raise Refusal(too_many(found))
 
     def _operated(self, asked: Asked, operation: Operation, names: tuple[str, ...]) -> Answer:
         self._require_kind(asked)
