@@ -20,10 +20,17 @@ _AREAS = {
 _INTRODUCTION = """# Azure's operations, and what there is for each
 
 Every operation of Key Vault's and Managed HSM's data planes, and of resource manager for vaults and for access, each in
-its newest version, with the method of `VaultService` and the command that do it. Where there is none, the last column
-says why. Some reasons hold for many: calls here return when the work is done, so that nothing is polled; a command's
-list comes whole, so that there are no pages. What [`kvstack serve`](server.md) answers is on its pages.
+its newest version, with whether [`kvstack serve`](server.md) answers it over HTTPS, and the method of `VaultService` and
+the command that do it. Where one of them is missing, the last column says why. Some reasons hold for many: calls here
+return when the work is done, so that nothing is polled; a command's list comes whole, so that there are no pages.
 """
+# What a placeholder stands for that is more than a name: an id is a path.
+_IDS = {
+    "roleAssignmentId": "subscriptions/s/providers/Microsoft.Authorization/roleAssignments/g",
+    "denyAssignmentId": "subscriptions/s/providers/Microsoft.Authorization/denyAssignments/g",
+    "roleId": "providers/Microsoft.Authorization/roleDefinitions/g",
+}
+_MANAGEMENT = ("keyvault", "authorization")
 
 
 class Operation(NamedTuple):
@@ -50,23 +57,49 @@ def operations() -> tuple[Operation, ...]:
     )
 
 
+def served(operation: Operation) -> str:
+    """Return the route that answers an operation, by Azure's name for it; empty for none. It is looked for as a request
+    is, so that it is the server's own word."""
+    from kvstack.server.answer import Refusal
+    from kvstack.server.data_plane.plane import HSM_ROUTES
+    from kvstack.server.resource_manager.plane import ROUTES
+
+    try:
+        if operation.area in _MANAGEMENT:
+            return ROUTES.operation(operation.method, filled(operation.path))[0].id
+        found = HSM_ROUTES.operation(operation.method, filled(operation.path))[0].id
+    except Refusal:
+        return ""
+    # A name may look like a word of another operation's path; an operation is served under its own name only.
+    return found if found.lower() == operation.name.lower() else ""
+
+
+def filled(path: str) -> tuple[str, ...]:
+    """Return the parts of a path that a request for an operation could have."""
+    parts = (_IDS.get(part[1:-1], "x") if part.startswith("{") else part for part in path.strip("/").split("/"))
+    return tuple("/".join(parts).split("/"))
+
+
 def page() -> str:
     """Return the page."""
     table = operations()
     parts = [_INTRODUCTION, _summary(table)]
     for area, title in _AREAS.items():
         rows = [_row(operation) for operation in table if operation.area == area]
-        header = "| Operation | | `VaultService` | Command | |\n|---|---|---|---|---|\n"
+        header = "| Operation | | HTTPS | `VaultService` | Command | |\n|---|---|---|---|---|---|\n"
         parts.append(f"## {title}\n\n" + header + "\n".join(rows) + "\n")
     return "\n".join(parts)
 
 
 def _summary(table: tuple[Operation, ...]) -> str:
     done = sum(bool(operation.service) for operation in table)
-    return f"{done} of {len(table)} operations have a counterpart.\n"
+    over_https = sum(bool(served(operation)) for operation in table)
+    return f"Of {len(table)} operations {over_https} are served over HTTPS, and {done} have a method of their own.\n"
 
 
 def _row(operation: Operation) -> str:
     methods = ", ".join(f"`{name}`" for name in operation.service) or "none"
     commands = ", ".join(f"[`{name}`](cli.md#kvstack-{name.replace(' ', '-')})" for name in operation.commands)
-    return f"| {operation.name} | `{operation.method} {operation.path}` | {methods} | {commands} | {operation.note} |"
+    https = "yes" if served(operation) else "no"
+    place = f"`{operation.method} {operation.path}`"
+    return f"| {operation.name} | {place} | {https} | {methods} | {commands} | {operation.note} |"

@@ -14,13 +14,6 @@ import api_coverage  # type: ignore[import-not-found]  # a script, no package
 AREAS = ("keyvault", "authorization")
 # What any caller may be told, without a word from the vault.
 TOLD = {"Operations_List", "ProviderOperationsMetadata_List", "ProviderOperationsMetadata_Get"}
-IDS = {
-    "roleAssignmentId": "subscriptions/s/providers/Microsoft.Authorization/roleAssignments/g",
-    "denyAssignmentId": "subscriptions/s/providers/Microsoft.Authorization/denyAssignments/g",
-    "roleId": "providers/Microsoft.Authorization/roleDefinitions/g",
-    "scope": "subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v/secrets/s",
-    "parentResourcePath": "p",
-}
 
 
 def operations(*, there: bool) -> list[tuple[str, str, str]]:
@@ -29,14 +22,9 @@ def operations(*, there: bool) -> list[tuple[str, str, str]]:
     return [(one.name, one.method, one.path) for one in found if bool(one.service or one.name in TOLD) is there]
 
 
-def filled(path: str) -> tuple[str, ...]:
-    parts = (IDS.get(part[1:-1], "x") if part.startswith("{") else part for part in path.strip("/").split("/"))
-    return tuple("/".join(parts).split("/"))
-
-
 @pytest.mark.parametrize(("name", "method", "path"), operations(there=True))
 def test_an_operation_is_where_azure_has_it(name: str, method: str, path: str) -> None:
-    found, _ = ROUTES.operation(method, filled(path))
+    found, _ = ROUTES.operation(method, api_coverage.filled(path))
     kind, verb = found.id.split("_")
     # A role assignment of a group, of a resource, or by its id, is one at a scope: the same path by another name.
     assert name == found.id or (name.split("_")[0] == kind and name.split("_")[1].startswith(verb.split("For")[0])), (
@@ -47,7 +35,7 @@ def test_an_operation_is_where_azure_has_it(name: str, method: str, path: str) -
 @pytest.mark.parametrize(("name", "method", "path"), operations(there=False))
 def test_what_is_said_not_to_be_there_is_not(name: str, method: str, path: str) -> None:
     with pytest.raises(Refusal) as refusal:
-        ROUTES.operation(method, filled(path))
+        ROUTES.operation(method, api_coverage.filled(path))
     assert refusal.value.answer.status in (404, 405), name
 
 
