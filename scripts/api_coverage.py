@@ -20,8 +20,8 @@ _AREAS = {
 _INTRODUCTION = """# Azure's operations, and what there is for each
 
 Every operation of Key Vault's and Managed HSM's data planes, and of resource manager for vaults and for access, each in
-its newest version, with whether [`kvstack serve`](server.md) answers it over HTTPS, and the method of `VaultService` and
-the command that do it. Where one of them is missing, the last column says why. Some reasons hold for many: calls here
+its newest version: whether [`kvstack serve`](server.md) answers it over HTTPS, and the method of `VaultService` and the
+command that do it. Where one of them is missing, the last column says why. Some reasons hold for many: calls here
 return when the work is done, so that nothing is polled; a command's list comes whole, so that there are no pages.
 """
 # What a placeholder stands for that is more than a name: an id is a path.

@@ -11,7 +11,7 @@ from tests.server.clients.installed import folder
 
 PAGE = (ROOT / "docs" / "clients.md").read_text()
 CLIENTS = ROOT / "tests" / "server" / "clients"
-ROWS = re.findall(r"^\| ([a-z][a-z-]+) \| ([0-9.]+) \| (.+) \| \[.+\]\(\.\./(.+)\) \|$", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\| ([a-z][a-z-]+) \| ([0-9.b]+) \| (.+) \| \[.+\]\(\.\./(.+)\) \|$", PAGE, re.MULTILINE)
 OTHERS = re.findall(
     r"^\| ([@a-z/-]+) \| (`az`|Node|Go|Java) \| ([0-9.]+) \| (.+) \| \[.+\]\(\.\./(.+)\) \|$", PAGE, re.MULTILINE
 )
