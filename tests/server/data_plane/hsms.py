@@ -6,16 +6,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from azure.keyvault.securitydomain.models import CertificateInfo, SecurityDomainJsonWebKey
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from kvstack.terms.local_role import local_roles
 from kvstack.vault.service import VaultService
 from kvstack.vault.unlock import unlock
 from tests.server.served import APP, Served
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NAMES = ("alice", "bob", "carol")
+ROLES = {role.name: role.id for role in local_roles().values()}
 TREASURY, ELSEWHERE = "treasury", "elsewhere"
 CONTAINER = "https://backups.blob.core.windows.net/hsm"
 
@@ -92,3 +96,15 @@ def hsm_token(served: Served, client: str = APP) -> str:
     answer = served.sign_in(client_id=client, client_secret=served.secret(client), scope=scope)
     assert answer.status == 200, answer
     return str(answer.json["access_token"])
+
+
+def client(kind: Any, served: Served, hsm: str = TREASURY, who: str = APP, **more: Any) -> Any:
+    """Return a client of Azure's for a Managed HSM. kind: its class."""
+    return kind(url(served, hsm), served.credential(who), **served.transport, **more)
+
+
+def wanted(*names: str, quorum: int = 2) -> CertificateInfo:
+    """Return for whom a security domain is to be drawn."""
+    return CertificateInfo(
+        certificates=[SecurityDomainJsonWebKey(custodian(name).jwk) for name in names], required=quorum
+    )

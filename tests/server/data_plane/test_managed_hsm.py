@@ -20,79 +20,31 @@ from azure.keyvault.administration import (
 from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import SignatureAlgorithm
 from azure.keyvault.securitydomain import SecurityDomainClient
-from azure.keyvault.securitydomain.models import CertificateInfo, SecurityDomain, SecurityDomainJsonWebKey
+from azure.keyvault.securitydomain.models import SecurityDomain
 
-from kvstack.terms.local_role import local_roles
-from tests.e2e.command_line import begun, copied, ended, without_defects
+from tests.e2e.command_line import begun, ended, without_defects
 from tests.server.data_plane.hsms import (
     CONTAINER,
     ELSEWHERE,
+    NAMES,
+    ROLES,
     TREASURY,
+    client,
     custodian,
     host,
     hsm_token,
     url,
-    with_managed_hsms,
+    wanted,
 )
 from tests.server.served import APP, READER, STRANGER, Served
 
 V = "api-version=2025-07-01"
-NAMES = ("alice", "bob", "carol")
-ROLES = {role.name: role.id for role in local_roles().values()}
 SAS = {"sas_token": "sv=2026&sig=CANARY-of-a-storage-account"}
-
-
-def client(kind: Any, served: Served, hsm: str = TREASURY, who: str = APP, **more: Any) -> Any:
-    return kind(url(served, hsm), served.credential(who), **served.transport, **more)
-
-
-@pytest.fixture(scope="module")
-def backups(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that stands for a storage container."""
-    return tmp_path_factory.mktemp("backups")
-
-
-@pytest.fixture(scope="module")
-def two(hsm_stocked_vault: Path, backups: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server with two Managed HSMs of real tokens."""
-    folder = with_managed_hsms(copied(hsm_stocked_vault, tmp_path_factory.mktemp("two") / "stack"))
-    server = Served(folder, "--backups", f"{CONTAINER}={backups}")
-    yield server
-    server.kill()
-
-
-def wanted(*names: str, quorum: int = 2) -> CertificateInfo:
-    return CertificateInfo(
-        certificates=[SecurityDomainJsonWebKey(custodian(name).jwk) for name in names], required=quorum
-    )
-
-
-@pytest.fixture(scope="module")
-def domain(two: Served) -> str:
-    """The security domain the first one is activated by, downloaded by Azure's client."""
-    with client(SecurityDomainClient, two, polling_interval=0) as domains:
-        return str(domains.begin_download(wanted(*NAMES)).result().value)
-
-
-@pytest.fixture(scope="module")
-def active(two: Served, domain: str) -> Served:
-    """The first one is activated, and the app may do everything with its keys."""
-    assert domain
-    with client(KeyVaultAccessControlClient, two) as access:
-        for role in ("Managed HSM Crypto User", "Managed HSM Crypto Officer"):
-            access.create_role_assignment("/", ROLES[role], APP)
-    return two
 
 
 @pytest.fixture(scope="module")
 def access(active: Served) -> Iterator[Any]:
     with client(KeyVaultAccessControlClient, active) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def keys(active: Served) -> Iterator[Any]:
-    with client(KeyClient, active) as found:
         yield found
 
 
