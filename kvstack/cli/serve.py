@@ -96,7 +96,7 @@ def command(
         throttle=throttle or None,
         due_every=due_every,
     )
-    paths = layout(context.directory)
+    paths = layout(context.directory.absolute())
     server_configuration(given, paths)  # what is wrong in it is told before a PIN is asked for
     from kvstack.cli.pin import pin_environment
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from kvstack.terms.diagnostic import KvstackError
 
-WRITERS: Final = 32  # processes at most
-OWNERS: Final = 4096  # vaults counted at most in one moment
+WRITERS: Final = 80  # processes at most: more than a server has workers, as one that ends may overlap with its next
+OWNERS: Final = 2048  # vaults counted at most in one moment
 _MAGIC: Final = b"kvcount1"
 _HEADER: Final = 64
 _DIGEST: Final = 16

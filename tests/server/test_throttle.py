@@ -272,14 +272,14 @@ def test_a_file_of_another_shape_is_made_anew(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(KvstackError, match="cannot be counted"):
         SharedCounters(tmp_path / "absent" / "counters", 2)
-    assert WRITERS >= 32
+    assert WRITERS > 64  # workers at most
 
 
 # A server that counts
 
 
 def test_a_server_refuses_what_is_too_much_and_no_more(stack: Path) -> None:
-    served = Served(stack, "--throttle")
+    served = Served(stack, "--throttle", "--workers", "3")
     try:
         token, made = served.token(), 0
         while True:
@@ -289,7 +289,8 @@ def test_a_server_refuses_what_is_too_much_and_no_more(stack: Path) -> None:
             if answer.status != 200:
                 break
             made += 1
-            assert made <= 2 * SOFTWARE_CREATION.most  # there may be the end of a window in between
+            # There may be the end of a window in between. Each process answers some of the requests.
+            assert made <= 2 * SOFTWARE_CREATION.most
         assert made >= SOFTWARE_CREATION.most
         assert (answer.status, answer.code) == (429, "Throttled")
         assert 1 <= int(answer.headers["retry-after"]) <= 10

@@ -22,9 +22,9 @@ def backups(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def two(hsm_stocked_vault: Path, backups: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server with two Managed HSMs of real tokens."""
+    """A server with two Managed HSMs of real tokens. Two processes answer: what one does the other knows."""
     folder = with_managed_hsms(copied(hsm_stocked_vault, tmp_path_factory.mktemp("two") / "stack"))
-    server = Served(folder, "--backups", f"{CONTAINER}={backups}")
+    server = Served(folder, "--workers", "2", "--backups", f"{CONTAINER}={backups}")
     yield server
     server.kill()
 
