@@ -106,4 +106,7 @@ def backup_container(text: str) -> BackupContainer:
     path = Path(folder).absolute()
     if not path.is_dir():
         raise KvstackError(f"`--backups {text}`: there is no folder {folder}", "Make it, for its owner only.")
+    # Whoever can write there can put an older backup in a newer one's place, and so bring back roles that were taken.
+    if path.stat().st_mode & 0o002:
+        raise KvstackError(f"`--backups {text}`: anybody can write into {folder}", f"`chmod o-w {folder}`")
     return BackupContainer(address.rstrip("/").lower(), path)

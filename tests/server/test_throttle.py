@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from azure.keyvault.administration import KeyVaultAccessControlClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ from kvstack.server.throttle_limits import (
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.terms.key import KeySpecification
 from tests.e2e.command_line import copied, environment
-from tests.server.data_plane.hsms import TREASURY, host, hsm_token, with_managed_hsms
+from tests.server.data_plane.hsms import NAMES, ROLES, TREASURY, custodian, host, hsm_token, url, with_managed_hsms
 from tests.server.served import OTHER, Served
 
 NOW = 1_800_000_003.25
@@ -316,6 +317,15 @@ def test_roles_of_a_managed_hsm_are_counted_by_the_second(hsm_stocked_vault: Pat
     try:
         token = hsm_token(served)
         path = f"/providers/Microsoft.Authorization/roleDefinitions?{V}"
+        custodians = {"certificates": [custodian(name).jwk for name in NAMES], "required": 2}
+        activated = served.ask(
+            "POST", f"/securitydomain/download?{V}", host=host(served), token=token, json_body=custodians
+        )
+        assert activated.status == 202
+        # Azure's client waits as it is told, and gets through.
+        more = {name: value for name, value in served.transport.items() if name != "retry_total"}
+        with KeyVaultAccessControlClient(url(served), served.credential(), **more) as patient:
+            assert len([one for _ in range(12) for one in patient.list_role_definitions("/")]) == 12 * len(ROLES)
         answers = (served.ask("GET", path, host=host(served, TREASURY), token=token) for _ in range(200))
         answer = next(one for one in answers if one.status == 429)
         assert (answer.code, answer.headers["retry-after"]) == ("Throttled", "1")
