@@ -22,6 +22,7 @@ class Proxy:
         self._to = to
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int) -> int:
         """Listen on 127.0.0.1. Returns the port. Raises OSError."""
@@ -35,12 +36,19 @@ class Proxy:
             for writer in tuple(self._open):
                 writer.transport.abort()
             await self._server.wait_closed()
+            # Before Python 3.12 that waits for nobody, and whoever is not at his end would be torn off with the loop.
+            if self._clients:
+                await asyncio.wait(tuple(self._clients), timeout=_SECONDS)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._open) >= _MOST:
             writer.transport.abort()
             return
         self._open.add(writer)
+        task = asyncio.current_task()
+        if task is not None:
+            self._clients.add(task)
+            task.add_done_callback(self._clients.discard)
         try:
             async with asyncio.timeout(_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
