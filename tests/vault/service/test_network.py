@@ -18,7 +18,9 @@ from kvstack.terms.local_role import ADMINISTRATOR
 from kvstack.terms.secret import SecretValue
 from kvstack.vault.caller import Caller
 from kvstack.vault.errors import VaultError
+from kvstack.vault.pool_rows import Job
 from kvstack.vault.records import NetworkRules
+from kvstack.vault.security_domains import READ_UPLOAD
 from kvstack.vault.service import VaultService
 from tests.vault.service.pools import POOL, PoolWorld, custodians, keys_of
 from tests.vault.service.world import World
@@ -73,13 +75,14 @@ NOT_ON_DATA = {
     *("approve_device", "taken_approval", "shown_first", "is_stamped", "stamped", "standing"),
     *("token_signing", "turn_token_signer", "token_keys"),
     *("next_due", "retention", "is_managed_hsm", "newest_version", "newest_certificate", "told_certificate"),
-    "is_used_briefly",
+    *("is_used_briefly", "counted_for"),
     # Makes a vault of its own; key material in memory, of no vault yet; reads what it may and says what it could not.
     *("import_vault", "prepare_key", "discard_key", "snapshot"),
 }
 
 # What a parameter without a default is given, by name.
 GIVEN: dict[str, Any] = {
+    "action": READ_UPLOAD,
     "algorithm": "A256GCM",
     "blob": b"blob",
     "collection": "keys",
@@ -92,7 +95,10 @@ GIVEN: dict[str, Any] = {
     "document": b"{}",
     "id": "00000000-0000-4000-8000-000000000001",
     "key": SecretValue(bytes(32)),
+    "job": Job("0a" * 16),
+    "kind": "backup",
     "name": "thing",
+    "place": lambda: None,
     "password": SecretValue("correct horse battery staple"),
     "plain": of_oct(bytes(32)),
     "plaintext": SecretValue(b"text"),
@@ -106,8 +112,10 @@ GIVEN: dict[str, Any] = {
     "signature": bytes(64),
     "specification": KeySpecification("oct", 256),
     "target_attestation_token": "a.b.c",
+    "transfer": b"{}",
     "value": SecretValue("value"),
     "values": ((VAULT, "thing", SecretValue("value")),),
+    "wanted": True,
     "wrapped": bytes(40),
     "ciphertext": bytes(32),
 }

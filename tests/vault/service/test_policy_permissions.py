@@ -21,7 +21,7 @@ EVERY = sorted(f"{kind}/{name}" for kind, names in PERMISSIONS.items() for name 
 # What names a vault and is no operation on the data in it.
 OTHERS = {
     *("export_vault", "prepare_key", "set_access_policy", "delete_access_policy", "list_access_policies"),
-    *("put_alert", "retention", "is_managed_hsm", "told_certificate", "is_used_briefly"),
+    *("put_alert", "retention", "is_managed_hsm", "told_certificate", "is_used_briefly", "counted_for"),
     *("change_access_policies", "access_policies_of"),
 }
 
