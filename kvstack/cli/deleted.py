@@ -7,7 +7,6 @@ import click
 
 from kvstack.cli.confirm import confirm
 from kvstack.cli.context import Context, OpenVault, pass_context
-from kvstack.cli.deleted_things import KINDS, DeletedThing, deleted_things, meant, purged, recovered
 from kvstack.cli.group import Verbs
 from kvstack.cli.opened import opened
 from kvstack.cli.options import answer_yes, as_json
@@ -15,6 +14,7 @@ from kvstack.cli.output import answer, answer_json, warn
 from kvstack.cli.table import counted, table
 from kvstack.cli.words import text
 from kvstack.terms.diagnostic import InvalidInput, KvstackError
+from kvstack.vault.deleted_things import KINDS, DeletedThing, deleted_things, meant, purged, recovered
 
 _only_vault = click.option("--vault", metavar="VAULT", type=text, help="Only this one and what is in it.")
 _only_kind = click.option("--kind", type=click.Choice(KINDS), help="Only these.")
@@ -62,7 +62,7 @@ def recover(
     """Bring things back: NAME is VAULT or VAULT/keys/NAME. A vault comes before what is in it."""
     with opened(context) as there:
         chosen = _chosen(there, names, everything, vault, kind)
-        return _tell("recovered", recovered(there, chosen), as_json=as_json)
+        return _tell("recovered", recovered(there.service, there.caller, chosen), as_json=as_json)
 
 
 @command.command()
@@ -87,12 +87,12 @@ def purge(
         chosen = _chosen(there, names, everything, vault, kind)
         if chosen:
             confirm(f"Destroy {counted(len(chosen), 'deleted thing')}, for good?", yes=yes)
-        return _tell("purged", purged(there, chosen), as_json=as_json)
+        return _tell("purged", purged(there.service, there.caller, chosen), as_json=as_json)
 
 
 def _list(context: Context, vault: str | None, kind: str | None, *, as_json: bool) -> int:
     with opened(context) as there:
-        found, unseen = deleted_things(there)
+        found, unseen = deleted_things(there.service, there.caller)
         names = _names(there)
     warn(unseen)
     found = _filtered(found, vault, kind)
@@ -111,7 +111,7 @@ def _pick(context: Context) -> int:
     from kvstack.cli.picker import picked
 
     with opened(context) as there:
-        found, unseen = deleted_things(there)
+        found, unseen = deleted_things(there.service, there.caller)
         warn(unseen)
         if not found:
             answer("Nothing is soft-deleted.")
@@ -121,7 +121,7 @@ def _pick(context: Context) -> int:
         if not chosen:
             answer("Nothing was recovered.")
             return 0
-        return _tell("recovered", recovered(there, chosen), as_json=False)
+        return _tell("recovered", recovered(there.service, there.caller, chosen), as_json=False)
 
 
 def _names(there: OpenVault) -> dict[str, str]:
@@ -134,7 +134,7 @@ def _names(there: OpenVault) -> dict[str, str]:
 def _chosen(
     there: OpenVault, names: tuple[str, ...], everything: bool, vault: str | None, kind: str | None
 ) -> list[DeletedThing]:
-    found, unseen = deleted_things(there)
+    found, unseen = deleted_things(there.service, there.caller)
     warn(unseen)
     if everything == bool(names):
         raise KvstackError("name what is meant, or say `--all`", "`kvstack deleted list` shows what there is.")

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
 
-from kvstack.cli.deleted_things import DeletedThing
 from kvstack.cli.picking import Picking, pressed, screen
+from kvstack.vault.deleted_things import DeletedThing
 
 # What terminals send for keys that are no characters.
 _SEQUENCES: Final = {

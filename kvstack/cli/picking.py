@@ -5,9 +5,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from kvstack.cli.deleted_things import KINDS, DeletedThing, Kind
 from kvstack.cli.table import columns
 from kvstack.render.escape import plain
+from kvstack.vault.deleted_things import KINDS, DeletedThing, Kind
 
 End = Literal["recover", "quit"]
 _HEADINGS: Final = ("", "KIND", "NAME", "DELETED", "PURGE DUE", "BY")

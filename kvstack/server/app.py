@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ from kvstack.server.data_plane.plane import DataPlane
 from kvstack.server.identity.provider import Provider
 from kvstack.server.log import Log
 from kvstack.server.names import Host, ServerNames
+from kvstack.server.portal.portal import Portal, refusal_page
 from kvstack.server.remembered import Remembered
 from kvstack.server.request import Receive, Request, Scope, Send, body_of, path_of, query_of
 from kvstack.server.resource_manager.plane import ResourceManager
@@ -71,6 +73,8 @@ class Application:
             service, callers, provider, threads, BackupStorage(configuration.backups), throttle_of(configuration)
         )
         self._resource_manager = ResourceManager(service, callers, provider, threads, names.domain)
+        self._portal = Portal(service, time.time)
+        self._threads = threads
         self._ids: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,14 +86,16 @@ class Application:
         try:
             answer = await self._answer(scope, receive, identifier)
         except Refusal as refusal:
-            answer = refusal.answer
+            answer = self._for_whom(scope, refusal.answer)
         except KvstackError as error:
             answer = refusal_of(error)
             if answer.status >= 500:
                 self._log.wrong("a request could not be answered", error, request=identifier)
+            answer = self._for_whom(scope, answer)
         except Exception as error:  # noqa: BLE001  # the last resort: told in the log, and nothing to the client
             self._log.wrong("a request could not be answered", error, request=identifier)
             answer = refused(500, "InternalServerError", "The server could not do this. Its log says more.")
+            answer = self._for_whom(scope, answer)
         finally:
             self._state.in_flight -= 1
         await self._send(send, scope["method"], answer, identifier)
@@ -112,7 +118,11 @@ class Application:
             )
         request = await self._request(scope, given, receive, host, raw, identifier)
         if host.kind == "login":
-            return await self._signed_in(request)
+            return await self._signed_in(self._provider.answer, request)
+        if host.kind == "portal":
+            if request.method == "POST" and request.path == ("portal", "sign-in"):
+                return await self._signed_in(self._portal.answer, request)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._portal.answer, request)
         if host.kind == "management":
             return await self._resource_manager.answer(request)
         return await self._data_plane.answer(request)
@@ -160,12 +170,17 @@ class Application:
             case _:
                 raise Refusal(refused(404, "NotFound", "There is nothing at this path."))
 
-    async def _signed_in(self, request: Request) -> Answer:
-        """Answer at the sign-in's host; what is refused there takes one time, so that it tells nothing."""
+    def _for_whom(self, scope: Scope, answer: Answer) -> Answer:
+        """Return a refusal as who asked can read it: at the portal's host as a page."""
+        host = self._names.host(next((value for name, value in scope["headers"] if name == b"host"), b""))
+        return refusal_page(answer) if host is not None and host.kind == "portal" else answer
+
+    async def _signed_in(self, work: Callable[[Request], Answer], request: Request) -> Answer:
+        """Answer whoever signs in; what is refused there takes one time, so that it tells nothing."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            return await loop.run_in_executor(self._sign_in_threads, self._provider.answer, request)
+            return await loop.run_in_executor(self._sign_in_threads, work, request)
         except Refusal as refusal:
             if refusal.answer.status == _UNAUTHORISED:
                 await asyncio.sleep(max(0.0, began + _REFUSED_AFTER - loop.time()))

@@ -1,4 +1,4 @@
-"""Which of a server's hosts a request is for: a vault, a Managed HSM, the sign-in, or the machine itself."""
+"""Which of a server's hosts a request is for: a vault, a Managed HSM, the sign-in, the portal, the machine itself."""
 
 import re
 from typing import Final, Literal
@@ -7,10 +7,12 @@ import msgspec
 
 from kvstack.server.remembered import Remembered
 
-HostKind = Literal["vault", "managedhsm", "management", "login", "local"]
+HostKind = Literal["vault", "managedhsm", "management", "login", "portal", "local"]
 LOGIN: Final = "login"
 # Resource manager's: what makes vaults, and gives roles.
 MANAGEMENT: Final = "management"
+# The page for people: an origin of its own, which no other page of the server shares.
+PORTAL: Final = "portal"
 _PORT = re.compile(r"[0-9]{1,5}")
 _ORIGIN = re.compile(r"(https://[a-z0-9.-]+):[0-9]{1,5}(/.*)?", re.DOTALL)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -58,7 +60,7 @@ class ServerNames:
     @property
     def certified(self) -> tuple[str, ...]:
         """The names the server's certificate has to have."""
-        single = (f"{label}.{self.domain}" for label in (LOGIN, MANAGEMENT))
+        single = (f"{label}.{self.domain}" for label in (LOGIN, MANAGEMENT, PORTAL))
         return (*(f"*.{kind}.{self.domain}" for kind in COLLECTIVE), *single, "localhost")
 
     def _host(self, header: bytes) -> Host | None:
@@ -73,6 +75,8 @@ class ServerNames:
             return Host("local", authority)
         if name == f"{LOGIN}.{self.domain}":
             return Host("login", authority)
+        if name == f"{PORTAL}.{self.domain}":
+            return Host("portal", authority)
         if name == f"{MANAGEMENT}.{self.domain}":
             end = f":{port}" if port else ""
             return Host("management", authority, "", f"https://{name}{end}", f"https://{name}")

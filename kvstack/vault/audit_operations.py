@@ -1,20 +1,54 @@
-"""The audit as something the operator works with: anchors, archives; what reads it is `AuditLog`."""
+"""The audit as something the operator works with: anchors, archives, its newest part; what reads it is `AuditLog`."""
 
 from datetime import datetime
+from itertools import islice
+from typing import Final
+
+import msgspec
 
 from kvstack.vault.alerts import AlertOperations
 from kvstack.vault.audit_anchor import anchor_text
 from kvstack.vault.audit_archiving import Archived, forget_archived, require_whole, written_segment
 from kvstack.vault.audit_destinations import destinations
 from kvstack.vault.audit_forwarding import require_forwarded
+from kvstack.vault.audit_search import Numbered, Wanted, found
 from kvstack.vault.audit_verification import Known
 from kvstack.vault.caller import SYSTEM, Caller
 from kvstack.vault.engine import Attempt
 from kvstack.vault.errors import Forbidden
 
+_LOOKED_AT: Final = 20_000  # records, for one page: whoever did little waits no longer than others
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """Some of the audit, the newest first. whole: whether everybody's records are in it; before: the position the next
+    page begins before, None where nothing is left."""
+
+    records: tuple[Numbered, ...]
+    whole: bool
+    before: int | None
+
 
 class AuditOperations(AlertOperations):
-    """What is done with the audit. It is the operator's: no right of Azure's gives it to anybody else."""
+    """What is done with the audit. It is the operator's: no right of Azure's gives it to anybody else, who sees no more
+    of it than what he did himself."""
+
+    def recent_audit(self, caller: Caller, *, before: int | None = None, size: int = 50) -> Recent:
+        """Return the newest records: to the operator all, to anybody else his own. before: the position a page begins
+        before, None for the first. Raises TamperedAudit."""
+        with self._attempt(caller, "AuditRead", self.top) as attempt, attempt.reading():
+            whole = attempt.caller.id == self._settings.operator_id
+        audit = self._audit
+        rows = audit.rows(newest_first=True) if before is None else audit.rows(newest_first=True, up_to=before - 1)
+        wanted, position, count = Wanted(principal="" if whole else caller.id), 0, 0
+        records: list[Numbered] = []
+        for row in islice(rows, _LOOKED_AT):
+            position, count = row[0], count + 1
+            records += found((row,), wanted)
+            if len(records) == size:
+                break
+        more = (len(records) == size or count == _LOOKED_AT) and position > 1
+        return Recent(tuple(records), whole, position if more else None)
 
     def audit_anchor(self, caller: Caller) -> bytes:
         """Return an anchor of all there is now, JSON, to be kept where the vault's files are not. Raises HsmError where

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from kvstack.vault.caller import Caller
-from kvstack.vault.credentials import DEVICE_APPROVALS, DeviceApprovalRow
+from kvstack.vault.credentials import DEVICE_APPROVALS, USED_ASSERTIONS, DeviceApprovalRow
 from kvstack.vault.people import PeopleOperations
 from kvstack.vault.sign_in import SignedIn
 
@@ -31,6 +31,11 @@ class InteractiveSignInOperations(PeopleOperations):
         would count yet."""
         with self._store.transaction() as tx:
             return self._first(tx, digest, self._clock.now(), left)
+
+    def was_shown(self, digest: str) -> bool:
+        """Tell whether something that counts once was shown already."""
+        with self._store.reading() as tx:
+            return USED_ASSERTIONS.get(tx, digest) is not None
 
     def approve_device(self, device: str, signed_in: SignedIn) -> None:
         """Let a device in as somebody who just signed in. device: the digest of its code."""

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstack.cli.deleted_things import KINDS, DeletedThing
 from kvstack.cli.picking import Picking, pressed, screen
 from kvstack.cli.table import columns
+from kvstack.vault.deleted_things import KINDS, DeletedThing
 from tests.cli.data_plane.conftest import VAULT
 from tests.cli.data_plane.shell import Shell
 from tests.e2e.command_line import environment

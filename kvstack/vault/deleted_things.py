@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from kvstack.cli.context import OpenVault
 from kvstack.terms.diagnostic import Diagnostic, KvstackError
 
 if TYPE_CHECKING:
+    from kvstack.vault.caller import Caller
     from kvstack.vault.records import Vault
+    from kvstack.vault.service import VaultService
 
 Kind = Literal["vault", "managed-hsm", "key", "secret", "certificate"]
 
@@ -53,14 +54,13 @@ KINDS: Final[tuple[Kind, ...]] = tuple(_WAYS)
 _HOMES: Final = ("vault", "managed-hsm")
 
 
-def deleted_things(vault: OpenVault) -> tuple[list[DeletedThing], list[Diagnostic]]:
+def deleted_things(service: "VaultService", caller: "Caller") -> tuple[list[DeletedThing], list[Diagnostic]]:
     """Return what is soft-deleted, vaults first, then by vault, kind and name; and what nobody let us look into.
 
     What is in a deleted vault is not in the list: it comes back with the vault.
     """
     from kvstack.vault.errors import VaultError
 
-    service, caller = vault.service, vault.caller
     found = [_home(one) for kind in _HOMES for one in _call(service, _WAYS[kind].listed)(caller)]
     unseen = []
     # Before it is activated there can be nothing in a Managed HSM.
@@ -84,6 +84,40 @@ def deleted_things(vault: OpenVault) -> tuple[list[DeletedThing], list[Diagnosti
     ), unseen
 
 
+def deleted_in(service: "VaultService", caller: "Caller", vault: str) -> list[DeletedThing]:
+    """Return what is soft-deleted in one vault, which the caller need not see itself, as far as he may list it. Raises
+    VaultError where he may list nothing."""
+    from kvstack.vault.errors import VaultError
+
+    managed_hsm = bool(service.is_managed_hsm(vault))
+    found, refusals = [], []
+    kinds: tuple[Kind, ...] = ("key",) if managed_hsm else ("certificate", "key", "secret")
+    for kind in kinds:
+        try:
+            items = _call(service, _WAYS[kind].listed)(caller, vault)
+        except VaultError as error:
+            refusals.append(error)
+            continue
+        retention = service.retention(vault)
+        protected = retention is not None and "Purgeable" not in retention.level
+        found += [
+            DeletedThing(
+                kind,
+                one.vault,
+                one.name,
+                one.deletion.deleted,
+                one.deletion.scheduled_purge,
+                one.deletion.by,
+                protected,
+            )
+            for one in items
+            if not getattr(one, "managed", False)
+        ]
+    if len(refusals) == len(kinds):
+        raise refusals[0]
+    return found
+
+
 def meant(things: list[DeletedThing], written: tuple[str, ...]) -> list[DeletedThing]:
     """Return the things that are named. Raises KvstackError with all that are not there."""
     by_name = {one.written.lower(): one for one in things}
@@ -104,23 +138,32 @@ def meant(things: list[DeletedThing], written: tuple[str, ...]) -> list[DeletedT
     return [by_name[name.lower()] for name in written]
 
 
-def recovered(vault: OpenVault, things: list[DeletedThing]) -> Iterator[tuple[DeletedThing, KvstackError | None]]:
+def recovered(
+    service: "VaultService", caller: "Caller", things: list[DeletedThing]
+) -> Iterator[tuple[DeletedThing, KvstackError | None]]:
     """Bring things back, vaults before what may be in them, and yield each with what went wrong, if anything did."""
-    yield from _each(vault, things, lambda ways: ways.recover, homes_first=True)
+    yield from _each(service, caller, things, lambda ways: ways.recover, homes_first=True)
 
 
-def purged(vault: OpenVault, things: list[DeletedThing]) -> Iterator[tuple[DeletedThing, KvstackError | None]]:
+def purged(
+    service: "VaultService", caller: "Caller", things: list[DeletedThing]
+) -> Iterator[tuple[DeletedThing, KvstackError | None]]:
     """Destroy things for good, and yield each with what went wrong, if anything did."""
-    yield from _each(vault, things, lambda ways: ways.purge, homes_first=False)
+    yield from _each(service, caller, things, lambda ways: ways.purge, homes_first=False)
 
 
 def _each(
-    vault: OpenVault, things: list[DeletedThing], way: Callable[[_Ways], str], *, homes_first: bool
+    service: "VaultService",
+    caller: "Caller",
+    things: list[DeletedThing],
+    way: Callable[[_Ways], str],
+    *,
+    homes_first: bool,
 ) -> Iterator[tuple[DeletedThing, KvstackError | None]]:
     for one in sorted(things, key=lambda one: (one.kind in _HOMES) != homes_first):
         names = (one.vault,) if one.kind in _HOMES else (one.vault, one.name)
         try:
-            _call(vault.service, way(_WAYS[one.kind]))(vault.caller, *names)
+            _call(service, way(_WAYS[one.kind]))(caller, *names)
         except KvstackError as error:
             yield one, error
         else:
