@@ -5,7 +5,7 @@ from typing import Final
 from kvstack.server.answer import Answer
 from kvstack.server.portal.frame import Around
 from kvstack.server.portal.html import Content, element
-from kvstack.server.portal.parts import address, chip, moment, number_of, onward, table
+from kvstack.server.portal.parts import address, chip, moment, number_of, onward, prose, table
 from kvstack.server.portal.visit import Visit
 from kvstack.terms.scope import scope, written_scope
 from kvstack.vault.audit_record import AuditRecord
@@ -21,10 +21,10 @@ def audit_page(visit: Visit) -> Answer:
     rows = [
         (
             moment(one.time),
-            element("code", one.operation),
+            element("code", one.operation, class_="whole"),
             element("bdi", _short(one.resource)),
             *((element("bdi", one.caller_name or one.caller),) if found.whole else ()),
-            one.address or "this machine",
+            element("span", one.address or "this machine", class_="whole"),
             element("bdi", _program(one)),
             _ended(one),
         )
@@ -50,11 +50,12 @@ def audit_page(visit: Visit) -> Answer:
 def _ended(one: AuditRecord) -> Content:
     if one.result == "Success":
         return chip("Done", "good")
-    return chip(one.result, "bad"), " ", one.description
+    return chip(one.result, "bad"), " ", prose(one.description)
 
 
 def _program(one: AuditRecord) -> str:
-    return one.client[:60] or "kvstack"
+    """Return which program asked, as far as its name goes: what it adds about itself is long, and says little."""
+    return one.client.partition(" ")[0][:60] or "kvstack"
 
 
 def _short(path: str) -> str:

@@ -6,7 +6,7 @@ from kvstack.server.answer import Answer
 from kvstack.server.portal.deleting import counted, listed, outcome
 from kvstack.server.portal.frame import Around, form
 from kvstack.server.portal.html import Content, element
-from kvstack.server.portal.parts import Column, address, chip, moment, pages, sliced, table, told
+from kvstack.server.portal.parts import Column, address, chip, moment, pages, prose, sliced, table, told
 from kvstack.server.portal.vault_pages import around
 from kvstack.server.portal.visit import Visit
 from kvstack.vault.deleted_things import DeletedThing, deleted_in, deleted_things, purged, recovered
@@ -60,7 +60,7 @@ def deleted_page(visit: Visit, vault: str = "") -> Answer:
     return visit.page(
         "Manage deleted",
         element("p", "A vault comes back with all that is in it, without its role assignments.", class_="hint"),
-        [told("warn", one) for one in unseen],
+        told("warn", *unseen) if unseen else None,
         form(visit.who, address(*here), content, deeds) if rows else content,
         pages(part, *here),
         around=_around(visit, vault),
@@ -121,7 +121,7 @@ def _found(visit: Visit, vault: str) -> tuple[list[DeletedThing], list[Content]]
     if vault:
         return deleted_in(visit.service, visit.caller, vault), []
     things, unseen = deleted_things(visit.service, visit.caller)
-    return things, [(one.summary, ": ", one.detail) for one in unseen]
+    return things, [prose(f"{one.summary}: {one.detail}") for one in unseen]
 
 
 def _path(vault: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from kvstack.server.answer import Answer
 from kvstack.server.portal.frame import form
 from kvstack.server.portal.html import Content, element
-from kvstack.server.portal.parts import address, told
+from kvstack.server.portal.parts import address, prose, told
 from kvstack.server.portal.vault_pages import around
 from kvstack.server.portal.visit import Visit
 from kvstack.terms.diagnostic import KvstackError
@@ -64,7 +64,7 @@ def outcome(did: str, outcomes: Iterable[tuple[str, KvstackError | None]]) -> li
         found.append(told("good", f"{did}:", listed(done)))
     for name, error in all_of_them:
         if error is not None:
-            words = [part for one in error.diagnostics for part in (one.summary, one.detail) if part]
+            words = [prose(part) for one in error.diagnostics for part in (one.summary, one.detail) if part]
             found.append(told("bad", (element("bdi", name), " was left as it is:"), *words, alert=True))
     return found
 

@@ -95,19 +95,18 @@ def _page(
     home, name = newest.vault, newest.name
     ordered = list(reversed(versions))
     part = sliced(visit.request, len(ordered), _VERSIONS)
-    rows = []
-    for one in ordered[part.start : part.end]:
-        rows.append(
-            (
-                element("code", one.version),
-                state_chips(one, visit.now),
-                what(one),
-                moment(one.created),
-                moment(one.not_before, "at once"),
-                moment(one.expires, "never"),
-                deed(one) if deed is not None else None,
-            )
+    rows = [
+        (
+            element("code", one.version),
+            state_chips(one, visit.now),
+            what(one),
+            moment(one.created),
+            moment(one.not_before, "at once"),
+            moment(one.expires, "never"),
+            deed(one) if deed is not None else None,
         )
+        for one in ordered[part.start : part.end]
+    ]
     heads = (
         "Version",
         "State",

@@ -167,6 +167,16 @@ def told(tone: Tone, *words: Content, alert: bool = False) -> Html:
     return element("div", [element("p", one) for one in words], class_=f"told {tone}", role=role)
 
 
+def prose(words: str) -> Content:
+    """Return what the vault says, as a sentence: what it quotes in backticks as such."""
+    found: list[Content] = [
+        element("code", part) if quoted % 2 else part for quoted, part in enumerate(words.split("`")) if part
+    ]
+    if found and type(found[0]) is str:
+        found[0] = found[0][:1].upper() + found[0][1:]
+    return found
+
+
 class Slice(msgspec.Struct, frozen=True):
     """Some of a list that is had in whole. number: of the page, from 1; last: of how many."""
 

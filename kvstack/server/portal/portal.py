@@ -14,7 +14,7 @@ from kvstack.server.portal.deleting import deletion_page
 from kvstack.server.portal.frame import HOME, Around, Who, leads_to, page
 from kvstack.server.portal.html import element
 from kvstack.server.portal.item_pages import collection_of, item_page, items_page
-from kvstack.server.portal.parts import told
+from kvstack.server.portal.parts import prose, told
 from kvstack.server.portal.session import form_token, is_form_token, session_of
 from kvstack.server.portal.signing_in import SIGN_IN, SigningIn
 from kvstack.server.portal.style import style_answer, style_name
@@ -157,7 +157,7 @@ def refusal_page(answer: Answer, visit: Visit | None = None) -> Answer:
     except msgspec.MsgspecError:
         return answer
     title = _TITLES.get(answer.status, "This could not be done")
-    content = (told("bad", words, alert=True), element("p", element("a", "To the vaults", href=HOME)))
+    content = (told("bad", prose(words), alert=True), element("p", element("a", "To the vaults", href=HOME)))
     more = tuple(one for one in answer.headers if one[0] in (b"retry-after", b"allow", b"connection"))
     who = visit.who if visit is not None else None
     return page(title, content, who=who, status=answer.status, more=more)

@@ -10,6 +10,7 @@ from kvstack.server.portal.parts import (
     moment,
     pages,
     pairs,
+    prose,
     sliced,
     table,
     tags,
@@ -67,7 +68,9 @@ def vault_page(visit: Visit, name: str) -> Answer:
     try:
         home = _home(visit, name)
     except VaultError as error:
-        words = told("calm", "You may not see the settings of a vault of this name, if there is one.", error.summary)
+        words = told(
+            "calm", "You may not see the settings of a vault of this name, if there is one.", prose(error.summary)
+        )
         return visit.page(
             name,
             words,
@@ -132,9 +135,7 @@ def _by_name() -> Content:
     field = element(
         "div",
         element("label", "Name of the vault", for_="vault"),
-        element(
-            "input", id="vault", name="vault", required=True, maxlength=127, autocomplete="off", spellcheck="false"
-        ),
+        element("input", id="vault", name="vault", type="text", required=True, maxlength=127, autocomplete="off"),
     )
     return element("form", field, element("button", "Open", class_="quiet"), method="get", action=HOME, class_="inline")
 

@@ -100,6 +100,7 @@ class Browser:
         self.host = host
         self._context = ssl.create_default_context(cafile=authority)
         self.cookies: dict[str, str] = {}
+        self.last_cookies: list[str] = []
 
     def get(self, path: str) -> Page:
         """Show a page."""
@@ -130,7 +131,8 @@ class Browser:
             text = response.read().decode()
         finally:
             connection.close()
-        for one in response.headers.get_all("set-cookie") or []:
+        self.last_cookies = response.headers.get_all("set-cookie") or []
+        for one in self.last_cookies:
             name_, _, value = one.partition(";")[0].partition("=")
             self.cookies[name_] = value
         return Page(response.status, found, text)
