@@ -20,12 +20,12 @@ def audit_page(visit: Visit) -> Answer:
     heads = ("When", "What was done", "On what", *(("Who",) if found.whole else ()), "From", "By", "How it ended")
     rows = [
         (
-            moment(one.time),
+            moment(one.time, seconds=True),
             element("code", one.operation, class_="whole"),
             element("bdi", _short(one.resource)),
             *((element("bdi", one.caller_name or one.caller),) if found.whole else ()),
             element("span", one.address or "this machine", class_="whole"),
-            element("bdi", _program(one)),
+            element("bdi", _program(one), class_="whole"),
             _ended(one),
         )
         for _, one in found.records
@@ -55,7 +55,7 @@ def _ended(one: AuditRecord) -> Content:
 
 def _program(one: AuditRecord) -> str:
     """Return which program asked, as far as its name goes: what it adds about itself is long, and says little."""
-    return one.client.partition(" ")[0][:60] or "kvstack"
+    return one.client.partition(" ")[0][:40] or "kvstack"
 
 
 def _short(path: str) -> str:

@@ -70,12 +70,16 @@ def vault_chips(vault: Vault) -> Content:
     return chips(*found)
 
 
-def moment(at: datetime | None, otherwise: str = "") -> Content:
-    """Return a time, to the minute. otherwise: what is shown for none."""
+def moment(at: datetime | None, otherwise: str = "", *, seconds: bool = False) -> Content:
+    """Return a time, to the minute, or to the second. otherwise: what is shown for none."""
     if at is None:
         return otherwise
     there = at.astimezone(UTC)
-    return element("time", f"{there:%Y-%m-%d %H:%M}", datetime=f"{there:%Y-%m-%dT%H:%M:%SZ}")
+    return element(
+        "time",
+        f"{there:%Y-%m-%d %H:%M:%S}" if seconds else f"{there:%Y-%m-%d %H:%M}",
+        datetime=f"{there:%Y-%m-%dT%H:%M:%SZ}",
+    )
 
 
 def tags(found: Mapping[str, str]) -> Content:
