@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from kvstack.server.names import LOGIN, MANAGEMENT, PORTAL
-from kvstack.server.running import Running
+from kvstack.server.names import LOGIN, MANAGEMENT
+from kvstack.server.running import Running, portal_address
 
 
 def client_environment(running: Running, authority: Path, vault: str | None = None) -> dict[str, str]:
@@ -26,7 +26,7 @@ def client_environment(running: Running, authority: Path, vault: str | None = No
         "AZURE_CORE_INSTANCE_DISCOVERY": "false",
         "AZURE_SUBSCRIPTION_ID": running.subscription_id,
         "KVSTACK_RESOURCE_MANAGER": f"https://{MANAGEMENT}.{running.domain}:{running.port}",
-        "KVSTACK_PORTAL": f"https://{PORTAL}.{running.domain}:{running.port}/portal",
+        "KVSTACK_PORTAL": portal_address(running),
         "KVSTACK_VAULT_SUFFIX": f"vault.{running.domain}:{running.port}",
     }
     if running.proxy_port is not None:

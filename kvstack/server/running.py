@@ -20,6 +20,7 @@ from kvstack.server.identity.metadata_listeners import MetadataListeners
 from kvstack.server.listener import Listener
 from kvstack.server.listening import listening_socket, no_port
 from kvstack.server.log import Log
+from kvstack.server.names import PORTAL
 from kvstack.server.options import changed
 from kvstack.server.proxy import Proxy
 from kvstack.server.renewal import Certificate, Renewal
@@ -58,6 +59,11 @@ def read_running(root: Path) -> Running:
         return msgspec.json.decode(running_file(root).read_bytes(), type=Running)
     except (OSError, msgspec.MsgspecError):
         raise KvstackError("no server of this vault is running", "Start it: `kvstack serve`.") from None
+
+
+def portal_address(running: Running) -> str:
+    """Return where the page for people is."""
+    return f"https://{PORTAL}.{running.domain}:{running.port}/portal"
 
 
 def serve(
@@ -222,6 +228,7 @@ class _Run:
             address=running.address,
             port=port,
             domain=running.domain,
+            portal=portal_address(running),
             tenant=self._tenant,
             proxy_port=proxy_port,
             process=running.process,

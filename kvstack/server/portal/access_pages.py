@@ -24,13 +24,15 @@ def vault_access_page(visit: Visit, name: str) -> Answer:
     service, caller = visit.service, visit.caller
     managed_hsm = bool(service.is_managed_hsm(name))
     home = service.get_managed_hsm(caller, name) if managed_hsm else service.get_vault(caller, name)
-    names, roles = visit.names(), _roles(visit)
+    known, roles = visit.principals(), _roles(visit)
+    names = {one.id: one.name for one in known if one.name}
+    members = {one.id: sorted(names.get(member, member) for member in one.members) for one in known}
     place = around(home.name, "access", managed_hsm=managed_hsm)
     given = service.list_role_assignments(caller, visit.scope(home))
     rows: list[Row] = [
         (
             element("bdi", names.get(one.principal_id, one.principal_id)),
-            one.principal_type.replace("_", " "),
+            _kind(one.principal_type, members.get(one.principal_id, ())),
             element("bdi", roles.get(one.role_id, one.role_id)),
             written_scope(one.scope),
             moment(one.starts, "at once"),
@@ -106,6 +108,12 @@ def _roles(visit: Visit) -> Mapping[str, str]:
     """Return the names of roles by id."""
     found = {identifier: role.name for identifier, role in built_in_roles_by_id().items()}
     return found | {one.id: one.definition.name for one in visit.service.list_role_definitions(visit.caller)}
+
+
+def _kind(principal_type: str, members: Sequence[str]) -> Content:
+    """Return what somebody is; of a group, who is in it, as far as that can be seen."""
+    words = principal_type.replace("_", " ")
+    return (words, ": ", element("bdi", ", ".join(members))) if members else words
 
 
 def _goes_by(home: Vault) -> Content:

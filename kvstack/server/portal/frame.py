@@ -68,7 +68,7 @@ def page(
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("title", f"{title} · kvstack"),
+        element("title", " · ".join((title, *(name for name, _ in reversed(around.trail)), "kvstack"))),
         element("meta", name="viewport", content="width=device-width,initial-scale=1"),
         element("meta", name="robots", content="noindex,nofollow"),
         element("link", rel="stylesheet", href=f"{HOME}/{style_name()}"),

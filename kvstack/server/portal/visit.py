@@ -1,6 +1,6 @@
 """One request of somebody who is signed in: the vaults, who he is to them, and what he sent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
@@ -11,6 +11,7 @@ from kvstack.server.answer import Answer, Header, bad_parameter
 from kvstack.server.portal.frame import Around, Who, page
 from kvstack.server.portal.html import Content
 from kvstack.server.request import Request
+from kvstack.terms.principal import Principal
 from kvstack.terms.scope import Scope
 from kvstack.vault.caller import Caller, CallerRequest
 
@@ -68,11 +69,15 @@ class Visit(msgspec.Struct, frozen=True):
             managed_hsm=home.pool is not None,
         )
 
-    def names(self) -> Mapping[str, str]:
-        """Return the names of principals by id, those he may see: all, or his own."""
+    def principals(self) -> Sequence[Principal]:
+        """Return the principals he may see: all, or himself."""
         if not self.may(READ_PRINCIPALS, self.service.top, data=False):
-            return {self.caller.id: self.caller.name}
-        return {one.id: one.name for one in self.service.list_principals(self.caller) if one.name}
+            return (Principal(id=self.caller.id, type="user", name=self.caller.name),)
+        return self.service.list_principals(self.caller)
+
+    def names(self) -> Mapping[str, str]:
+        """Return the names of principals by id, of those he may see."""
+        return {one.id: one.name for one in self.principals() if one.name}
 
 
 def asked_by(request: Request) -> CallerRequest:

@@ -142,6 +142,12 @@ def test_what_is_refused_is_told_on_a_page(alice: PortalBrowser, path: str) -> N
     assert alerts[0].text.endswith((".", "?"))
 
 
+def test_no_two_pages_have_one_title(alice: PortalBrowser) -> None:
+    titles = [Read(alice.get(path)).all("title")[0].text for path in PAGES]
+    assert len(set(titles)) == len(titles)
+    assert "db-password · Secrets · shop · Vaults · kvstack" in titles
+
+
 def test_every_link_of_every_page_leads_somewhere(alice: PortalBrowser) -> None:
     seen, waiting = {"#content"}, ["/portal"]
     while waiting:
@@ -230,6 +236,10 @@ def test_the_style_is_kept_for_good_and_needs_no_session(portal: Served) -> None
     assert (page.status, page.headers["content-type"]) == (200, "text/css; charset=utf-8")
     assert "immutable" in page.headers["cache-control"]
     assert PortalBrowser(portal).get("/portal/style-0000000000000000.css").status == 303
+
+
+def test_the_server_tells_where_it_is(portal: Served, alice: PortalBrowser) -> None:
+    assert portal.lines[0]["portal"] == f"https://{alice.host}/portal"
 
 
 def test_the_root_leads_to_the_portal(alice: PortalBrowser) -> None:

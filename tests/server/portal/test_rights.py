@@ -1,7 +1,10 @@
 """What somebody sees is what the vault lets him see, asked as for any request of his, from where he is."""
 
+import uuid
+
 import pytest
 
+from kvstack.terms.principal import Principal
 from kvstack.terms.scope import Scope
 from tests.server.portal.browsing import PortalBrowser, Read
 from tests.server.portal.conftest import CANARY
@@ -83,6 +86,20 @@ def test_names_of_others_are_for_who_may_see_them(own: Own) -> None:
     assert own.people["alice"].id in page.text
     assert "alice" not in page.text
     assert "alice" in own.browser("alice").read("/portal/vaults/shop/access").text
+
+
+def test_of_a_group_its_members_are_told(own: Own) -> None:
+    operator, bob = own.service.operator, own.people["bob"]
+    group = Principal(id=str(uuid.uuid4()), type="group", name="on-call", members=frozenset({bob.id}))
+    own.service.put_principal(operator, group)
+    scope = Scope(own.service.top.subscription, "local", "other")
+    own.service.create_role_assignment(
+        operator, scope, role="Key Vault Reader", principal_id=group.id, principal_type="group"
+    )
+    rows = [row.text for row in own.browser("alice").read("/portal/vaults/other/access").all("tr")]
+    assert [row for row in rows if row.startswith("on-call") and "group: bob" in row]
+    assert "on-call" not in own.browser("bob").read("/portal/access").text
+    assert "/portal/vaults/other" in own.browser("bob").read("/portal").links
 
 
 def test_a_vault_under_access_policies_shows_them(own: Own) -> None:

@@ -3,13 +3,15 @@
 import json
 import time
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlencode
 
 from kvstack.server.identity.signed_json import base64url, from_base64url
 from kvstack.server.identity.stamps import brought_back, handed_out
 from kvstack.server.portal.session import Held
+from tests.e2e.command_line import copied
 from tests.server.portal.browsing import COOKIE, PortalBrowser, Read
-from tests.server.portal.conftest import HOSTILE
+from tests.server.portal.conftest import HOSTILE, There
 from tests.server.portal.own import Own
 from tests.server.served import Served
 
@@ -106,6 +108,21 @@ def test_a_session_outlives_the_process_that_began_it(own: Own) -> None:
     assert own.served.stop().code == 0
     own.served = Served(own.folder, "--port", str(own.served.port))
     assert not is_out(browser)
+
+
+def test_several_processes_know_a_session_and_its_end(portal_vault: There, tmp_path: Path) -> None:
+    served = Served(copied(portal_vault.folder, tmp_path / "stack"), workers=3)
+    try:
+        browser = PortalBrowser(served)
+        assert browser.sign_in(portal_vault.people["bob"]).status == 303
+        # Each request is a connection of its own, which any of the three may get.
+        assert not any(is_out(browser) for _ in range(24))
+        copy = PortalBrowser(served)
+        copy.cookies.update(browser.cookies)
+        assert browser.submit("/portal/sign-out").status == 200
+        assert all(is_out(copy) for _ in range(24))
+    finally:
+        served.kill()
 
 
 def test_a_session_ends_with_its_time(own: Own) -> None:
