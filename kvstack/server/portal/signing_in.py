@@ -72,7 +72,7 @@ class SigningIn:
             )
         except SignInRefused:
             wrong = "The name, the secret or the code is not right. A code is good once: wait for the next one."
-            raise Refusal(self._form(found, wrong=wrong, status=401)) from None
+            raise Refusal(self._form(found, wrong=wrong, status=401, name=form.get("name", "")[:200])) from None
         now = self._now()
         return leads_to(found.to, session_cookie(self._service, begun(signed_in, now), now), kept(_COOKIE, "", 0))
 
@@ -83,12 +83,18 @@ class SigningIn:
         return page("You are signed out", words, more=(kept(COOKIE, "", 0),))
 
     def _form(
-        self, found: Held, *, wrong: str = "", status: int = 200, more: tuple[tuple[bytes, bytes], ...] = ()
+        self,
+        found: Held,
+        *,
+        wrong: str = "",
+        status: int = 200,
+        name: str = "",
+        more: tuple[tuple[bytes, bytes], ...] = (),
     ) -> Answer:
         content = element(
             "form",
             element("input", type="hidden", name="request", value=handed_out(self._service, found)),
-            _field("name", "Name", "text", "username"),
+            _field("name", "Name", "text", "username", value=name or None),
             _field("secret", "Secret", "password", "current-password"),
             _field("code", "Code of your authenticator", "text", "one-time-code", inputmode="numeric"),
             element("button", "Sign in"),
@@ -103,7 +109,9 @@ class SigningIn:
         )
 
 
-def _field(name: str, label: str, kind: str, autocomplete: str, inputmode: str | None = None) -> Content:
+def _field(
+    name: str, label: str, kind: str, autocomplete: str, inputmode: str | None = None, value: str | None = None
+) -> Content:
     return (
         element("label", label, for_=name),
         element(
@@ -117,6 +125,7 @@ def _field(name: str, label: str, kind: str, autocomplete: str, inputmode: str |
             autocapitalize="off",
             spellcheck="false",
             inputmode=inputmode,
+            value=value,
         ),
     )
 

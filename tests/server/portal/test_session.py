@@ -51,6 +51,8 @@ def test_what_is_wrong_lets_nobody_in_and_tells_nothing(own: Own) -> None:
         page = browser.send("/portal/sign-in", fields | bob.fields | wrong)
         assert page.status == 401
         assert bob.secret not in page.text
+        (named,) = [node for node in Read(page).all("input") if node.attributes["name"] == "name"]
+        assert named.attributes["value"] == (bob.fields | wrong)["name"]
         told.add(Read(page).text)
         assert is_out(browser)
     assert len(told) == 1
