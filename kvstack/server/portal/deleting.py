@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from kvstack.server.answer import Answer
-from kvstack.server.portal.frame import form
+from kvstack.server.portal.frame import HOME, Around, form
 from kvstack.server.portal.html import Content, element
 from kvstack.server.portal.parts import address, prose, told
-from kvstack.server.portal.vault_pages import around
 from kvstack.server.portal.visit import Visit
 from kvstack.terms.diagnostic import KvstackError
 from kvstack.vault.records import Collection
@@ -18,7 +17,13 @@ _WORD: Final = {"keys": "key", "secrets": "secret", "certificates": "certificate
 def deletion_page(visit: Visit, vault: str, collection: Collection) -> Answer:
     """Ask whether what was picked is meant; once that is said, delete it."""
     names = list(dict.fromkeys(visit.form.get("pick", [])))
-    place = around(vault, collection, managed_hsm=bool(visit.service.is_managed_hsm(vault)), item="-")
+    # Nothing that tells a Managed HSM from a vault: nobody has found out yet whether he may know of it.
+    trail = (
+        ("Vaults", HOME),
+        (vault, address("vaults", vault)),
+        (collection.capitalize(), address("vaults", vault, collection)),
+    )
+    place = Around(section="vaults", trail=trail)
     back = element("a", "Back to the list", href=address("vaults", vault, collection))
     if not names:
         return visit.page("Nothing was picked", element("p", back), around=place, status=400)

@@ -54,6 +54,16 @@ def test_a_managed_hsm_shows_its_keys_to_who_has_a_role_in_it(hsm_stocked_vault:
         assert "EC-HSM P-256" in alice.read("/portal/vaults/treasury/keys/mint").text
         assert "Managed HSM Crypto User" in alice.read("/portal/vaults/treasury/access").text
         assert bob.get("/portal/vaults/treasury/keys").status == 403
+        for path in ("", "/keys", "/keys/mint", "/secrets", "/deleted", "/access"):
+            there, absent = (bob.get(f"/portal/vaults/{name}{path}") for name in ("treasury", "absentee"))
+            assert there.status == absent.status
+            assert there.text.replace("treasury", "absentee") == absent.text, path
+        for sure in ([], [("sure", "yes")]):
+            there, absent = (
+                bob.submit(f"/portal/vaults/{name}/keys/delete", ("pick", "mint"), *sure)
+                for name in ("treasury", "absentee")
+            )
+            assert there.text.replace("treasury", "absentee") == absent.text
         assert alice.get("/portal/vaults/treasury/secrets").status in (400, 403, 404)
         assert alice.get("/portal/vaults/sleeping/keys").status in (403, 409)
         done = alice.submit("/portal/vaults/treasury/keys/delete", ("pick", "mint"), ("sure", "yes"))
