@@ -44,34 +44,48 @@ class PageOperations(ItemOperations):
         deleted: bool = False,
         after: int = 0,
         size: int = 25,
+        looks_at: int | None = None,
     ) -> Page:
         """Return some of a vault's keys, secrets or certificates, in the order they were made. after: where the page
-        before ended, 0 for the first. What is made or deleted between two pages is in one of them or in none, and all
-        else is there once."""
+        before ended, 0 for the first; looks_at: about how many things it goes through at most, so that others need not
+        wait for it: then a page may hold less, or nothing, and another one follows. What is made or deleted between two
+        pages is in one of them or in none, and all else is there once."""
         kind = _KINDS[collection]
         operation = f"{kind.noun}ListDeleted" if deleted else f"{kind.noun}List"
         with self._attempt(caller, operation, self._scope(vault)) as attempt, attempt.reading():
             local = READ_DELETED_KEYS if deleted else None
             home = attempt.vault(vault, kind.read, local=local, permissions=LIST[collection])
-            which = (collection, home.id, deleted, after, size)
+            which = (collection, home.id, deleted, after, size, looks_at)
             page = self._warm_pages.get(attempt.tx, *which)
             if page is None:
-                page = _page(attempt, home, collection, deleted=deleted, after=after, size=size)
+                page = _page(attempt, home, collection, deleted=deleted, after=after, size=size, looks_at=looks_at)
                 self._warm_pages.keep(attempt.tx, page, *which)
             return page
 
 
-def _page(attempt: Attempt, home: Vault, collection: Collection, *, deleted: bool, after: int, size: int) -> Page:
+def _page(
+    attempt: Attempt,
+    home: Vault,
+    collection: Collection,
+    *,
+    deleted: bool,
+    after: int,
+    size: int,
+    looks_at: int | None,
+) -> Page:
     found: list[tuple[int, Item]] = []
-    more = True
+    more, seen = True, 0
     # One more than is asked for tells whether anything follows.
-    while more and len(found) <= size:
+    while more and len(found) <= size and (looks_at is None or seen < looks_at):
         rows = _KINDS[collection].table.page(attempt.tx, size + 1, after, vault_id=home.id)
         found += [(place, item) for place, item in rows if _listed(item, deleted=deleted)]
         more = len(rows) > size
         after = rows[-1][0] if rows else after
+        seen += len(rows)
     shown = found[:size]
-    return Page(tuple(item for _, item in shown), shown[-1][0] if len(found) > size else None)
+    if len(found) > size:
+        after, more = shown[-1][0], True
+    return Page(tuple(item for _, item in shown), after if more else None)
 
 
 def _listed(item: Item, *, deleted: bool) -> bool:

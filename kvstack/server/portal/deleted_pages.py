@@ -120,7 +120,7 @@ def _found(visit: Visit, vault: str) -> tuple[list[DeletedThing], list[Content]]
     """Return what is deleted, and what he may not look into."""
     if vault:
         return deleted_in(visit.service, visit.caller, vault), []
-    things, unseen = deleted_things(visit.service, visit.caller)
+    things, unseen = deleted_things(visit.service, visit.caller, in_parts=True)
     return things, [prose(f"{one.summary}: {one.detail}") for one in unseen]
 
 

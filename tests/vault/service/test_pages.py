@@ -17,11 +17,13 @@ from tests.vault.service.world import World
 VAULT = "payments-dev"
 
 
-def pages(world: World, size: int, *, deleted: bool = False) -> list[list[Item]]:
+def pages(world: World, size: int, *, deleted: bool = False, looks_at: int | None = None) -> list[list[Item]]:
     """Return all pages of the secrets, one after the other."""
     found, after = [], 0
     while True:
-        page = world.service.list_page(world.operator, VAULT, "secrets", deleted=deleted, after=after, size=size)
+        page = world.service.list_page(
+            world.operator, VAULT, "secrets", deleted=deleted, after=after, size=size, looks_at=looks_at
+        )
         found.append(list(page.items))
         if page.after is None:
             return found
@@ -55,6 +57,26 @@ def test_all_pages_together_are_the_list(dev: World, deeds: list[tuple[str, str]
         assert sorted((one for page in found for one in page), key=lambda one: one.folded) == list(listed)
         assert all(len(page) == size for page in found[:-1])
         assert 0 < len(found[-1]) <= size or not listed
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@given(gone=st.sets(st.integers(0, 29)), size=st.integers(1, 9), looks_at=st.integers(1, 20))
+def test_pages_that_look_at_little_each_are_the_same_list(dev: World, gone: set[int], size: int, looks_at: int) -> None:
+    service, me = dev.service, dev.operator
+    for number in range(30):
+        name = f"n{number}"
+        if name in {one.name for one in service.list_deleted_secrets(me, VAULT)}:
+            service.recover_secret(me, VAULT, name)
+        service.set_secret(me, VAULT, name, SecretValue("v"))
+        if number in gone:
+            service.delete_secret(me, VAULT, name)
+    for deleted in (False, True):
+        expected = [one for page in pages(dev, 100, deleted=deleted) for one in page]
+        found = pages(dev, size, deleted=deleted, looks_at=looks_at)
+        assert [one for page in found for one in page] == expected
+        assert all(len(page) <= size for page in found)
+        # A page goes through no more than was said, and what one read of the table holds beside it.
+        assert len(found) >= 30 // (looks_at + size + 1)
 
 
 def test_what_is_made_between_two_pages_moves_nothing_else(dev: World) -> None:
